@@ -1,0 +1,285 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Client calls the MFA part of GenAuth's V3 API for the users of one
+// application. It holds no token and no other state of a call, so one client
+// serves all users, and its methods may be called concurrently. Make one with
+// [New]: the methods of a nil or zero Client return an error that matches
+// [ErrMisconfigured].
+//
+// Every method takes a user's access token, which travels in the Authorization
+// header, to the configured host only: no redirect is followed. No method tries
+// again.
+type Client struct {
+	base         string
+	appID        string
+	appIDHeader  string
+	userAgent    string
+	transport    http.RoundTripper
+	timeout      time.Duration
+	maxBody      int64
+	nullIsNone   bool
+	logger       *slog.Logger
+	warnOnObject *sync.Once
+}
+
+// BaseURL returns the configured base URL without a trailing slash.
+func (c *Client) BaseURL() string {
+	if c == nil {
+		return ""
+	}
+	return c.base
+}
+
+// AppID returns the configured application id.
+func (c *Client) AppID() string {
+	if c == nil {
+		return ""
+	}
+	return c.appID
+}
+
+// CloseIdleConnections closes the connections that are not in use. If
+// Config.HTTPClient brought the transport, that one is asked to do so.
+func (c *Client) CloseIdleConnections() {
+	if c == nil {
+		return
+	}
+	if t, ok := c.transport.(interface{ CloseIdleConnections() }); ok {
+		t.CloseIdleConnections()
+	}
+}
+
+// call is one request to GenAuth.
+type call struct {
+	method string
+	path   string
+	query  url.Values
+	// token goes to the Authorization header, if it is not empty.
+	token string
+	// json or form is the body, if there is one.
+	json any
+	form url.Values
+	// secrets are kept out of errors, beside the token and the application id.
+	secrets []string
+}
+
+func (r call) op() string { return r.path[strings.LastIndexByte(r.path, '/')+1:] }
+
+func getCall(path, token string) call {
+	return call{method: http.MethodGet, path: path, token: token}
+}
+
+func postCall(path, token string, body any, secrets ...string) call {
+	return call{method: http.MethodPost, path: path, token: token, json: body, secrets: secrets}
+}
+
+// reply is an HTTP answer whose body was read, or why it was not.
+type reply struct {
+	status  int
+	header  http.Header
+	body    []byte
+	problem string
+}
+
+// begin checks what every method must check before it makes a call.
+func (c *Client) begin(ctx context.Context, token string) error {
+	switch {
+	case c == nil || c.base == "":
+		return fmt.Errorf("client: not made by New: %w", ErrMisconfigured)
+	case ctx.Err() != nil:
+		return fmt.Errorf("client: %w", ctx.Err())
+	case !ValidToken(token):
+		return fmt.Errorf("client: not a bearer token (RFC 6750, section 2.1): %w", ErrUnauthenticated)
+	}
+	return nil
+}
+
+// do makes a call whose answer comes in an envelope, and returns the envelope if
+// it and the HTTP status say success.
+func (c *Client) do(ctx context.Context, r call) (envelope, reply, error) {
+	rep, err := c.exchange(ctx, r)
+	if err != nil {
+		return envelope{}, reply{}, err
+	}
+	env := rep.envelope()
+	switch {
+	case rep.problem != "":
+	case !env.hasStatus:
+		rep.problem = "statusCode is absent"
+	case env.badCode:
+		rep.problem = "apiCode is not an integer"
+	case is2xx(rep.status) && env.success():
+		return env, rep, nil
+	}
+	return envelope{}, reply{}, c.failure(r, rep, env)
+}
+
+// envelope reads the body, and notes the problem if that fails.
+func (rep *reply) envelope() envelope {
+	if rep.problem != "" {
+		return envelope{}
+	}
+	env, err := readEnvelope(rep.body)
+	if err != nil {
+		rep.problem = err.Error()
+	}
+	return env
+}
+
+// failure returns the error for an answer that is not a usable success.
+func (c *Client) failure(r call, rep reply, env envelope) error {
+	id := env.requestID
+	if id == "" {
+		id = rep.header.Get("X-Request-Id")
+	}
+	secrets := c.secrets(r)
+	return &APIError{
+		Op:         r.op(),
+		HTTPStatus: rep.status,
+		StatusCode: env.statusCode,
+		APICode:    env.apiCode,
+		Message:    tell(env.message, secrets, maxMessageBytes),
+		RequestID:  tell(id, secrets, maxRequestIDBytes),
+		RetryAfter: retryAfter(rep.header.Get("Retry-After"), time.Now()),
+		problem:    rep.problem,
+	}
+}
+
+// unusable returns the error for an answer that says success and does not hold
+// what it must hold.
+func (c *Client) unusable(r call, rep reply, env envelope, cause error) error {
+	rep.problem = cause.Error()
+	return c.failure(r, rep, env)
+}
+
+// secrets returns what no error may hold, the longest first: a short one that is
+// a part of a long one would otherwise leave pieces of it.
+func (c *Client) secrets(r call) []string {
+	all := append([]string{r.token, c.appID, r.query.Encode()}, r.secrets...)
+	slices.SortFunc(all, func(a, b string) int { return len(b) - len(a) })
+	return all
+}
+
+// exchange sends r and reads the answer, all within the client's timeout.
+//
+// It speaks to the transport and not through http.Client, because what
+// http.Client adds is what must not happen here: it follows redirects, keeps
+// cookies, and puts the URL into its errors.
+func (c *Client) exchange(ctx context.Context, r call) (reply, error) {
+	within, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	req, err := c.request(within, r)
+	if err != nil {
+		return reply{}, c.broken(ctx, r, err, false)
+	}
+	resp, err := c.transport.RoundTrip(req)
+	switch {
+	case err != nil:
+		return reply{}, c.broken(ctx, r, err, false)
+	case resp == nil || resp.Body == nil:
+		return reply{}, c.broken(ctx, r, errors.New("the transport returned no answer"), true)
+	}
+	defer func() { _ = resp.Body.Close() }()
+
+	// Reading to the end is what lets the connection be used again; closing
+	// earlier, as after every error below, takes it out of use.
+	rep := reply{status: resp.StatusCode, header: resp.Header}
+	if resp.Uncompressed || !isIdentity(resp.Header.Values("Content-Encoding")) {
+		// None was asked for, and inflating is how a small answer gets big.
+		rep.problem = "the answer has a content coding"
+		return rep, nil
+	}
+	if resp.ContentLength > c.maxBody {
+		rep.problem = "the answer is too long"
+		return rep, nil
+	}
+	rep.body, err = io.ReadAll(io.LimitReader(resp.Body, c.maxBody+1))
+	switch {
+	case err != nil && (ctx.Err() != nil || is2xx(rep.status)):
+		return reply{}, c.broken(ctx, r, err, true)
+	case err != nil:
+		// The status came whole and is not a success: that much is known, and
+		// it may be the 401 that must not pass for an outage.
+		rep.problem = "the answer broke off"
+	case int64(len(rep.body)) > c.maxBody:
+		rep.problem = "the answer is too long"
+	}
+	return rep, nil
+}
+
+func (c *Client) request(ctx context.Context, r call) (*http.Request, error) {
+	target := c.base + r.path
+	if len(r.query) > 0 {
+		target += "?" + r.query.Encode()
+	}
+	var (
+		body        io.Reader = http.NoBody
+		contentType string
+	)
+	switch {
+	case r.json != nil:
+		text, err := json.Marshal(r.json)
+		if err != nil {
+			return nil, err
+		}
+		body, contentType = bytes.NewReader(text), "application/json"
+	case r.form != nil:
+		body, contentType = strings.NewReader(r.form.Encode()), "application/x-www-form-urlencoded"
+	}
+	req, err := http.NewRequestWithContext(ctx, r.method, target, body)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Accept", "application/json")
+	// Without it a transport of the user's may ask for gzip and inflate it.
+	req.Header.Set("Accept-Encoding", "identity")
+	req.Header.Set("User-Agent", c.userAgent)
+	req.Header.Set(c.appIDHeader, c.appID)
+	if r.token != "" {
+		req.Header.Set("Authorization", "Bearer "+r.token)
+	}
+	if contentType != "" {
+		req.Header.Set("Content-Type", contentType)
+	}
+	return req, nil
+}
+
+// broken returns the error for an exchange that did not come to its end. If the
+// caller's own context has ended, that is the reason to give.
+func (c *Client) broken(ctx context.Context, r call, err error, answered bool) error {
+	if ended := ctx.Err(); ended != nil {
+		return fmt.Errorf("client: %s: %w", r.op(), ended)
+	}
+	return &TransportError{
+		Op:       r.op(),
+		Err:      withoutSecrets(err, c.secrets(r)),
+		post:     r.method != http.MethodGet,
+		answered: answered,
+	}
+}
+
+// isIdentity reports whether the Content-Encoding lines name no coding.
+func isIdentity(lines []string) bool {
+	for _, line := range lines {
+		if line != "" && !strings.EqualFold(line, "identity") {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,77 @@
+package client
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+const (
+	maxMessageBytes   = 256
+	maxRequestIDBytes = 128
+	maxRetryAfter     = time.Hour
+)
+
+// tell returns s for an error: printable characters only, secrets replaced, at
+// most limit bytes. The order matters: what was taken out or cut off last could
+// otherwise leave a secret, or a part of it.
+func tell(s string, secrets []string, limit int) string {
+	return cut(redact(printable(s), secrets), limit)
+}
+
+// printable returns s without what could forge a line of a log or hide text in
+// it: control and format characters, separators other than the space.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return -1
+	}, s)
+}
+
+// redact returns s with every secret replaced.
+func redact(s string, secrets []string) string {
+	for _, secret := range secrets {
+		if secret != "" {
+			s = strings.ReplaceAll(s, secret, redactedText)
+		}
+	}
+	return s
+}
+
+// cut returns at most limit bytes of s, and no half characters.
+func cut(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	for limit > 0 && !utf8.RuneStart(s[limit]) {
+		limit--
+	}
+	return s[:limit]
+}
+
+// retryAfter reads a Retry-After header (RFC 9110, section 10.2.3): seconds or
+// a date. It returns 0 for what it cannot read and for the past, and at most
+// maxRetryAfter.
+func retryAfter(header string, now time.Time) time.Duration {
+	header = strings.TrimSpace(header)
+	if header == "" {
+		return 0
+	}
+	if strings.Trim(header, "0123456789") == "" {
+		seconds, err := strconv.ParseInt(header, 10, 64)
+		if err != nil || seconds > int64(maxRetryAfter/time.Second) {
+			return maxRetryAfter
+		}
+		return time.Duration(seconds) * time.Second
+	}
+	date, err := http.ParseTime(header)
+	if err != nil {
+		return 0
+	}
+	return min(max(date.Sub(now), 0), maxRetryAfter)
+}

@@ -1,0 +1,35 @@
+package client
+
+import (
+	"net"
+	"net/http"
+	"time"
+)
+
+const (
+	maxIdleConns           = 256
+	maxResponseHeaderBytes = 64 << 10
+)
+
+// newTransport returns the transport of a client whose Config brings none.
+//
+// http.DefaultTransport will not do: it keeps two idle connections a host,
+// inflates gzip without a limit, accepts headers of 10 MiB, and belongs to
+// everybody in the process.
+func newTransport() *http.Transport {
+	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}
+	return &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            dialer.DialContext,
+		ForceAttemptHTTP2:      true,
+		TLSHandshakeTimeout:    5 * time.Second,
+		MaxIdleConns:           maxIdleConns,
+		MaxIdleConnsPerHost:    maxIdleConns,
+		IdleConnTimeout:        90 * time.Second,
+		DisableCompression:     true,
+		MaxResponseHeaderBytes: maxResponseHeaderBytes,
+		// A dead HTTP/2 connection would otherwise stay in use until TCP gives
+		// it up, and every call on it would time out.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: 5 * time.Second, PingTimeout: 2 * time.Second},
+	}
+}
