@@ -107,7 +107,7 @@ func TestContextErrorComesFirst(t *testing.T) {
 					c := newFakeClient(t, transport)
 					for method, call := range everyCall(c) {
 						ctx, cancel := context.WithCancelCause(t.Context())
-						if want == context.DeadlineExceeded { //nolint:errorlint // a row of the table
+						if want == context.DeadlineExceeded {
 							var stop context.CancelFunc
 							ctx, stop = context.WithTimeout(ctx, 300*time.Millisecond)
 							t.Cleanup(stop)

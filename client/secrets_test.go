@@ -40,7 +40,7 @@ func shown(t *testing.T, v any) string {
 	if !isError {
 		return b.String()
 	}
-	switch e := err.(type) { //nolint:errorlint // the chain is walked link by link
+	switch e := err.(type) {
 	case interface{ Unwrap() error }:
 		if inner := e.Unwrap(); inner != nil {
 			b.WriteString(shown(t, inner))
@@ -144,7 +144,7 @@ func TestT24SecretsAreNotInErrors(t *testing.T) {
 				return 0, &requestError{r.Header, text}
 			}))}, nil
 		}),
-		"no answer": transportFunc(func(*http.Request) (*http.Response, error) { return nil, nil }), //nolint:nilnil // what must not happen
+		"no answer": transportFunc(func(*http.Request) (*http.Response, error) { return nil, nil }),
 	}
 	for name, transport := range transports {
 		t.Run(name, func(t *testing.T) {

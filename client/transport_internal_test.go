@@ -81,7 +81,7 @@ func TestT27OldTLSIsRefused(t *testing.T) {
 		t.Error("a request came through")
 	}))
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
-	server.TLS = &tls.Config{MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10} //nolint:gosec // what must be refused
+	server.TLS = &tls.Config{MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10}
 	server.StartTLS()
 	t.Cleanup(server.Close)
 	c, err := New(Config{BaseURL: server.URL, AppID: "app"})

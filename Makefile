@@ -1,0 +1,45 @@
+# Every module but tools, which only pins the linters.
+MODULES  := $(shell find . -name go.mod -not -path './tools/*' -not -path '*/node_modules/*' -exec dirname {} \; | sort)
+FUZZTIME ?= 100000x
+GO_TOOL  := go tool -modfile=$(CURDIR)/tools/go.mod
+VULNDB   ?= https://vuln.go.dev
+
+.PHONY: help all fmt lint test cover fuzz vuln examples tidy-check ci
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+all: fmt lint test ## fmt, lint and test
+
+fmt: ## format all modules
+	@for m in $(MODULES); do (cd $$m && $(GO_TOOL) golangci-lint fmt --config $(CURDIR)/.golangci.yml ./...) || exit 1; done
+
+lint: ## run the linters over all modules
+	@for m in $(MODULES); do echo "lint $$m" && (cd $$m && $(GO_TOOL) golangci-lint run --config $(CURDIR)/.golangci.yml ./...) || exit 1; done
+
+test: ## run every test of every module, as CI does
+	./test.sh
+
+cover: ## coverage of the root module: 90 % of statements
+	@profile=$$(mktemp) && go test -coverpkg=.,./client,./genauthtest -coverprofile=$$profile ./... >/dev/null && \
+	  total=$$(go tool cover -func=$$profile | awk '/^total:/ { print $$3 + 0 }') && rm -f $$profile && \
+	  echo "statements covered: $$total %" && awk "BEGIN { exit !($$total >= 90) }"
+
+fuzz: ## run every fuzz target FUZZTIME (100000x) times
+	@for m in $(MODULES); do (cd $$m && go list -f '{{.Dir}}' ./... | while read -r dir; do \
+	  for target in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' $$dir/*_test.go 2>/dev/null | sed 's/func //'); do \
+	    echo "fuzz $$target" && (cd $$dir && go test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) . >/tmp/fuzz.$$$$ 2>&1 || { cat /tmp/fuzz.$$$$; exit 1; }) || exit 1; \
+	  done; done) || exit 1; done; rm -f /tmp/fuzz.*
+
+vuln: ## look the dependencies up in the vulnerability database (VULNDB)
+	@for m in $(MODULES); do (cd $$m && $(GO_TOOL) govulncheck -db $(VULNDB) ./...) || \
+	  { echo "vuln: no result for $$m; if $(VULNDB) cannot be reached, set VULNDB to a copy of it"; exit 1; }; done
+
+examples: ## build and test the examples
+	cd examples && go vet ./... && go test -race ./...
+
+tidy-check: ## fail if a go.mod is not tidy
+	@for m in $(MODULES); do (cd $$m && go mod tidy -diff) || exit 1; done
+
+ci: ## what decides whether a change lands
+	.ci/run

@@ -1,0 +1,137 @@
+package echomfa
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// client kinds: who is asking decides what a refusal looks like. A program
+// gets a problem document, never a redirect or a page.
+type clientKind uint8
+
+const (
+	program clientKind = iota
+	browser            // a navigation: somebody sees the answer
+	htmx               // a script that follows HX-Redirect
+)
+
+// kindOf tells a browser's navigation from a program's call. Where the browser
+// says it itself (Fetch Metadata, Sec-Fetch-Mode), nothing else counts;
+// otherwise the Accept header must name text/html.
+func kindOf(r *http.Request) clientKind {
+	if r.Header.Get("Hx-Request") == "true" {
+		return htmx
+	}
+	if modes := r.Header["Sec-Fetch-Mode"]; len(modes) > 0 {
+		if len(modes) == 1 && modes[0] == "navigate" {
+			return browser
+		}
+		return program
+	}
+	if strings.EqualFold(r.Header.Get("X-Requested-With"), "XMLHttpRequest") {
+		return program
+	}
+	if prefersHTML(r.Header["Accept"]) {
+		return browser
+	}
+	return program
+}
+
+// prefersHTML reports whether an Accept header names text/html with a quality
+// that is not below that of JSON (RFC 9110, section 12.5.1). "*/*" does not
+// name it. What is malformed is left out.
+func prefersHTML(lines []string) bool {
+	html := -1
+	ranges := make(map[string]int, 4)
+	for _, line := range lines {
+		for element := range elements(line, ',') {
+			name, q, ok := mediaRange(element)
+			switch {
+			case !ok:
+			case name == "text/html":
+				html = max(html, q)
+			case slices.Contains([]string{
+				"application/json", "application/problem+json", "application/*", "*/*",
+			}, name):
+				ranges[name] = max(ranges[name], q+1)
+			}
+		}
+	}
+	if html <= 0 {
+		return false
+	}
+	// The most specific range speaks for a type.
+	for _, name := range []string{"application/json", "application/problem+json"} {
+		for _, candidate := range []string{name, "application/*", "*/*"} {
+			if q, named := ranges[candidate]; named {
+				if q-1 > html {
+					return false
+				}
+				break
+			}
+		}
+	}
+	return true
+}
+
+// mediaRange reads one element of an Accept header: its name in lower case and
+// its quality in thousandths. Parameters other than q narrow a range in ways
+// that do not matter here.
+func mediaRange(element string) (name string, q int, ok bool) {
+	q = 1000
+	first := true
+	for part := range elements(element, ';') {
+		part = strings.Trim(part, " \t")
+		if first {
+			name, first = strings.ToLower(part), false
+			continue
+		}
+		key, value, _ := strings.Cut(part, "=")
+		if strings.EqualFold(key, "q") {
+			if q, ok = quality(value); !ok {
+				return "", 0, false
+			}
+		}
+	}
+	kind, subtype, ok := strings.Cut(name, "/")
+	return name, q, ok && isHTTPToken(kind) && isHTTPToken(subtype)
+}
+
+// quality reads a qvalue: "0" to "1" with up to three decimals (RFC 9110,
+// section 12.4.2).
+func quality(s string) (int, bool) {
+	whole, decimals, dotted := strings.Cut(s, ".")
+	if (whole != "0" && whole != "1") || len(decimals) > 3 || (dotted && strings.Trim(decimals, "0123456789") != "") {
+		return 0, false
+	}
+	q := 0
+	for _, c := range (decimals + "000")[:3] {
+		q = q*10 + int(c-'0')
+	}
+	if whole == "1" {
+		return 1000, q == 0
+	}
+	return q, true
+}
+
+// elements splits at a separator that is not in a quoted string.
+func elements(s string, separator byte) func(func(string) bool) {
+	return func(yield func(string) bool) {
+		start, quoted := 0, false
+		for i := 0; i < len(s); i++ {
+			switch {
+			case quoted && s[i] == '\\':
+				i++
+			case s[i] == '"':
+				quoted = !quoted
+			case !quoted && s[i] == separator:
+				if !yield(s[start:i]) {
+					return
+				}
+				start = i + 1
+			}
+		}
+		yield(s[start:])
+	}
+}

@@ -1,0 +1,281 @@
+package echomfa
+
+import (
+	"container/list"
+	"context"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// class says how much a look-up is worth when not all can be made at once.
+type class uint8
+
+const (
+	// renewal renews facts that satisfied the policy: somebody is at work.
+	renewal class = iota
+	// recheck asks again about facts that did not satisfy it.
+	recheck
+	// cold asks about a token of which nothing is known. A flood of made-up
+	// tokens is of this class.
+	cold
+
+	classes = int(cold) + 1
+)
+
+const (
+	maxQueued   = 1024
+	maxPause    = time.Minute
+	minRetryFor = time.Second // below a second a Retry-After cannot say it
+)
+
+// budget bounds the look-ups of this process: how many at once, how many a
+// second, and how many may wait for their turn. The rate of GenAuth's pool is
+// shared with the customer's own sign-ins, so a flood here must not spend it.
+type budget struct {
+	maxWait time.Duration
+
+	mu          sync.Mutex
+	total       gauge
+	perClass    [classes]gauge
+	queues      [classes]*list.List // of *ticket
+	queued      int
+	pausedUntil time.Time
+	timer       *time.Timer // runs pump when the rate allows the next
+	limited     uint64      // look-ups turned away
+	closed      bool
+}
+
+// gauge is one limit: so many at once, so many a second.
+type gauge struct {
+	inUse, slots int
+	rate         *rate.Limiter
+}
+
+func newGauge(slots int, perSecond float64) gauge {
+	burst := max(1, int(perSecond))
+	return gauge{slots: max(1, slots), rate: rate.NewLimiter(rate.Limit(perSecond), burst)}
+}
+
+// wait returns how long until the rate allows one more.
+func (g *gauge) wait(now time.Time) time.Duration {
+	missing := 1 - g.rate.TokensAt(now)
+	if missing <= 0 {
+		return 0
+	}
+	return time.Duration(missing/float64(g.rate.Limit())*float64(time.Second)) + time.Microsecond
+}
+
+// ticket is a look-up's place in the queue, and then its slot.
+type ticket struct {
+	class   class
+	ready   chan struct{} // closed when the slot is given
+	place   *list.Element // nil once it is given, or has left
+	granted bool
+}
+
+func newBudget(maxConcurrent int, maxPerSecond float64, maxWait time.Duration) *budget {
+	b := &budget{maxWait: maxWait, total: newGauge(maxConcurrent, maxPerSecond)}
+	b.perClass[renewal] = newGauge(maxConcurrent, maxPerSecond)
+	b.perClass[recheck] = newGauge(maxConcurrent/4, maxPerSecond/4)
+	b.perClass[cold] = newGauge(maxConcurrent/2, maxPerSecond/2)
+	for i := range b.queues {
+		b.queues[i] = list.New()
+	}
+	return b
+}
+
+// enter takes a slot, or a place in the queue. It never blocks.
+func (b *budget) enter(c class, now time.Time) (*ticket, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.closed:
+		return nil, ErrClosed
+	case b.pausedUntil.Sub(now) > b.maxWait:
+		b.limited++
+		return nil, errPaused
+	case b.queued >= maxQueued:
+		b.limited++
+		return nil, errQueueFull
+	}
+	t := &ticket{class: c, ready: make(chan struct{})}
+	t.place = b.queues[c].PushBack(t)
+	b.queued++
+	b.pump(now)
+	return t, nil
+}
+
+// await blocks until the ticket has its slot. The slot is given back by leave,
+// which must be called whatever await returns.
+func (b *budget) await(ctx context.Context, t *ticket) error {
+	timer := time.NewTimer(b.maxWait)
+	defer timer.Stop()
+	select {
+	case <-t.ready:
+		return nil
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case t.granted: // in the same instant
+		return nil
+	case b.closed:
+		return ErrClosed
+	}
+	b.limited++
+	if b.pausedUntil.After(time.Now()) {
+		return errPaused
+	}
+	return errQueueWait
+}
+
+// leave gives back the slot or the place in the queue.
+func (b *budget) leave(t *ticket) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if t.granted {
+		t.granted = false
+		b.total.inUse--
+		b.perClass[t.class].inUse--
+	} else {
+		b.unqueue(t)
+	}
+	b.pump(time.Now())
+}
+
+// promote raises a waiting ticket: facts that satisfy one route's policy may
+// fail another's, and both ask the same question.
+func (b *budget) promote(t *ticket, c class) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if c >= t.class || t.place == nil {
+		return
+	}
+	b.queues[t.class].Remove(t.place)
+	t.class = c
+	t.place = b.queues[c].PushBack(t)
+	b.pump(time.Now())
+}
+
+// again takes one more of the rate for a retry, if that is possible at once.
+// The slot is held already.
+func (b *budget) again(t *ticket) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := time.Now()
+	g := &b.perClass[t.class]
+	if b.closed || b.pausedUntil.After(now) || b.total.rate.TokensAt(now) < 1 || g.rate.TokensAt(now) < 1 {
+		return false
+	}
+	b.total.rate.AllowN(now, 1)
+	g.rate.AllowN(now, 1)
+	return true
+}
+
+// pause lets no look-up start for d: GenAuth said that there were too many.
+func (b *budget) pause(d time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	until := time.Now().Add(min(max(d, minRetryFor), maxPause))
+	if until.After(b.pausedUntil) {
+		b.pausedUntil = until
+	}
+}
+
+// retryAfter returns how long a request that was turned away should wait.
+func (b *budget) retryAfter(now time.Time) time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return max(b.pausedUntil.Sub(now), minRetryFor)
+}
+
+// pump gives slots to those who wait, the worthiest class first, and sees to it
+// that it is called again when time allows the next. b.mu is held.
+func (b *budget) pump(now time.Time) {
+	next := time.Duration(-1)
+	for c := range b.queues {
+		for b.queues[c].Len() > 0 {
+			if wait, ok := b.admit(class(c), now); !ok {
+				if wait > 0 && (next < 0 || wait < next) {
+					next = wait
+				}
+				break
+			}
+			t, _ := b.queues[c].Front().Value.(*ticket)
+			b.unqueue(t)
+			t.granted = true
+			close(t.ready)
+		}
+	}
+	b.wake(next)
+}
+
+// admit takes a slot of the class, or reports how long until time allows one;
+// zero if not time but a slot is missing.
+func (b *budget) admit(c class, now time.Time) (time.Duration, bool) {
+	g := &b.perClass[c]
+	if b.closed || b.total.inUse >= b.total.slots || g.inUse >= g.slots {
+		return 0, false
+	}
+	if wait := max(b.pausedUntil.Sub(now), b.total.wait(now), g.wait(now)); wait > 0 {
+		return wait, false
+	}
+	b.total.take(now)
+	g.take(now)
+	return 0, true
+}
+
+func (g *gauge) take(now time.Time) {
+	g.inUse++
+	g.rate.AllowN(now, 1)
+}
+
+// unqueue takes a ticket out of its queue, if it is in one. b.mu is held.
+func (b *budget) unqueue(t *ticket) {
+	if t.place == nil {
+		return
+	}
+	b.queues[t.class].Remove(t.place)
+	t.place = nil
+	b.queued--
+}
+
+// wake arranges for pump to run after d; a negative d for nothing to wait for.
+// b.mu is held.
+func (b *budget) wake(d time.Duration) {
+	switch {
+	case d < 0 || b.closed:
+		if b.timer != nil {
+			b.timer.Stop()
+		}
+	case b.timer == nil:
+		b.timer = time.AfterFunc(d, func() {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			b.pump(time.Now())
+		})
+	default:
+		b.timer.Reset(d)
+	}
+}
+
+// close turns away all who wait or come.
+func (b *budget) close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+	if b.timer != nil {
+		b.timer.Stop()
+	}
+}
+
+// figures returns the look-ups under way, those waiting, and those turned away.
+func (b *budget) figures() (inFlight, queued int, limited uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.total.inUse, b.queued, b.limited
+}

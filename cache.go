@@ -1,0 +1,366 @@
+package echomfa
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"hash/maphash"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+
+	"github.com/echomfa/echomfa/client"
+)
+
+// CacheConfig says how long what GenAuth told is relied upon. The zero value
+// is the default.
+//
+// GenAuth sends no event when a factor is enrolled or removed, so time is the
+// mechanism, and it is asymmetric by decision: facts that satisfy a policy
+// serve for FreshFor, facts that do not for DenyFreshFor only, so that a user
+// who has just enrolled is let in. The same facts may do both at once, for two
+// routes with different policies.
+type CacheConfig struct {
+	// Size is how many tokens' facts are kept, the least recently used going
+	// first. Optional. Default 65,536, at about 300 bytes each.
+	Size int
+	// FreshFor is how old facts may be that let a request through, and so how
+	// long a removed factor still serves. Each entry's own life is up to a
+	// tenth shorter, so that entries made together do not end together.
+	// Optional. Default 60 s, at most 5 minutes.
+	FreshFor time.Duration
+	// DenyFreshFor is how old facts may be that refuse a request. Optional.
+	// Default 2 s; not above FreshFor.
+	DenyFreshFor time.Duration
+	// StaleIfError is how old facts may be that let a request through while
+	// GenAuth cannot be asked. Optional. Default 0: off. Otherwise above
+	// FreshFor and at most 5 minutes. A token that GenAuth refuses is never
+	// let through on stale facts.
+	StaleIfError time.Duration
+	// RefusedFor is how long it is remembered that GenAuth refused a token.
+	// Optional. Default 5 s, at most 1 minute.
+	RefusedFor time.Duration
+	// RefusedSize is how many refused tokens are remembered, apart from Size:
+	// a flood of bad tokens evicts no good entry. Optional. Default a quarter
+	// of Size.
+	RefusedSize int
+}
+
+// Bounds on what one answer may put into the cache. A type or a number of
+// types over them comes from no GenAuth that is documented: such facts are
+// partial, and may allow but not refuse.
+const (
+	maxOtherTypes = 32
+	maxTypeBytes  = 64
+	maxShards     = 16
+)
+
+// cacheKey is a digest over the namespace and the whole token, under a secret
+// of this process. The token itself is not kept.
+type cacheKey [sha256.Size]byte
+
+// facts are what GenAuth told about one token: types only, no profile.
+type facts struct {
+	enrolled FactorSet
+	// partial: something was left out. Such facts may allow, since a policy
+	// is monotone, but never refuse.
+	partial bool
+}
+
+// entry is facts with their times. It is immutable once it is in the cache.
+type entry struct {
+	facts
+	sent     time.Time // when GenAuth was asked, with its monotonic reading
+	freshFor time.Duration
+	expires  time.Time // the token's own exp, or zero
+	user     uint64    // keyed hash of the token's sub, or zero
+}
+
+// age is counted from when GenAuth was asked, not from when it answered, and
+// by the clock that says more: the monotonic one does not see a suspended
+// machine, the wall clock may be set back.
+func (e *entry) age(now time.Time) time.Duration {
+	return elapsed(e.sent, now)
+}
+
+func elapsed(from, to time.Time) time.Duration {
+	return max(to.Sub(from), to.Round(0).Sub(from.Round(0)))
+}
+
+// usable reports whether the token's own life has not ended.
+func (e *entry) usable(now time.Time) bool {
+	return e.expires.IsZero() || now.Before(e.expires)
+}
+
+// refusal is the memory of a token that GenAuth or Verify refused.
+type refusal struct {
+	at  time.Time
+	err error
+}
+
+// shard is a part of the cache with its own lock. The look-ups in flight live
+// under the same lock as the entries: which look-up may store, and which may be
+// joined, is one question.
+type shard struct {
+	mu      sync.Mutex
+	entries *simplelru.LRU[cacheKey, *entry]
+	refused *simplelru.LRU[cacheKey, refusal]
+	flights map[cacheKey]*flight
+}
+
+// cache keeps facts by token. Facts are kept, verdicts never: the policy is
+// evaluated on every request.
+type cache struct {
+	rules  CacheConfig
+	shards []shard
+	prefix []byte // secret and namespace, before each token in the digest
+	secret [32]byte
+	seed   maphash.Seed
+}
+
+func newCache(rules CacheConfig, namespace string) *cache {
+	c := &cache{rules: rules, seed: maphash.MakeSeed()}
+	rand.Read(c.secret[:]) // never fails, as its documentation says
+	c.prefix = appendPart(append([]byte(nil), c.secret[:]...), namespace)
+
+	n := 1
+	for n < maxShards && rules.Size/(n*2) >= 64 && rules.RefusedSize/(n*2) >= 16 {
+		n *= 2
+	}
+	c.shards = make([]shard, n)
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.entries = newLRU[*entry](rules.Size / n)
+		s.refused = newLRU[refusal](rules.RefusedSize / n)
+		s.flights = make(map[cacheKey]*flight)
+	}
+	return c
+}
+
+func newLRU[V any](size int) *simplelru.LRU[cacheKey, V] {
+	lru, err := simplelru.NewLRU[cacheKey, V](size, nil)
+	if err != nil {
+		panic(err) // the size was validated
+	}
+	return lru
+}
+
+// appendPart appends a string with its length before it, so that two parts
+// cannot run together.
+func appendPart(b []byte, part string) []byte {
+	b = binary.BigEndian.AppendUint64(b, uint64(len(part)))
+	return append(b, part...)
+}
+
+// key digests a token. The constant capacity keeps the buffer of an ordinary
+// token on the stack.
+func (c *cache) key(token string) cacheKey {
+	buf := append(make([]byte, 0, 2048), c.prefix...)
+	return sha256.Sum256(appendPart(buf, token))
+}
+
+// ref is a short name for a key that tells nothing about the token.
+func (c *cache) ref(k cacheKey) string {
+	mac := hmac.New(sha256.New, c.secret[:])
+	mac.Write(k[:])
+	return hex.EncodeToString(mac.Sum(nil)[:8])
+}
+
+// userHash names a user inside the cache. Zero stands for no user.
+func (c *cache) userHash(subject string) uint64 {
+	if subject == "" {
+		return 0
+	}
+	return max(1, maphash.String(c.seed, subject))
+}
+
+func (c *cache) shard(k cacheKey) *shard {
+	return &c.shards[int(k[0])&(len(c.shards)-1)]
+}
+
+// entry returns the usable entry under k, or nil.
+func (c *cache) entry(k cacheKey, now time.Time) *entry {
+	s := c.shard(k)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.entry(k, now)
+}
+
+func (s *shard) entry(k cacheKey, now time.Time) *entry {
+	e, ok := s.entries.Get(k)
+	if !ok || !e.usable(now) {
+		return nil
+	}
+	return e
+}
+
+// refusal returns why the token was refused within RefusedFor, or nil.
+func (c *cache) refusal(k cacheKey, now time.Time) error {
+	s := c.shard(k)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, ok := s.refused.Get(k)
+	if !ok || elapsed(r.at, now) > c.rules.RefusedFor {
+		return nil
+	}
+	return r.err
+}
+
+// store keeps what a look-up learned, if it is still the one that may.
+func (s *shard) store(f *flight, e *entry) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.flights[f.key] != f {
+		return // invalidated meanwhile: these may be the facts of before
+	}
+	s.refused.Remove(f.key)
+	if e == nil {
+		s.entries.Remove(f.key)
+		return
+	}
+	s.entries.Add(f.key, e)
+}
+
+// refuse drops what is known of a token and remembers that it was refused.
+func (s *shard) refuse(f *flight, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.flights[f.key] != f {
+		return
+	}
+	s.entries.Remove(f.key)
+	s.refused.Add(f.key, refusal{at: f.sent, err: err})
+}
+
+// land takes a finished look-up out of the way of the next.
+func (s *shard) land(f *flight) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.flights[f.key] == f {
+		delete(s.flights, f.key)
+	}
+}
+
+// invalidate forgets all about a key. A look-up under way is cut loose: it
+// answers those who wait for it, but is neither joined nor stored.
+func (c *cache) invalidate(k cacheKey) {
+	s := c.shard(k)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forget(k)
+}
+
+func (s *shard) forget(k cacheKey) {
+	s.entries.Remove(k)
+	s.refused.Remove(k)
+	delete(s.flights, k)
+}
+
+// invalidateUser forgets all keys of a user and reports whether there were any.
+// It walks the cache, one shard at a time: it is called when a user's factors
+// change, not on every request.
+func (c *cache) invalidateUser(subject string) bool {
+	user := c.userHash(subject)
+	found := false
+	for i := range c.shards {
+		found = c.shards[i].forgetUser(user) || found
+	}
+	return found
+}
+
+func (s *shard) forgetUser(user uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var keys []cacheKey
+	for _, k := range s.entries.Keys() {
+		if e, ok := s.entries.Peek(k); ok && e.user == user {
+			keys = append(keys, k)
+		}
+	}
+	for k, f := range s.flights {
+		if f.user == user {
+			keys = append(keys, k)
+		}
+	}
+	for _, k := range keys {
+		s.forget(k)
+	}
+	return len(keys) > 0
+}
+
+// size returns how many entries and refusals are kept.
+func (c *cache) size() (entries, refused int) {
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.mu.Lock()
+		entries += s.entries.Len()
+		refused += s.refused.Len()
+		s.mu.Unlock()
+	}
+	return entries, refused
+}
+
+// newEntry makes the entry of a look-up's facts.
+func (c *cache) newEntry(f *flight, known facts) *entry {
+	return &entry{
+		facts:    known,
+		sent:     f.sent,
+		freshFor: c.rules.FreshFor - jitter(f.key, c.rules.FreshFor/10),
+		expires:  f.expires,
+		user:     f.user,
+	}
+}
+
+// jitter returns a duration below limit, so that entries that were made
+// together do not end together. The digest is as good as random and differs
+// from process to process.
+func jitter(k cacheKey, limit time.Duration) time.Duration {
+	part := time.Duration(binary.BigEndian.Uint16(k[16:]))
+	return limit / (1 << 16) * part
+}
+
+// newFacts keeps of an answer what the cache may hold.
+func newFacts(list []client.Factor, partial bool) facts {
+	types := make([]FactorType, 0, len(list))
+	for _, f := range list {
+		if len(f.Type) == 0 || len(f.Type) > maxTypeBytes {
+			partial = true
+			continue
+		}
+		types = append(types, f.Type)
+	}
+	set := Factors(types...)
+	if kept := set.Types(); len(kept) > maxOtherTypes {
+		// The constants come first: they are not lost.
+		set, partial = Factors(kept[:maxOtherTypes]...), true
+	}
+	return facts{enrolled: set, partial: partial}
+}
+
+// answer is what cached facts say to a request.
+type answer uint8
+
+const (
+	answerAsk    answer = iota // nothing that could be relied upon: ask GenAuth
+	answerAllow                // the policy is satisfied
+	answerRefuse               // it is not
+	answerFail                 // it is not, but something was left out
+)
+
+// rely is the freshness rule: what facts of an age say to a policy that they
+// satisfy or do not.
+func (c *cache) rely(e *entry, satisfied bool, age time.Duration) answer {
+	switch {
+	case satisfied && age <= e.freshFor:
+		return answerAllow
+	case satisfied || age > c.rules.DenyFreshFor:
+		return answerAsk
+	case e.partial:
+		return answerFail
+	default:
+		return answerRefuse
+	}
+}

@@ -1,0 +1,221 @@
+package echomfa
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/echomfa/echomfa/client"
+)
+
+// Config configures an [Enforcer]. Client is required; every other field has a
+// default that is safe. It is copied: later changes have no effect.
+type Config struct {
+	// Client asks GenAuth which factors a user has enrolled. Required;
+	// usually a [*client.Client]. With any other lister, Namespace and
+	// Audience are required too.
+	Client FactorLister
+
+	// TokenLookup is where the access token is: "header:Name:Prefix" or
+	// "cookie:name". One source, and no other is read: the token that is
+	// checked must be the one that the handler uses. Optional. Default
+	// "header:Authorization:Bearer ".
+	TokenLookup string
+	// Token reads the token instead of TokenLookup, and is the only way to
+	// combine sources. "" or an error matching ErrUnauthenticated means that
+	// the request carries none: 401. A [*TokenError] is answered as it says.
+	// Every other error is a 500. Optional.
+	Token func(r *http.Request) (string, error)
+	// Verify checks a token beyond what GenAuth says of it, such as its
+	// signature. It is called once per token, before facts about it are kept,
+	// within Lookup.Timeout. An error is a 401, unless it matches
+	// ErrUnavailable, an error class of the client package other than
+	// ErrUnauthenticated, or is a network error or the end of ctx: then it is
+	// a 503. Optional.
+	Verify func(ctx context.Context, token string) error
+	// Audience lists what the aud claim of a JWT may hold; one of them must be
+	// there. Optional with a [*client.Client]: its app id.
+	Audience []string
+	// InsecureAnyAudience accepts tokens that GenAuth issued to any other app.
+	InsecureAnyAudience bool
+	// Namespace keeps facts of one source apart from those of another.
+	// Optional with a [*client.Client], whose base URL and app id are always
+	// part of it.
+	Namespace string
+	// Realm is the protection space that a 401 names. Optional. Default "mfa".
+	Realm string
+
+	// EnrollURL is where browsers go to enroll: a path of this app, or an
+	// absolute URL. Optional. Default: a 403 and no redirect.
+	EnrollURL string
+	// LoginURL is where browsers without a good token go. Optional. Default:
+	// a 401 and no redirect.
+	LoginURL string
+	// ReturnTo is how those pages learn where the browser came from. Optional.
+	ReturnTo ReturnToConfig
+
+	// Cache says how long facts are relied upon. Optional.
+	Cache CacheConfig
+	// Lookup bounds what asking GenAuth may cost. Optional.
+	Lookup LookupConfig
+
+	// Logger gets one line for each refusal, see docs/log.schema.md. Optional.
+	// Default: nothing is logged.
+	Logger *slog.Logger
+	// Observer is told every decision, for metrics and audits. Optional.
+	Observer Observer
+	// KeepDecision lets handlers read the decision by [DecisionFrom]. It costs
+	// each request a few allocations.
+	KeepDecision bool
+}
+
+// Observer is told decisions. Implementations must be safe for concurrent use
+// and quick: they run before the request goes on.
+type Observer interface {
+	// ObserveDecision is called once for every decision. Route is the
+	// registered route ("/admin/:id"), or empty where there is none, as in
+	// [Enforcer.Decide]. Method is an HTTP method, "OTHER" for one that is not
+	// in RFC 9110 or RFC 5789, or empty. Both are safe as metric labels.
+	ObserveDecision(ctx context.Context, d Decision, route, method string)
+}
+
+// The defaults and limits of the configuration.
+const (
+	defaultSize          = 1 << 16
+	defaultFreshFor      = time.Minute
+	defaultDenyFreshFor  = 2 * time.Second
+	defaultRefusedFor    = 5 * time.Second
+	defaultTimeout       = 2 * time.Second
+	defaultMaxWait       = 500 * time.Millisecond
+	defaultMaxConcurrent = 64
+	defaultMaxPerSecond  = 100
+	defaultRealm         = "mfa"
+
+	maxFreshFor   = 5 * time.Minute
+	maxRefusedFor = time.Minute
+	reportOnlyFor = 100 * time.Millisecond
+)
+
+// prepared returns the configuration with its defaults, and all that is wrong
+// with it.
+func (c Config) prepared() (Config, error) {
+	c.Audience = slices.Clone(c.Audience)
+	errs := []error{c.prepareSource()}
+	if c.Realm == "" {
+		c.Realm = defaultRealm
+	}
+	if strings.ContainsFunc(c.Realm, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }) {
+		errs = append(errs, fmt.Errorf("echomfa: Realm: %q: only printable ASCII without quotes and backslashes", c.Realm))
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	errs = append(errs, c.Cache.prepare(), c.Lookup.prepare())
+	return c, errors.Join(errs...)
+}
+
+// prepareSource settles whose facts these are.
+func (c *Config) prepareSource() error {
+	genauth, isClient := c.Client.(*client.Client)
+	var errs []error
+	switch {
+	case c.Client == nil || isNil(c.Client):
+		return errors.New("echomfa: Client: required")
+	case isClient:
+		// A Client that was not made by New has no app id and fails each call.
+		if genauth.AppID() == "" {
+			errs = append(errs, errors.New("echomfa: Client: not made by client.New"))
+		}
+		if len(c.Audience) == 0 {
+			c.Audience = []string{genauth.AppID()}
+		}
+		parts := appendPart(appendPart(nil, genauth.BaseURL()), genauth.AppID())
+		c.Namespace = string(appendPart(parts, c.Namespace))
+	default:
+		if c.Namespace == "" {
+			errs = append(errs, errors.New("echomfa: Namespace: required with a Client that is not a *client.Client"))
+		}
+		if len(c.Audience) == 0 && !c.InsecureAnyAudience {
+			errs = append(errs, errors.New("echomfa: Audience: required with a Client that is not a *client.Client"))
+		}
+	}
+	if slices.Contains(c.Audience, "") {
+		errs = append(errs, errors.New("echomfa: Audience: holds an empty string"))
+	}
+	return errors.Join(errs...)
+}
+
+// isNil reports whether an interface holds a nil pointer or function, which
+// would pass a comparison with nil and panic on the first request.
+func isNil(v any) bool {
+	switch r := reflect.ValueOf(v); r.Kind() {
+	case reflect.Pointer, reflect.Func, reflect.Map, reflect.Interface:
+		return r.IsNil()
+	default:
+		return false
+	}
+}
+
+// prepare sets defaults and validates.
+func (c *CacheConfig) prepare() error {
+	errs := []error{
+		defaultTo("Cache.Size", &c.Size, defaultSize),
+		defaultTo("Cache.FreshFor", &c.FreshFor, defaultFreshFor),
+	}
+	// A FreshFor below the default DenyFreshFor is a wish for fresher facts,
+	// not a contradiction.
+	errs = append(errs, defaultTo("Cache.DenyFreshFor", &c.DenyFreshFor, min(defaultDenyFreshFor, max(c.FreshFor, 1))),
+		defaultTo("Cache.RefusedFor", &c.RefusedFor, defaultRefusedFor),
+		defaultTo("Cache.RefusedSize", &c.RefusedSize, max(1, c.Size/4)))
+	if c.FreshFor > maxFreshFor {
+		errs = append(errs, tooLong("Cache.FreshFor", c.FreshFor, maxFreshFor))
+	}
+	if c.DenyFreshFor > c.FreshFor {
+		errs = append(errs, fmt.Errorf("echomfa: Cache.DenyFreshFor: %v is above Cache.FreshFor, %v", c.DenyFreshFor, c.FreshFor))
+	}
+	if c.RefusedFor > maxRefusedFor {
+		errs = append(errs, tooLong("Cache.RefusedFor", c.RefusedFor, maxRefusedFor))
+	}
+	switch {
+	case c.StaleIfError == 0:
+	case c.StaleIfError > maxFreshFor:
+		errs = append(errs, tooLong("Cache.StaleIfError", c.StaleIfError, maxFreshFor))
+	case c.StaleIfError <= c.FreshFor:
+		errs = append(errs, fmt.Errorf("echomfa: Cache.StaleIfError: %v is not above Cache.FreshFor, %v", c.StaleIfError, c.FreshFor))
+	}
+	return errors.Join(errs...)
+}
+
+// prepare sets defaults and validates.
+func (c *LookupConfig) prepare() error {
+	errs := []error{defaultTo("Lookup.Timeout", &c.Timeout, defaultTimeout)}
+	errs = append(errs, defaultTo("Lookup.MaxWait", &c.MaxWait, min(defaultMaxWait, max(c.Timeout, 1))),
+		defaultTo("Lookup.MaxConcurrent", &c.MaxConcurrent, defaultMaxConcurrent),
+		defaultTo("Lookup.MaxPerSecond", &c.MaxPerSecond, defaultMaxPerSecond))
+	if c.MaxWait > c.Timeout {
+		errs = append(errs, fmt.Errorf("echomfa: Lookup.MaxWait: %v is above Lookup.Timeout, %v", c.MaxWait, c.Timeout))
+	}
+	return errors.Join(errs...)
+}
+
+// defaultTo replaces zero by the default and refuses what is negative or not a
+// number.
+func defaultTo[T int | float64 | time.Duration](field string, value *T, byDefault T) error {
+	switch {
+	case *value == 0:
+		*value = byDefault
+	case !(*value > 0) || float64(*value) > 1<<62:
+		return fmt.Errorf("echomfa: %s: %v is not a positive number", field, *value)
+	}
+	return nil
+}
+
+func tooLong(field string, is, limit time.Duration) error {
+	return fmt.Errorf("echomfa: %s: %v is above %v", field, is, limit)
+}

@@ -1,0 +1,170 @@
+package echomfa
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/textproto"
+	"strings"
+
+	"github.com/echomfa/echomfa/client"
+)
+
+// credential reads the token of a request from the one declared source. There
+// is no second place to look: a token that is checked must be the token that
+// the handler uses, and RFC 6750, section 2, allows one method per request.
+type credential struct {
+	header string // canonical name, or empty
+	scheme string // what stands before the token, without the space
+	spaced bool   // scheme and token are separated by spaces
+	cookie string // name, or empty
+	custom func(*http.Request) (string, error)
+}
+
+const defaultTokenLookup = "header:Authorization:Bearer "
+
+// newCredential reads a TokenLookup: "header:Name:Prefix" or "cookie:name".
+func newCredential(lookup string, custom func(*http.Request) (string, error)) (credential, error) {
+	if custom != nil {
+		if lookup != "" {
+			return credential{}, errors.New("echomfa: TokenLookup and Token: set one of them")
+		}
+		return credential{custom: custom}, nil
+	}
+	if lookup == "" {
+		lookup = defaultTokenLookup
+	}
+	source, rest, _ := strings.Cut(lookup, ":")
+	switch source {
+	case "header":
+		name, prefix, _ := strings.Cut(rest, ":")
+		scheme := strings.TrimRight(prefix, " ")
+		if !isHTTPToken(name) || (scheme != "" && !isHTTPToken(scheme)) {
+			return credential{}, lookupSyntaxError(lookup)
+		}
+		return credential{
+			header: textproto.CanonicalMIMEHeaderKey(name),
+			scheme: scheme,
+			spaced: scheme != prefix,
+		}, nil
+	case "cookie":
+		if !isHTTPToken(rest) {
+			return credential{}, lookupSyntaxError(lookup)
+		}
+		return credential{cookie: rest}, nil
+	}
+	return credential{}, lookupSyntaxError(lookup)
+}
+
+func lookupSyntaxError(lookup string) error {
+	return fmt.Errorf(`echomfa: TokenLookup: %q is not of the form "header:Name:Prefix" or "cookie:name"; `+
+		`to combine sources, set Token instead`, lookup)
+}
+
+// token returns the request's token, which satisfies [client.ValidToken]. The
+// error is a *TokenError or, if a custom function failed, that function's.
+func (c *credential) token(r *http.Request) (string, error) {
+	switch {
+	case c.custom != nil:
+		return checkCustom(c.custom(r))
+	case c.cookie != "":
+		return c.fromCookie(r)
+	default:
+		return c.fromHeader(r.Header[c.header])
+	}
+}
+
+func (c *credential) fromHeader(lines []string) (string, error) {
+	switch len(lines) {
+	case 0:
+		return "", errNoToken()
+	case 1:
+	default:
+		return "", errBadRequest("more than one " + c.header + " header")
+	}
+	value := lines[0]
+	if c.scheme == "" {
+		if value == "" {
+			return "", errNoToken()
+		}
+		return value, checkToken(value)
+	}
+	if !hasPrefixFold(value, c.scheme) {
+		// Another scheme, such as Basic: no token of ours, so the challenge
+		// carries no error code (RFC 6750, section 3.1).
+		return "", errNoToken()
+	}
+	token := value[len(c.scheme):]
+	if c.spaced {
+		trimmed := strings.TrimLeft(token, " ")
+		switch {
+		case token == "":
+			return "", errBadRequest("the token is empty")
+		case len(trimmed) == len(token):
+			return "", errNoToken() // such as "BearerX": another scheme
+		}
+		token = trimmed
+	}
+	if token == "" {
+		return "", errBadRequest("the token is empty")
+	}
+	return token, checkToken(token)
+}
+
+func (c *credential) fromCookie(r *http.Request) (string, error) {
+	cookies := r.CookiesNamed(c.cookie)
+	switch {
+	case len(cookies) > 1:
+		// Which of them the handler would read is anybody's guess: a
+		// subdomain may have planted one of them.
+		return "", errBadRequest("more than one token cookie")
+	case len(cookies) == 0 || cookies[0].Value == "":
+		return "", errNoToken()
+	}
+	return cookies[0].Value, checkToken(cookies[0].Value)
+}
+
+// checkCustom judges what an application's own Token function returned.
+func checkCustom(token string, err error) (string, error) {
+	var tokenErr *TokenError
+	switch {
+	case errors.As(err, &tokenErr):
+		return "", err
+	case errors.Is(err, ErrUnauthenticated):
+		return "", &TokenError{Reason: "no access token", Err: err}
+	case err != nil:
+		return "", fmt.Errorf("echomfa: Token: %w", err)
+	case token == "":
+		return "", errNoToken()
+	}
+	return token, checkToken(token)
+}
+
+// checkToken applies the b64token grammar and the length limit before anything
+// else is done with a token.
+func checkToken(token string) error {
+	switch {
+	case len(token) > client.MaxTokenBytes:
+		return errBadToken("the token is too long")
+	case !client.ValidToken(token):
+		return errBadToken("the token is malformed")
+	}
+	return nil
+}
+
+// hasPrefixFold is strings.HasPrefix without regard to ASCII case.
+func hasPrefixFold(s, prefix string) bool {
+	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
+}
+
+// isHTTPToken reports whether s is a token of RFC 9110, section 5.6.2: what a
+// header name, a cookie name and an authentication scheme are made of.
+func isHTTPToken(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if c <= ' ' || c >= 0x7f || strings.IndexByte(`"(),/:;<=>?@[\]{}`, c) >= 0 {
+			return false
+		}
+	}
+	return s != ""
+}

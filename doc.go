@@ -1,0 +1,81 @@
+// Package echomfa is an Echo v4 middleware that enforces MFA enrollment
+// policies for applications whose users sign in with GenAuth (formerly
+// Authing).
+//
+// Before a request reaches a sensitive route, it takes the user's access token,
+// asks GenAuth which MFA factors that user has enrolled, and lets the request
+// through, refuses it, or sends the browser to enroll and brings it back.
+//
+//	genauth, err := client.New(client.Config{BaseURL: "https://example.genauth.ai", AppID: appID})
+//	...
+//	mfa, err := echomfa.New(echomfa.Config{Client: genauth, EnrollURL: "/mfa", LoginURL: "/login"})
+//	...
+//	admin := e.Group("/admin", mfa.Require(echomfa.AnyOf(echomfa.OTP, echomfa.Face)))
+//
+// The same [Enforcer] serves net/http, by [Enforcer.Handler], and whatever is
+// not HTTP, by [Enforcer.Decide].
+//
+// # What it does not do
+//
+// Enrolled is not verified. GenAuth's tokens carry neither amr nor acr: this
+// package never claims that the present session has passed MFA (for that, see
+// RFC 9470).
+//
+// It is not authentication. No signature is verified here: mount the middleware
+// that verifies your tokens first, or set [Config.Verify]. That GenAuth accepts
+// a token is necessary and not sufficient: a JWT must also be meant for this
+// app and name a user.
+//
+// Whoever is past the check on a connection that is upgraded, as for a
+// WebSocket, is not checked again.
+//
+// # Policies
+//
+// A [Policy] says which factor types must be enrolled: AnyOf(OTP, Face),
+// AllOf(OTP, Email), AtLeast(2, OTP, SMS, Email), and what [Policy.And] and
+// [Policy.Or] make of them. [ParsePolicy] reads the same from text:
+//
+//	policy = term { "or" term }
+//	term   = factor { "and" factor }
+//	factor = type | number "of" "(" type { "," type } ")" | "(" policy ")"
+//	type   = "OTP" | "SMS" | "EMAIL" | "FACE" | "PASSKEY" | quoted
+//
+// or `exempt "reason"` for a route that asks for nothing. GenAuth may list SMS
+// and EMAIL for users who never enrolled them: a policy that one of them alone
+// satisfies is logged once.
+//
+// # Freshness
+//
+// Facts are cached, verdicts never: the policy is evaluated on every request.
+// GenAuth sends no event when a factor changes, so facts serve for a time, and
+// it is a short one for refusals:
+//
+//	facts satisfy the policy, up to FreshFor (60 s) old     allow
+//	facts satisfy it, older                                 ask; if that fails, StaleIfError
+//	facts do not satisfy it, up to DenyFreshFor (2 s) old   refuse
+//	facts do not satisfy it, older                          ask; if that fails, 503
+//	GenAuth refused the token, up to RefusedFor (5 s) ago   401
+//
+// So nobody is refused on old facts, and [Enforcer.Invalidate] makes a change
+// count at once.
+//
+// # Failures
+//
+// Unknown is not "no", and not "yes" either:
+//
+//	factors missing                    403  [*NotEnrolledError]
+//	token missing, malformed, refused  401  [*TokenError]
+//	could not be found out             503  [*LookupError]
+//	the application's own mistake      500
+//
+// Browsers get redirects and pages, programs get problem documents (RFC 9457).
+// The handler runs in none of these cases. Zero values refuse, what is
+// dangerous is named Insecure, and a panic in a callback is a 500.
+//
+// # Compatibility
+//
+// The two newest Go releases are supported, from Go 1.25. Before version 1.0
+// the API may change between minor versions, as the changelog says. Error
+// texts, log messages and the wording of answers may change at any time; the
+// names of log attributes and of the members of problem documents are kept.
+package echomfa

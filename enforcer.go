@@ -1,0 +1,184 @@
+package echomfa
+
+import (
+	"context"
+	"errors"
+	"html/template"
+	"net/http"
+
+	"github.com/sony/gobreaker/v2"
+)
+
+// Enforcer decides whether users have enrolled the MFA factors that a policy
+// asks for. Make one per GenAuth app with [New], share it among all routes, and
+// end it with [Enforcer.Close]. All methods may be called concurrently. The
+// zero Enforcer refuses everything.
+type Enforcer struct {
+	cfg      Config
+	source   credential
+	audience audienceRule
+	enroll   destination
+	login    destination
+	returnTo returnTo
+	page     *template.Template
+	cache    *cache
+	lookups  *lookups
+	counts   decisionCounts
+}
+
+// New returns an Enforcer, or all that is wrong with the configuration, each
+// mistake naming its field. It starts nothing and asks nobody.
+func New(cfg Config) (*Enforcer, error) {
+	cfg, err := cfg.prepared()
+	e := &Enforcer{cfg: cfg, audience: audienceRule{accepted: cfg.Audience, any: cfg.InsecureAnyAudience}}
+	errs := []error{err}
+	e.source, err = newCredential(cfg.TokenLookup, cfg.Token)
+	errs = append(errs, err, e.setDestinations())
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	e.page = newPage()
+	e.cache = newCache(cfg.Cache, cfg.Namespace)
+	e.lookups = newLookups(&e.cfg, e.cache)
+	return e, nil
+}
+
+// Close ends the look-ups under way and waits for them. Later decisions that
+// need a look-up are Unavailable. It returns nil, and may be called again.
+func (e *Enforcer) Close() error {
+	if e.ready() {
+		e.lookups.close()
+	}
+	return nil
+}
+
+// ready reports whether the Enforcer was made by New.
+func (e *Enforcer) ready() bool { return e != nil && e.lookups != nil }
+
+var errNotMade = errors.New("echomfa: Enforcer was not made by New")
+
+// Decide decides by policy about the user of an access token, for callers that
+// are not HTTP handlers, such as a gRPC interceptor or a job. It reads the
+// cache and asks GenAuth as the middleware does.
+//
+// The error is nil exactly if the Outcome is Allowed or Exempted; otherwise it is
+// a [*NotEnrolledError], [*TokenError] or [*LookupError], an error matching
+// [ErrInvalidPolicy], or the end of ctx.
+func (e *Enforcer) Decide(ctx context.Context, token string, p Policy) (Decision, error) {
+	if !e.ready() {
+		return Decision{Enforced: true, Policy: p}, errNotMade
+	}
+	d, err := e.decideToken(ctx, token, p)
+	d, err = e.settle(ctx, d, err, inquiry{token: token})
+	return d, err
+}
+
+func (e *Enforcer) decideToken(ctx context.Context, token string, p Policy) (Decision, error) {
+	d := Decision{Enforced: true, Policy: p}
+	if done, err := d.withoutFacts(); done {
+		return d, err
+	}
+	if _, err := checkCustom(token, nil); err != nil {
+		d.Outcome = Unauthenticated
+		return d, err
+	}
+	return e.decide(ctx, d, inquiry{token: token})
+}
+
+// Invalidate forgets what is known of a token: the next decision asks GenAuth.
+// Call it when the user has enrolled or removed a factor. An answer that was
+// asked for before is not kept, whenever it comes. The error is a [*TokenError]
+// for a token that cannot be one.
+func (e *Enforcer) Invalidate(_ context.Context, token string) error {
+	if !e.ready() {
+		return errNotMade
+	}
+	if _, err := checkCustom(token, nil); err != nil {
+		return err
+	}
+	e.cache.invalidate(e.cache.key(token))
+	return nil
+}
+
+// InvalidateRequest is [Enforcer.Invalidate] for the token of a request, read
+// as TokenLookup or Token say.
+func (e *Enforcer) InvalidateRequest(r *http.Request) error {
+	if !e.ready() {
+		return errNotMade
+	}
+	token, err := e.source.token(r)
+	if err != nil {
+		return err
+	}
+	return e.Invalidate(r.Context(), token)
+}
+
+// InvalidateUser forgets what is known of all tokens of a user, named by the
+// sub claim of their JWTs. It returns an error matching [ErrUserNotIndexed] if
+// there are none here: nothing is known of the user, or their tokens are opaque
+// and name nobody.
+func (e *Enforcer) InvalidateUser(_ context.Context, userID string) error {
+	if !e.ready() {
+		return errNotMade
+	}
+	if userID == "" || !e.cache.invalidateUser(userID) {
+		return ErrUserNotIndexed
+	}
+	return nil
+}
+
+// Token returns the access token of a request, read as TokenLookup or Token
+// say. The error is that of the refusal.
+func (e *Enforcer) Token(r *http.Request) (string, error) {
+	if !e.ready() {
+		return "", errNotMade
+	}
+	return e.source.token(r)
+}
+
+// Stats are counts since the Enforcer was made, and its present state.
+type Stats struct {
+	// Hits and Misses count decisions made from the cache and by a look-up,
+	// refusals among them.
+	Hits, Misses uint64
+	// Stale counts requests let through on facts older than FreshFor.
+	Stale uint64
+	// WouldBlock counts requests that ReportOnly let through, by what would
+	// have been their outcome.
+	WouldBlock WouldBlock
+	// Lookups counts look-ups by what came of them.
+	Lookups LookupStats
+	// InFlight and Queued are the look-ups under way and those waiting.
+	InFlight, Queued int
+	// Limited counts look-ups turned away by the budgets of LookupConfig.
+	Limited uint64
+	// BreakerOpen reports that look-ups are stopped because they kept failing.
+	BreakerOpen bool
+	// Entries and Refused are how many tokens' facts and how many refused
+	// tokens are remembered.
+	Entries, Refused int
+}
+
+// LookupStats counts look-ups by result.
+type LookupStats struct {
+	Succeeded, Refused, RateLimited, Misconfigured, Unavailable, Malformed, Panicked, TurnedAway uint64
+}
+
+// WouldBlock counts requests by the outcome that was not enforced.
+type WouldBlock struct {
+	NotEnrolled, Unauthenticated, Unavailable uint64
+}
+
+// Stats returns the figures. They are read one after the other and need not
+// agree with one another.
+func (e *Enforcer) Stats() Stats {
+	if !e.ready() {
+		return Stats{}
+	}
+	s := e.counts.stats()
+	s.Lookups = e.lookups.counts.stats()
+	s.InFlight, s.Queued, s.Limited = e.lookups.budget.figures()
+	s.BreakerOpen = e.lookups.breaker.State() == gobreaker.StateOpen
+	s.Entries, s.Refused = e.cache.size()
+	return s
+}

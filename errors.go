@@ -1,0 +1,154 @@
+package echomfa
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/echomfa/echomfa/client"
+)
+
+// Three failures have three answers: whoever lacks a factor gets a 403,
+// whoever has no good token a 401, and where it could not be found out, the
+// answer is a 503. Everything else (an invalid policy, a callback that failed)
+// is the application's own mistake: a 500, and the handler does not run.
+var (
+	// ErrNotEnrolled reports that the user has not enrolled the factors that
+	// the policy asks for: 403. The error is a [*NotEnrolledError].
+	ErrNotEnrolled = errors.New("echomfa: required MFA factors are not enrolled")
+
+	// ErrUnauthenticated reports that the request has no token, or one that is
+	// malformed or refused: 401. The error is a [*TokenError]. It is the same
+	// value as [client.ErrUnauthenticated]; a Token function returns it to say
+	// that a request carries no token.
+	ErrUnauthenticated = client.ErrUnauthenticated
+
+	// ErrUnavailable reports that the enrolled factors could not be found out,
+	// for whatever cause: 503. The error is a [*LookupError] and unwraps to the
+	// cause.
+	ErrUnavailable = errors.New("echomfa: enrolled factors could not be determined")
+
+	// ErrMisconfigured reports that GenAuth refused the question itself, for
+	// instance because it does not know the app id: 503, logged at Error. It is
+	// the same value as [client.ErrMisconfigured], and such an error matches
+	// [ErrUnavailable] too.
+	ErrMisconfigured = client.ErrMisconfigured
+
+	// ErrInvalidPolicy reports a policy that nothing can be decided by, such as
+	// the zero Policy.
+	ErrInvalidPolicy = errors.New("echomfa: invalid policy")
+
+	// ErrUserNotIndexed reports that InvalidateUser found nothing under a user
+	// id: no facts are cached for the user, or only for opaque tokens, which
+	// name no user.
+	ErrUserNotIndexed = errors.New("echomfa: no cached token names this user")
+
+	// ErrClosed reports a look-up after Close. It is the cause inside a
+	// [*LookupError].
+	ErrClosed = errors.New("echomfa: enforcer is closed")
+)
+
+// Causes of a LookupError that arise here and not at GenAuth. They are not
+// exported: what to do about them is the same, try again later.
+var (
+	errQueueFull   = errors.New("echomfa: too many look-ups are waiting")
+	errQueueWait   = errors.New("echomfa: look-up waited too long for its turn")
+	errPaused      = errors.New("echomfa: look-ups pause because GenAuth limits the rate")
+	errBreakerOpen = errors.New("echomfa: look-ups stopped because GenAuth keeps failing")
+	errPartial     = fmt.Errorf("echomfa: answer left out factors: %w", client.ErrMalformed)
+	errReportWait  = errors.New("echomfa: report-only request does not wait longer")
+)
+
+// NotEnrolledError is the error of a refusal for missing factors. It matches
+// [ErrNotEnrolled].
+type NotEnrolledError struct {
+	// Decision is the refusal: what is enrolled and what is missing.
+	Decision Decision
+}
+
+// Error names the policy and what is missing.
+func (e *NotEnrolledError) Error() string {
+	return fmt.Sprintf("%v: missing %s", ErrNotEnrolled, alternatives(e.Decision.Missing))
+}
+
+// Is reports whether target is ErrNotEnrolled.
+func (e *NotEnrolledError) Is(target error) bool { return target == ErrNotEnrolled }
+
+// LookupError is the error of a request for which the enrolled factors could
+// not be found out. It matches [ErrUnavailable] and unwraps to the cause, so
+// that errors.Is(err, client.ErrRateLimited) and the like tell why.
+type LookupError struct {
+	// DecisionID is the ID of the decision.
+	DecisionID string
+	// RetryAfter is how long to wait before another try is worthwhile. It is
+	// at least a second.
+	RetryAfter time.Duration
+	// Err is the cause.
+	Err error
+}
+
+// Error includes the cause.
+func (e *LookupError) Error() string { return fmt.Sprintf("%v: %v", ErrUnavailable, e.Err) }
+
+// Unwrap returns the cause.
+func (e *LookupError) Unwrap() error { return e.Err }
+
+// Is reports whether target is ErrUnavailable.
+func (e *LookupError) Is(target error) bool { return target == ErrUnavailable }
+
+// The error codes of RFC 6750, section 3.1, that a TokenError may have.
+const (
+	codeInvalidRequest = "invalid_request"
+	codeInvalidToken   = "invalid_token"
+)
+
+// TokenError is the error of a request without a usable token. It matches
+// [ErrUnauthenticated].
+type TokenError struct {
+	// DecisionID is the ID of the decision.
+	DecisionID string
+	// Code is the error code of RFC 6750, section 3.1: "invalid_request",
+	// "invalid_token", or empty if the request has no token at all, in which
+	// case the challenge carries no error code.
+	Code string
+	// Reason says in a few words what is wrong. It never holds the token or a
+	// part of it and is shown to the client as error_description.
+	Reason string
+	// Err is the cause, if there is one.
+	Err error
+}
+
+// Error names the reason and includes the cause.
+func (e *TokenError) Error() string {
+	if e.Err != nil {
+		return fmt.Sprintf("echomfa: unauthenticated: %s: %v", e.Reason, e.Err)
+	}
+	return "echomfa: unauthenticated: " + e.Reason
+}
+
+// Unwrap returns the cause, if there is one.
+func (e *TokenError) Unwrap() error { return e.Err }
+
+// Is reports whether target is ErrUnauthenticated.
+func (e *TokenError) Is(target error) bool { return target == ErrUnauthenticated }
+
+func errNoToken() error { return &TokenError{Reason: "no access token"} }
+
+func errBadRequest(reason string) error {
+	return &TokenError{Code: codeInvalidRequest, Reason: reason}
+}
+
+func errBadToken(reason string) error {
+	return &TokenError{Code: codeInvalidToken, Reason: reason}
+}
+
+// panicError is what a callback's panic becomes. The value is printed, the
+// stack is logged where it was caught.
+type panicError struct {
+	where string
+	value any
+}
+
+func (e *panicError) Error() string {
+	return fmt.Sprintf("echomfa: panic in %s: %v", e.where, e.value)
+}

@@ -1,0 +1,141 @@
+package echomfa
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/echomfa/echomfa/client"
+)
+
+// FactorType names a kind of MFA factor. The set is open: types that have no
+// constant are kept as GenAuth spells them. It is [client.FactorType].
+type FactorType = client.FactorType
+
+// The factor types that have a name here. GenAuth documents OTP, SMS, EMAIL and
+// FACE; its hosted login page also knows PASSKEY.
+const (
+	OTP     = client.OTP
+	SMS     = client.SMS
+	Email   = client.Email
+	Face    = client.Face
+	Passkey = client.Passkey
+)
+
+// named lists the constants in the order of their bits.
+func named() [namedBits]FactorType { return [...]FactorType{OTP, SMS, Email, Face, Passkey} }
+
+// namedBits is how many bits of a mask are the constants'.
+const namedBits = 5
+
+// bitOf returns the bit of a constant, or -1 for any other type.
+func bitOf(t FactorType) int {
+	switch t {
+	case OTP:
+		return 0
+	case SMS:
+		return 1
+	case Email:
+		return 2
+	case Face:
+		return 3
+	case Passkey:
+		return 4
+	}
+	return -1
+}
+
+// FactorSet is a set of factor types. It does not change and may be copied and
+// shared. The zero value is the empty set.
+type FactorSet struct {
+	bits   uint32       // of the constants
+	others []FactorType // sorted, without duplicates, nil if there are none
+}
+
+// Factors returns the set of the given types. Case does not matter, TOTP is
+// OTP, and an empty type is left out.
+func Factors(types ...FactorType) FactorSet {
+	var s FactorSet
+	for _, t := range types {
+		t = t.Normalize()
+		if bit := bitOf(t); bit >= 0 {
+			s.bits |= 1 << bit
+		} else if t != "" {
+			s.others = append(s.others, t)
+		}
+	}
+	slices.Sort(s.others)
+	s.others = slices.Compact(s.others)
+	return s
+}
+
+// Has reports whether t is in the set.
+func (s FactorSet) Has(t FactorType) bool {
+	t = t.Normalize()
+	if bit := bitOf(t); bit >= 0 {
+		return s.bits&(1<<bit) != 0
+	}
+	return s.hasOther(t)
+}
+
+func (s FactorSet) hasOther(t FactorType) bool {
+	_, found := slices.BinarySearch(s.others, t)
+	return found
+}
+
+// mask returns the set as bits, those of others after the constants'.
+func (s FactorSet) mask(others []FactorType) uint32 {
+	m := s.bits
+	for i, t := range others {
+		if s.hasOther(t) {
+			m |= 1 << (namedBits + i)
+		}
+	}
+	return m
+}
+
+// Types returns the types: the constants in the order of their declaration,
+// then the others in alphabetical order. The slice is the caller's, and nil for
+// the empty set.
+func (s FactorSet) Types() []FactorType {
+	return append(typesOf(s.bits, nil), s.others...)
+}
+
+// typesOf spells a mask.
+func typesOf(mask uint32, others []FactorType) []FactorType {
+	var types []FactorType
+	for bit, t := range named() {
+		if mask&(1<<bit) != 0 {
+			types = append(types, t)
+		}
+	}
+	for i, t := range others {
+		if mask&(1<<(namedBits+i)) != 0 {
+			types = append(types, t)
+		}
+	}
+	return types
+}
+
+// Len returns how many types there are.
+func (s FactorSet) Len() int { return len(s.Types()) }
+
+// Equal reports whether both sets have the same types.
+func (s FactorSet) Equal(other FactorSet) bool {
+	return s.bits == other.bits && slices.Equal(s.others, other.others)
+}
+
+// String returns the types with commas between them, "none" for the empty set.
+func (s FactorSet) String() string {
+	types := s.Types()
+	if len(types) == 0 {
+		return "none"
+	}
+	var b strings.Builder
+	for i, t := range types {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(string(t))
+	}
+	return b.String()
+}

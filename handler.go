@@ -1,0 +1,104 @@
+package echomfa
+
+import (
+	"net/http"
+)
+
+// HandlerConfig configures one mount of the net/http adapter.
+type HandlerConfig struct {
+	// Policy is what the user must have enrolled. Required, unless PolicyFunc
+	// is set.
+	Policy Policy
+	// PolicyFunc chooses the policy for a request, by role or tenant, instead
+	// of Policy. An error, or an invalid policy, is a 500. Optional.
+	PolicyFunc func(r *http.Request) (Policy, error)
+	// Subject returns the identity that the handler serves. A token whose sub
+	// claim differs, or that names nobody, is a 401. Optional.
+	Subject func(r *http.Request) (string, error)
+	// Mode is Enforce or ReportOnly. Optional. Default Enforce.
+	Mode Mode
+	// ModeFunc is asked for the mode on every request, instead of Mode.
+	// Optional.
+	ModeFunc func() Mode
+	// Skipper reports whether a request goes by unchecked. Decide by what the
+	// application knows for certain, never by headers or unverified claims.
+	// Optional.
+	Skipper func(r *http.Request) bool
+	// ErrorHandler answers refusals, after their headers have been set. If it
+	// writes nothing, the default answer is written. Optional.
+	ErrorHandler func(w http.ResponseWriter, r *http.Request, err error)
+}
+
+// Handler returns a middleware for net/http, and for every framework that
+// takes one, such as Echo v5 by its WrapMiddleware. It panics on an invalid
+// configuration, at start-up.
+func (e *Enforcer) Handler(cfg HandlerConfig) func(http.Handler) http.Handler {
+	m := &mount[*http.Request]{
+		enforcer:   e,
+		policy:     cfg.Policy,
+		policyFunc: cfg.PolicyFunc,
+		subject:    cfg.Subject,
+		mode:       cfg.Mode,
+		modeFunc:   cfg.ModeFunc,
+		skipper:    cfg.Skipper,
+	}
+	if err := m.validate(); err != nil {
+		panic(err)
+	}
+	m.announce()
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			d, err := m.check(r, r, r.Pattern)
+			if !d.proceeds() {
+				e.refuseHTTP(w, r, err, cfg.ErrorHandler)
+				return
+			}
+			if e.cfg.KeepDecision {
+				r = r.WithContext(withDecision(r.Context(), d))
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
+// refuseHTTP answers a refusal.
+func (e *Enforcer) refuseHTTP(w http.ResponseWriter, r *http.Request, err error,
+	handle func(http.ResponseWriter, *http.Request, error),
+) {
+	tracked := &writeTracker{ResponseWriter: w}
+	defer func() {
+		if v := recover(); v != nil {
+			_, err := e.panicked(r.Context(), "ErrorHandler", v)
+			if !tracked.wrote {
+				e.writeRefusal(w, r, err)
+			}
+		}
+	}()
+	e.setRefusalHeaders(w.Header(), err)
+	if handle != nil {
+		handle(tracked, r, err)
+	}
+	if !tracked.wrote {
+		e.writeRefusal(tracked, r, err)
+	}
+}
+
+// writeTracker knows whether an answer has been written. Nothing written would
+// become a 200.
+type writeTracker struct {
+	http.ResponseWriter
+	wrote bool
+}
+
+func (t *writeTracker) WriteHeader(status int) {
+	t.wrote = t.wrote || status >= http.StatusOK || status == http.StatusSwitchingProtocols
+	t.ResponseWriter.WriteHeader(status)
+}
+
+func (t *writeTracker) Write(b []byte) (int, error) {
+	t.wrote = true
+	return t.ResponseWriter.Write(b)
+}
+
+// Unwrap lets http.ResponseController reach the writer below.
+func (t *writeTracker) Unwrap() http.ResponseWriter { return t.ResponseWriter }

@@ -1,0 +1,324 @@
+package echomfa
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sony/gobreaker/v2"
+
+	"github.com/echomfa/echomfa/client"
+)
+
+// LookupConfig bounds what asking GenAuth may cost. The zero value is the
+// default. The limits are per process: GenAuth's own limit is per user pool
+// and shared with the sign-ins, so divide what may be spent by the instances.
+type LookupConfig struct {
+	// Timeout bounds a look-up as a whole: waiting for its turn, connecting,
+	// reading the answer, and one retry. No request waits longer. Optional.
+	// Default 2 s.
+	Timeout time.Duration
+	// MaxConcurrent is how many look-ups may be under way at once. Tokens of
+	// which nothing is known may use half of it, re-checks of facts that did
+	// not satisfy a policy a quarter. Optional. Default 64.
+	MaxConcurrent int
+	// MaxPerSecond is how many look-ups may start in a second, in bursts of
+	// as many, with the same shares. Optional. Default 100.
+	MaxPerSecond float64
+	// MaxWait is how long a look-up may wait for its turn. Optional. Default
+	// 500 ms, not above Timeout.
+	MaxWait time.Duration
+}
+
+// FactorLister tells which MFA factors the user of an access token has
+// enrolled. [*client.Client] is one.
+//
+// An implementation may be called by several goroutines at once and must
+// return before ctx ends. An empty list must mean that the user has none:
+// everything else is an error, matching one of the client package's classes;
+// an error that matches none counts as [client.ErrUnavailable]. A list that
+// left something out comes together with an error matching
+// [*client.PartialError].
+type FactorLister interface {
+	ListEnrolledFactors(ctx context.Context, token string) ([]client.Factor, error)
+}
+
+// FactorListerFunc is a function that is a [FactorLister].
+type FactorListerFunc func(ctx context.Context, token string) ([]client.Factor, error)
+
+// ListEnrolledFactors calls f.
+func (f FactorListerFunc) ListEnrolledFactors(ctx context.Context, token string) ([]client.Factor, error) {
+	return f(ctx, token)
+}
+
+// flight is one look-up, shared by all requests that need its answer. It does
+// not belong to any of them: the first may leave while the others wait.
+type flight struct {
+	key      cacheKey
+	deadline time.Time
+	ticket   *ticket
+	verify   bool      // the token has not been verified yet
+	user     uint64    // keyed hash of the token's sub, or zero
+	expires  time.Time // the token's exp, or zero
+	keep     bool      // facts may be stored
+
+	done chan struct{} // closed when what follows is set
+	sent time.Time     // when GenAuth was asked
+	facts
+	err error
+}
+
+// lookups makes the look-ups: coalesced by key, within the budget, behind the
+// breaker.
+type lookups struct {
+	lister  FactorLister
+	verify  func(ctx context.Context, token string) error
+	timeout time.Duration
+	cache   *cache
+	budget  *budget
+	breaker *gobreaker.TwoStepCircuitBreaker[struct{}]
+	log     *slog.Logger
+	watch   refusalWatch
+	counts  lookupCounts
+	open    atomic.Bool // the breaker's state as it was logged last
+
+	mu     sync.Mutex
+	active map[*flight]context.CancelFunc // nil once closed
+	wg     sync.WaitGroup
+}
+
+// The breaker opens after this many failures in a row, and then lets one
+// look-up a second try.
+const (
+	breakerFailures = 5
+	breakerPause    = time.Second
+	retryPause      = 50 * time.Millisecond
+)
+
+func newLookups(cfg *Config, c *cache) *lookups {
+	return &lookups{
+		lister:  cfg.Client,
+		verify:  cfg.Verify,
+		timeout: cfg.Lookup.Timeout,
+		cache:   c,
+		budget:  newBudget(cfg.Lookup.MaxConcurrent, cfg.Lookup.MaxPerSecond, cfg.Lookup.MaxWait),
+		log:     cfg.Logger,
+		active:  make(map[*flight]context.CancelFunc),
+		breaker: gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
+			Timeout:      breakerPause,
+			ReadyToTrip:  func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= breakerFailures },
+			IsSuccessful: func(err error) bool { return !resultOf(err).outage() },
+		}),
+	}
+}
+
+// start begins a look-up. The lock of the flight's shard is held, so it must
+// not block.
+func (l *lookups) start(f *flight, token string, c class, now time.Time) error {
+	if l.breaker.State() == gobreaker.StateOpen {
+		return errBreakerOpen
+	}
+	ticket, err := l.budget.enter(c, now)
+	if err != nil {
+		return err
+	}
+	f.ticket = ticket
+	f.deadline = now.Add(l.timeout)
+	f.done = make(chan struct{})
+
+	// No value of the request's context is taken along, and its end does not
+	// end the look-up.
+	ctx, cancel := context.WithDeadline(context.Background(), f.deadline)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.active == nil {
+		cancel()
+		l.budget.leave(ticket)
+		return ErrClosed
+	}
+	l.active[f] = cancel
+	l.wg.Go(func() { l.fly(ctx, f, token) })
+	return nil
+}
+
+// fly makes the look-up, and keeps what it learned.
+func (l *lookups) fly(ctx context.Context, f *flight, token string) {
+	s := l.cache.shard(f.key)
+	defer l.end(f)
+	defer close(f.done)
+	defer s.land(f)
+
+	f.sent = time.Now()
+	f.facts, f.err = l.guarded(ctx, f, token)
+	result := resultOf(f.err)
+	l.counts.add(result)
+	if !f.verify && (result == resultFacts || result == resultRefused) {
+		l.watch.note(ctx, l.log, result == resultRefused)
+	}
+	switch result {
+	case resultFacts:
+		if f.keep {
+			s.store(f, l.cache.newEntry(f, f.facts))
+		} else {
+			s.store(f, nil)
+		}
+	case resultRefused:
+		s.refuse(f, f.err)
+	case resultLimited, resultMisconfigured, resultUnavailable, resultMalformed, resultPanic, resultTurnedAway:
+		// Nothing was learned of the user.
+	}
+}
+
+func (l *lookups) end(f *flight) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if cancel, ok := l.active[f]; ok {
+		cancel()
+		delete(l.active, f)
+	}
+}
+
+// guarded makes a panic of the lister or of Verify an error, so that those who
+// wait are released.
+func (l *lookups) guarded(ctx context.Context, f *flight, token string) (known facts, err error) {
+	defer l.budget.leave(f.ticket)
+	if err := l.budget.await(ctx, f.ticket); err != nil {
+		return facts{}, err
+	}
+	report, err := l.breaker.Allow()
+	if err != nil {
+		return facts{}, errBreakerOpen
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			known, err = facts{}, &panicError{where: "look-up", value: v}
+			l.log.LogAttrs(ctx, slog.LevelError, "mfa look-up panicked",
+				slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
+		}
+		report(err)
+		l.logBreaker(ctx)
+		if d, ok := pauseFor(err); ok {
+			l.budget.pause(d)
+		}
+	}()
+	if f.verify && l.verify != nil {
+		if err := l.verify(ctx, token); err != nil {
+			return facts{}, verifyError(err)
+		}
+	}
+	known, err = l.ask(ctx, f, token)
+	if retryable(err) && l.pauseToRetry(ctx, f) {
+		known, err = l.ask(ctx, f, token)
+	}
+	return known, err
+}
+
+// ask asks GenAuth once.
+func (l *lookups) ask(ctx context.Context, f *flight, token string) (facts, error) {
+	f.sent = time.Now()
+	list, err := l.lister.ListEnrolledFactors(ctx, token)
+	var partial *client.PartialError
+	switch {
+	case errors.As(err, &partial):
+		return newFacts(list, true), nil
+	case errors.Is(err, ErrUnauthenticated):
+		return facts{}, &TokenError{Code: codeInvalidToken, Reason: "the token was refused", Err: err}
+	case err != nil:
+		return facts{}, err
+	}
+	return newFacts(list, false), nil
+}
+
+// pauseToRetry reports whether the look-up may be tried once more, after a
+// moment: only if the budget allows it at once and the breaker is not testing.
+func (l *lookups) pauseToRetry(ctx context.Context, f *flight) bool {
+	if l.breaker.State() != gobreaker.StateClosed || !l.budget.again(f.ticket) {
+		return false
+	}
+	timer := time.NewTimer(retryPause/2 + jitter(f.key, retryPause))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// retryable reports whether a second try may help: the connection broke before
+// there was an answer, or a gateway answered in GenAuth's place. A Retry-After
+// is an order to wait longer than a request can.
+func retryable(err error) bool {
+	var api *client.APIError
+	if errors.As(err, &api) {
+		switch api.HTTPStatus {
+		case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+			return api.RetryAfter == 0
+		}
+		return false
+	}
+	var transport interface{ Retryable() bool }
+	return errors.As(err, &transport) && transport.Retryable()
+}
+
+// pauseFor returns for how long GenAuth asked not to be asked.
+func pauseFor(err error) (time.Duration, bool) {
+	var api *client.APIError
+	errors.As(err, &api)
+	switch {
+	case api != nil && api.RetryAfter > 0:
+		return api.RetryAfter, true
+	case errors.Is(err, client.ErrRateLimited):
+		return minRetryFor, true
+	}
+	return 0, false
+}
+
+// verifyError tells a verdict of Verify from its failure to reach one: unknown
+// is not "no".
+func verifyError(err error) error {
+	var network net.Error
+	for _, unknown := range []error{
+		ErrUnavailable, ErrMisconfigured, client.ErrUnavailable, client.ErrRateLimited, client.ErrMalformed,
+		context.DeadlineExceeded, context.Canceled,
+	} {
+		if errors.Is(err, unknown) {
+			return err
+		}
+	}
+	if errors.As(err, &network) {
+		return err
+	}
+	return &TokenError{Code: codeInvalidToken, Reason: "the token was not accepted", Err: err}
+}
+
+// logBreaker logs a change of the breaker's state once.
+func (l *lookups) logBreaker(ctx context.Context) {
+	open := l.breaker.State() != gobreaker.StateClosed
+	if !l.open.CompareAndSwap(!open, open) {
+		return
+	}
+	if open {
+		l.log.LogAttrs(ctx, slog.LevelError, "mfa look-ups keep failing: one a second is tried until GenAuth answers")
+		return
+	}
+	l.log.LogAttrs(ctx, slog.LevelInfo, "mfa look-ups work again")
+}
+
+// close ends all look-ups and waits for them.
+func (l *lookups) close() {
+	l.budget.close()
+	l.mu.Lock()
+	for _, cancel := range l.active {
+		cancel()
+	}
+	l.active = nil
+	l.mu.Unlock()
+	l.wg.Wait()
+}

@@ -1,0 +1,487 @@
+package echomfa_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/labstack/echo/v4"
+	"github.com/labstack/echo/v4/middleware"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/internal/answertest"
+)
+
+// TestAnswersEcho runs the table of answers over Echo, mounted on a group, on
+// routes and on the whole server.
+func TestAnswersEcho(t *testing.T) {
+	t.Parallel()
+	mounts := map[string]answertest.Mount{
+		"group": func(e *echomfa.Enforcer, p echomfa.Policy, handler http.Handler) http.Handler {
+			app := echo.New()
+			app.Group("", e.Require(p)).Any("/*", echo.WrapHandler(handler))
+			return app
+		},
+		"route": func(e *echomfa.Enforcer, p echomfa.Policy, handler http.Handler) http.Handler {
+			app := echo.New()
+			app.Any("/*", echo.WrapHandler(handler), e.Require(p))
+			return app
+		},
+		"server": func(e *echomfa.Enforcer, p echomfa.Policy, handler http.Handler) http.Handler {
+			app := echo.New()
+			app.Use(e.Require(p))
+			app.Any("/*", echo.WrapHandler(handler))
+			return app
+		},
+	}
+	for name, mount := range mounts {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			answertest.Run(t, mount)
+		})
+	}
+}
+
+// TestAnswersHTTP runs the same table over net/http.
+func TestAnswersHTTP(t *testing.T) {
+	t.Parallel()
+	answertest.Run(t, func(e *echomfa.Enforcer, p echomfa.Policy, handler http.Handler) http.Handler {
+		return e.Handler(echomfa.HandlerConfig{Policy: p})(handler)
+	})
+}
+
+var errTest = errors.New("test")
+
+// served is what came of a request to an Echo app.
+type served struct {
+	*httptest.ResponseRecorder
+	ran bool
+	err error // what the middleware returned
+}
+
+// serve sends one request for GET /admin/:id through the middleware. setup may
+// change the request.
+func serve(t *testing.T, cfg echomfa.MiddlewareConfig, setup func(*http.Request)) (got served) {
+	t.Helper()
+	got.ResponseRecorder = httptest.NewRecorder()
+	app := echo.New()
+	app.Use(func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			got.err = next(c)
+			return got.err
+		}
+	})
+	app.GET("/admin/:id", func(c echo.Context) error {
+		got.ran = true
+		return c.String(http.StatusOK, "secret page")
+	}, echomfa.WithConfig(cfg))
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/admin/7", nil)
+	if setup != nil {
+		setup(r)
+	}
+	app.ServeHTTP(got, r)
+	return got
+}
+
+func withToken(token string) func(*http.Request) {
+	return func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+token) }
+}
+
+// table makes an Enforcer whose GenAuth is that of the table of answers.
+func table(t *testing.T, change func(*echomfa.Config)) *echomfa.Enforcer {
+	t.Helper()
+	return newEnforcer(t, echomfa.FactorListerFunc(answertest.Lister), change)
+}
+
+func otp() echomfa.Policy { return echomfa.AnyOf(echomfa.OTP) }
+
+// TestMiddlewareCallbacks has what each callback may return.
+func TestMiddlewareCallbacks(t *testing.T) {
+	t.Parallel()
+	type config = echomfa.MiddlewareConfig
+	jwt := answertest.JWT(map[string]any{"sub": "u1", "aud": "app"})
+	tokenIs := func(token string, err error) func(*config) {
+		return func(c *config) { c.Token = func(echo.Context) (string, error) { return token, err } }
+	}
+	subjectIs := func(subject string, err error) func(*config) {
+		return func(c *config) { c.Subject = func(echo.Context) (string, error) { return subject, err } }
+	}
+	policyIs := func(p echomfa.Policy, err error) func(*config) {
+		return func(c *config) {
+			c.Policy = echomfa.Policy{}
+			c.PolicyFunc = func(echo.Context) (echomfa.Policy, error) { return p, err }
+		}
+	}
+	rows := map[string]struct {
+		token  string
+		change func(*config)
+		want   int
+	}{
+		"Token: returns one":                    {"", tokenIs(answertest.Enrolled, nil), 200},
+		"Token: instead of the header":          {answertest.Enrolled, tokenIs(answertest.NotEnrolled, nil), 403},
+		"Token: none":                           {answertest.Enrolled, tokenIs("", nil), 401},
+		"Token: says there is none":             {answertest.Enrolled, tokenIs("x", echomfa.ErrUnauthenticated), 401},
+		"Token: judges it":                      {"", tokenIs("", &echomfa.TokenError{Code: "invalid_request"}), 401},
+		"Token: malformed":                      {"", tokenIs("a b", nil), 401},
+		"Token: fails":                          {answertest.Enrolled, tokenIs(answertest.Enrolled, errTest), 500},
+		"PolicyFunc: satisfied":                 {answertest.Enrolled, policyIs(otp(), nil), 200},
+		"PolicyFunc: not satisfied":             {answertest.Enrolled, policyIs(echomfa.AnyOf(echomfa.Face), nil), 403},
+		"PolicyFunc: exempt, without a token":   {"", policyIs(echomfa.Exempt("public"), nil), 200},
+		"PolicyFunc: zero":                      {answertest.Enrolled, policyIs(echomfa.Policy{}, nil), 500},
+		"PolicyFunc: invalid":                   {answertest.Enrolled, policyIs(echomfa.AnyOf(), nil), 500},
+		"PolicyFunc: fails":                     {answertest.Enrolled, policyIs(otp(), errTest), 500},
+		"PolicyFunc: fails in our words":        {answertest.Enrolled, policyIs(otp(), echomfa.ErrUnauthenticated), 500},
+		"Subject: an opaque token names nobody": {answertest.Enrolled, subjectIs("u1", nil), 401},
+		"Subject: another user":                 {jwt, subjectIs("u2", nil), 401},
+		"Subject: nobody":                       {jwt, subjectIs("", nil), 401},
+		"Subject: nobody is signed in":          {jwt, subjectIs("", echomfa.ErrUnauthenticated), 401},
+		"Subject: fails":                        {jwt, subjectIs("u1", errTest), 500},
+		"Subject: the same user":                {jwt, subjectIs("u1", nil), 503}, // the table's GenAuth is down for it
+		"Skipper: yes":                          {"", func(c *config) { c.Skipper = func(echo.Context) bool { return true } }, 200},
+		"Skipper: no":                           {"", func(c *config) { c.Skipper = func(echo.Context) bool { return false } }, 401},
+		"SkipRoutes: the route":                 {"", func(c *config) { c.Skipper = echomfa.SkipRoutes("/admin/:id") }, 200},
+		"SkipRoutes: the address is not":        {"", func(c *config) { c.Skipper = echomfa.SkipRoutes("/admin/7", "/admin/*") }, 401},
+		"ModeFunc: report only": {answertest.NotEnrolled, func(c *config) {
+			c.ModeFunc = func() echomfa.Mode { return echomfa.ReportOnly }
+		}, 200},
+		"ModeFunc: enforce": {answertest.NotEnrolled, func(c *config) {
+			c.ModeFunc = func() echomfa.Mode { return echomfa.Enforce }
+		}, 403},
+		"ModeFunc: nonsense enforces": {answertest.NotEnrolled, func(c *config) {
+			c.ModeFunc = func() echomfa.Mode { return 7 }
+		}, 403},
+	}
+	for name, row := range rows {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := config{Enforcer: table(t, nil), Policy: otp()}
+			row.change(&cfg)
+			got := serve(t, cfg, func(r *http.Request) {
+				if row.token != "" {
+					withToken(row.token)(r)
+				}
+			})
+			assert.Equal(t, row.want, got.Code)
+			assert.Equal(t, row.want == http.StatusOK, got.ran)
+			assert.NotContains(t, got.Body.String()+got.Header().Get("WWW-Authenticate"), errTest.Error()+"\n")
+		})
+	}
+}
+
+// TestReportOnly shows what goes on and what is counted, and that the
+// application's own mistakes are still refused.
+func TestReportOnly(t *testing.T) {
+	t.Parallel()
+	e := table(t, nil)
+	cfg := echomfa.MiddlewareConfig{Enforcer: e, Policy: otp(), Mode: echomfa.ReportOnly}
+	for _, token := range []string{answertest.Enrolled, answertest.NotEnrolled, "token-unavailable", "token-refused"} {
+		got := serve(t, cfg, withToken(token))
+		assert.True(t, got.ran, token)
+		assert.Equal(t, http.StatusOK, got.Code, token)
+	}
+	assert.Equal(t, echomfa.WouldBlock{NotEnrolled: 1, Unauthenticated: 1, Unavailable: 1}, e.Stats().WouldBlock)
+
+	got := serve(t, cfg, withToken("token-panicking"))
+	assert.False(t, got.ran)
+	assert.Equal(t, http.StatusInternalServerError, got.Code)
+
+	cfg.Policy, cfg.PolicyFunc = echomfa.Policy{}, func(echo.Context) (echomfa.Policy, error) { return echomfa.Policy{}, nil }
+	got = serve(t, cfg, withToken(answertest.Enrolled))
+	assert.False(t, got.ran)
+	assert.Equal(t, http.StatusInternalServerError, got.Code)
+}
+
+// TestErrorsReachEcho shows what Echo and an ErrorHandler are given.
+func TestErrorsReachEcho(t *testing.T) {
+	t.Parallel()
+	rows := map[string]struct {
+		token string
+		want  error
+		code  int
+	}{
+		"not enrolled":    {answertest.NotEnrolled, echomfa.ErrNotEnrolled, 403},
+		"unauthenticated": {"token-refused", echomfa.ErrUnauthenticated, 401},
+		"unavailable":     {"token-unavailable", echomfa.ErrUnavailable, 503},
+		"misconfigured":   {"token-misconfigured", echomfa.ErrMisconfigured, 503},
+	}
+	for name, row := range rows {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := serve(t, echomfa.MiddlewareConfig{Enforcer: table(t, nil), Policy: otp()}, withToken(row.token))
+			require.ErrorIs(t, got.err, row.want)
+			var httpErr *echo.HTTPError
+			require.ErrorAs(t, got.err, &httpErr)
+			assert.Equal(t, row.code, httpErr.Code)
+			assert.Equal(t, row.code, got.Code)
+		})
+	}
+	got := serve(t, echomfa.MiddlewareConfig{Enforcer: table(t, nil), Policy: otp()}, withToken(answertest.NotEnrolled))
+	var missing *echomfa.NotEnrolledError
+	require.ErrorAs(t, got.err, &missing)
+	assert.Equal(t, [][]echomfa.FactorType{{echomfa.OTP}}, missing.Decision.Missing)
+	assert.NotEmpty(t, missing.Decision.ID)
+	assert.NotEmpty(t, missing.Decision.TokenRef)
+}
+
+// TestErrorHandler shows whose answer is given, and that the handler runs in no
+// case.
+func TestErrorHandler(t *testing.T) {
+	t.Parallel()
+	rows := map[string]struct {
+		handle func(echo.Context, error) error
+		code   int
+		body   string
+		ok     bool // Echo is given no error
+	}{
+		"writes and returns nil": {
+			func(c echo.Context, _ error) error { return c.String(http.StatusTeapot, "mine") }, 418, "mine", true,
+		},
+		"returns nil and writes nothing": {func(echo.Context, error) error { return nil }, 403, "not-enrolled", false},
+		"returns the error": {
+			func(_ echo.Context, err error) error { return err }, 403, http.StatusText(http.StatusForbidden), false,
+		},
+		"panics": {func(echo.Context, error) error { panic("hook") }, 500, "internal", false},
+		"writes, then panics": {func(c echo.Context, _ error) error {
+			_ = c.String(http.StatusTeapot, "mine")
+			panic("hook")
+		}, 418, "mine", false},
+	}
+	for name, row := range rows {
+		t.Run("Echo: "+name, func(t *testing.T) {
+			t.Parallel()
+			cfg := echomfa.MiddlewareConfig{Enforcer: table(t, nil), Policy: otp(), ErrorHandler: row.handle}
+			got := serve(t, cfg, withToken(answertest.NotEnrolled))
+			assert.False(t, got.ran)
+			assert.Equal(t, row.code, got.Code)
+			assert.Contains(t, got.Body.String(), row.body)
+			assert.Equal(t, row.ok, got.err == nil)
+			assert.Equal(t, "no-store", got.Header().Get("Cache-Control"), "headers are set before")
+		})
+	}
+}
+
+// TestErrorHandlerHTTP is the same over net/http.
+func TestErrorHandlerHTTP(t *testing.T) {
+	t.Parallel()
+	rows := map[string]struct {
+		handle func(http.ResponseWriter, *http.Request, error)
+		code   int
+		body   string
+	}{
+		"writes a body": {
+			func(w http.ResponseWriter, _ *http.Request, _ error) { _, _ = w.Write([]byte("mine")) }, 200, "mine",
+		},
+		"writes a status": {
+			func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusTeapot) }, 418, "",
+		},
+		"writes nothing": {func(http.ResponseWriter, *http.Request, error) {}, 403, "not-enrolled"},
+		"panics":         {func(http.ResponseWriter, *http.Request, error) { panic("hook") }, 500, "internal"},
+		"reaches the writer below": {func(w http.ResponseWriter, _ *http.Request, _ error) {
+			w.WriteHeader(http.StatusTeapot)
+			_ = http.NewResponseController(w).Flush()
+		}, 418, ""},
+	}
+	for name, row := range rows {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			handler := table(t, nil).Handler(echomfa.HandlerConfig{Policy: otp(), ErrorHandler: row.handle})(
+				http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the handler ran") }))
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/admin", nil)
+			withToken(answertest.NotEnrolled)(r)
+			w := httptest.NewRecorder()
+			handler.ServeHTTP(w, r)
+			assert.Equal(t, row.code, w.Code)
+			assert.Contains(t, w.Body.String(), row.body)
+		})
+	}
+}
+
+// TestCommittedResponse shows that an answer which an earlier middleware has
+// begun is not added to, and that the handler does not run.
+func TestCommittedResponse(t *testing.T) {
+	t.Parallel()
+	app := echo.New()
+	app.Use(func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			_ = c.String(http.StatusAccepted, "begun")
+			return next(c)
+		}
+	})
+	app.GET("/", func(echo.Context) error { t.Error("the handler ran"); return nil }, table(t, nil).Require(otp()))
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+	withToken(answertest.NotEnrolled)(r)
+	w := httptest.NewRecorder()
+	app.ServeHTTP(w, r)
+	assert.Equal(t, http.StatusAccepted, w.Code)
+	assert.Equal(t, "begun", w.Body.String())
+}
+
+// TestPanicsInCallbacks shows that a panic opens no door, and that the next
+// request works.
+func TestPanicsInCallbacks(t *testing.T) {
+	t.Parallel()
+	rows := map[string]func(*echomfa.MiddlewareConfig){
+		"Skipper": func(c *echomfa.MiddlewareConfig) { c.Skipper = func(echo.Context) bool { panic("x") } },
+		"Token":   func(c *echomfa.MiddlewareConfig) { c.Token = func(echo.Context) (string, error) { panic("x") } },
+		"Subject": func(c *echomfa.MiddlewareConfig) { c.Subject = func(echo.Context) (string, error) { panic("x") } },
+		"PolicyFunc": func(c *echomfa.MiddlewareConfig) {
+			c.Policy = echomfa.Policy{}
+			c.PolicyFunc = func(echo.Context) (echomfa.Policy, error) { panic("x") }
+		},
+		"ModeFunc": func(c *echomfa.MiddlewareConfig) { c.ModeFunc = func() echomfa.Mode { panic("x") } },
+		"Observer": func(c *echomfa.MiddlewareConfig) {
+			c.Enforcer = table(t, func(cfg *echomfa.Config) { cfg.Observer = panickingObserver{} })
+		},
+	}
+	for name, change := range rows {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := echomfa.MiddlewareConfig{Enforcer: table(t, nil), Policy: otp()}
+			change(&cfg)
+			for range 2 {
+				got := serve(t, cfg, withToken(answertest.Enrolled))
+				assert.False(t, got.ran)
+				assert.Equal(t, http.StatusInternalServerError, got.Code)
+			}
+			good := serve(t, echomfa.MiddlewareConfig{Enforcer: table(t, nil), Policy: otp()}, withToken(answertest.Enrolled))
+			assert.True(t, good.ran)
+		})
+	}
+}
+
+type panickingObserver struct{}
+
+func (panickingObserver) ObserveDecision(context.Context, echomfa.Decision, string, string) {
+	panic("observer")
+}
+
+// TestAbortHandlerGoesOn shows that the one panic which is no failure is left
+// alone.
+func TestAbortHandlerGoesOn(t *testing.T) {
+	t.Parallel()
+	cfg := echomfa.MiddlewareConfig{Enforcer: table(t, nil), Policy: otp(), Token: func(echo.Context) (string, error) {
+		panic(http.ErrAbortHandler)
+	}}
+	assert.PanicsWithError(t, http.ErrAbortHandler.Error(), func() { serve(t, cfg, nil) })
+}
+
+// observed is one call of an Observer.
+type observed struct {
+	outcome       echomfa.Outcome
+	route, method string
+}
+
+type recorder struct{ seen []observed }
+
+func (r *recorder) ObserveDecision(_ context.Context, d echomfa.Decision, route, method string) {
+	r.seen = append(r.seen, observed{d.Outcome, route, method})
+}
+
+// TestObserver shows what an Observer is told: the registered route and a
+// method from a fixed list.
+func TestObserver(t *testing.T) {
+	t.Parallel()
+	seen := &recorder{}
+	e := table(t, func(c *echomfa.Config) { c.Observer = seen })
+	cfg := echomfa.MiddlewareConfig{Enforcer: e, Policy: otp()}
+	serve(t, cfg, withToken(answertest.Enrolled))
+	serve(t, cfg, withToken(answertest.NotEnrolled))
+	_, err := e.Decide(t.Context(), answertest.Enrolled, otp())
+	require.NoError(t, err)
+
+	mux := http.NewServeMux()
+	mux.Handle("/people/{id}", e.Handler(echomfa.HandlerConfig{Policy: otp()})(http.NotFoundHandler()))
+	mux.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), "BREW", "/people/4", nil))
+
+	assert.Equal(t, []observed{
+		{echomfa.Allowed, "/admin/:id", "GET"},
+		{echomfa.NotEnrolled, "/admin/:id", "GET"},
+		{echomfa.Allowed, "", ""},
+		{echomfa.Unauthenticated, "/people/{id}", "OTHER"},
+	}, seen.seen)
+}
+
+// TestKeepDecision shows when a handler can read the decision.
+func TestKeepDecision(t *testing.T) {
+	t.Parallel()
+	for _, keep := range []bool{true, false} {
+		e := table(t, func(c *echomfa.Config) { c.KeepDecision = keep })
+		check := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			d, ok := echomfa.DecisionFrom(r.Context())
+			assert.Equal(t, keep, ok)
+			assert.Equal(t, keep, d.Enrolled.Has(echomfa.OTP))
+		})
+		app := echo.New()
+		app.Any("/*", echo.WrapHandler(check), e.Require(otp()))
+		for _, handler := range []http.Handler{app, e.Handler(echomfa.HandlerConfig{Policy: otp()})(check)} {
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+			withToken(answertest.Enrolled)(r)
+			w := httptest.NewRecorder()
+			handler.ServeHTTP(w, r)
+			assert.Equal(t, http.StatusOK, w.Code)
+		}
+	}
+}
+
+// TestMountMistakes has what is refused at start-up.
+func TestMountMistakes(t *testing.T) {
+	t.Parallel()
+	e := table(t, nil)
+	policy := func(echo.Context) (echomfa.Policy, error) { return otp(), nil }
+	rows := map[string]struct {
+		config echomfa.MiddlewareConfig
+		want   []string
+	}{
+		"nothing":           {echomfa.MiddlewareConfig{}, []string{"Enforcer", "Policy"}},
+		"zero Enforcer":     {echomfa.MiddlewareConfig{Enforcer: &echomfa.Enforcer{}, Policy: otp()}, []string{"Enforcer"}},
+		"invalid Policy":    {echomfa.MiddlewareConfig{Enforcer: e, Policy: echomfa.AllOf()}, []string{"Policy"}},
+		"two policies":      {echomfa.MiddlewareConfig{Enforcer: e, Policy: otp(), PolicyFunc: policy}, []string{"PolicyFunc"}},
+		"unknown Mode":      {echomfa.MiddlewareConfig{Enforcer: e, Policy: otp(), Mode: 9}, []string{"Mode"}},
+		"Mode and ModeFunc": {echomfa.MiddlewareConfig{Enforcer: e, Policy: otp(), Mode: echomfa.ReportOnly, ModeFunc: func() echomfa.Mode { return 0 }}, []string{"ModeFunc"}},
+	}
+	for name, row := range rows {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			mw, err := row.config.ToMiddleware()
+			assert.Nil(t, mw)
+			for _, field := range row.want {
+				require.ErrorContains(t, err, field)
+			}
+			assert.Panics(t, func() { echomfa.WithConfig(row.config) })
+		})
+	}
+	assert.Panics(t, func() { e.Require(echomfa.Policy{}) })
+	assert.Panics(t, func() { e.Handler(echomfa.HandlerConfig{}) })
+	assert.Panics(t, func() { echomfa.SkipRoutes() })
+	assert.Panics(t, func() { echomfa.SkipRoutes("/mfa", "") })
+}
+
+// TestRequestLogger shows that Echo's request logger sees the status that was
+// sent, a redirect's too.
+func TestRequestLogger(t *testing.T) {
+	t.Parallel()
+	e := table(t, func(c *echomfa.Config) { c.EnrollURL = "/mfa" })
+	logged := 0
+	app := echo.New()
+	app.Use(middleware.RequestLoggerWithConfig(middleware.RequestLoggerConfig{
+		LogStatus: true,
+		LogValuesFunc: func(_ echo.Context, v middleware.RequestLoggerValues) error {
+			logged = v.Status
+			return nil
+		},
+	}))
+	app.GET("/", func(c echo.Context) error { return c.NoContent(http.StatusOK) }, e.Require(otp()))
+	for header, want := range map[string]int{"navigate": 302, "cors": 403} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+		withToken(answertest.NotEnrolled)(r)
+		r.Header.Set("Sec-Fetch-Mode", header)
+		w := httptest.NewRecorder()
+		app.ServeHTTP(w, r)
+		assert.Equal(t, want, w.Code)
+		assert.Equal(t, want, logged)
+	}
+}

@@ -1,0 +1,179 @@
+package echomfa
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+)
+
+// mount is one place where a policy guards handlers: what the Echo adapter and
+// the net/http adapter have in common. C is what their callbacks are given.
+//
+// Which routes are guarded is decided where the mount is put, on a route or a
+// group, and never by comparing URL text.
+type mount[C any] struct {
+	enforcer   *Enforcer
+	policy     Policy
+	policyFunc func(C) (Policy, error)
+	token      func(C) (string, error)
+	subject    func(C) (string, error)
+	mode       Mode
+	modeFunc   func() Mode
+	skipper    func(C) bool
+}
+
+// validate reports all that is wrong with a mount.
+func (m *mount[C]) validate() error {
+	var errs []error
+	if !m.enforcer.ready() {
+		errs = append(errs, errors.New("echomfa: Enforcer: required, made by New"))
+	}
+	switch {
+	case m.policyFunc == nil:
+		if err := m.policy.Err(); err != nil {
+			errs = append(errs, fmt.Errorf("echomfa: Policy: %w", err))
+		}
+	case !m.policy.isZero():
+		errs = append(errs, errors.New("echomfa: Policy and PolicyFunc: set one of them"))
+	}
+	if m.mode != Enforce && m.mode != ReportOnly {
+		errs = append(errs, fmt.Errorf("echomfa: Mode: %d is neither Enforce nor ReportOnly", m.mode))
+	}
+	if m.mode != Enforce && m.modeFunc != nil {
+		errs = append(errs, errors.New("echomfa: Mode and ModeFunc: set one of them"))
+	}
+	return errors.Join(errs...)
+}
+
+// announce logs what an operator should know of a policy before it matters.
+func (m *mount[C]) announce() {
+	if m.policyFunc != nil {
+		return
+	}
+	for _, t := range m.policy.weak() {
+		m.enforcer.cfg.Logger.LogAttrs(context.Background(), slog.LevelWarn,
+			"mfa policy is satisfied by a factor that users may have without having enrolled it",
+			slog.String("policy", m.policy.label()), slog.String("factor", string(t)))
+	}
+}
+
+// check decides about a request. Whatever panics in a callback, the decision is
+// then the zero one, which refuses.
+func (m *mount[C]) check(c C, r *http.Request, route string) (d Decision, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			d, err = m.enforcer.panicked(r.Context(), "callback", v)
+		}
+	}()
+	if m.skipper != nil && m.skipper(c) {
+		return Decision{Outcome: Exempted, Enforced: true}, nil
+	}
+	q := inquiry{route: route, method: methodLabel(r.Method)}
+	d, err = m.decide(c, r, &q)
+	return m.enforcer.settle(r.Context(), d, err, q)
+}
+
+// decide goes the way of a request: policy, token, facts.
+func (m *mount[C]) decide(c C, r *http.Request, q *inquiry) (Decision, error) {
+	d := Decision{Enforced: m.enforced(), Policy: m.policy}
+	if m.policyFunc != nil {
+		p, err := m.policyFunc(c)
+		if err != nil {
+			return d, fmt.Errorf("echomfa: PolicyFunc: %w", concealed{err})
+		}
+		d.Policy = p
+	}
+	if done, err := d.withoutFacts(); done {
+		return d, err
+	}
+	var err error
+	if q.token, err = m.readToken(c, r); err != nil {
+		q.token = ""
+		if errors.Is(err, ErrUnauthenticated) {
+			d.Outcome = Unauthenticated
+		}
+		return d, err
+	}
+	if m.subject != nil {
+		q.checkSubject = true
+		if q.subject, err = m.subject(c); err != nil {
+			return subjectFailed(d, err)
+		}
+	}
+	return m.enforcer.decide(r.Context(), d, *q)
+}
+
+func (m *mount[C]) enforced() bool {
+	if m.modeFunc != nil {
+		return m.modeFunc() != ReportOnly
+	}
+	return m.mode != ReportOnly
+}
+
+func (m *mount[C]) readToken(c C, r *http.Request) (string, error) {
+	if m.token != nil {
+		return checkCustom(m.token(c))
+	}
+	return m.enforcer.source.token(r)
+}
+
+// subjectFailed is a Subject function's error: without an identity to serve
+// there is none to check.
+func subjectFailed(d Decision, err error) (Decision, error) {
+	if errors.Is(err, ErrUnauthenticated) {
+		d.Outcome = Unauthenticated
+		return d, &TokenError{Reason: "no signed-in user", Err: err}
+	}
+	return d, fmt.Errorf("echomfa: Subject: %w", concealed{err})
+}
+
+// concealed keeps an application's error from being taken for one of ours: a
+// PolicyFunc whose own call ended in some "unauthenticated" has not judged the
+// user's token.
+type concealed struct{ err error }
+
+func (c concealed) Error() string { return c.err.Error() }
+
+// panicked makes a panic a refusal that tells the client nothing. Aborting a
+// handler by [http.ErrAbortHandler] is no failure, and goes on.
+func (e *Enforcer) panicked(ctx context.Context, where string, v any) (Decision, error) {
+	if aborted, ok := v.(error); ok && errors.Is(aborted, http.ErrAbortHandler) {
+		panic(v)
+	}
+	d := Decision{Enforced: true, ID: newID()}
+	err := &internalError{decisionID: d.ID, err: &panicError{where: where, value: v}}
+	func() {
+		defer func() { _ = recover() }() // it may be the logger that panics
+		e.cfg.Logger.LogAttrs(ctx, slog.LevelError, "mfa callback panicked",
+			slog.String("decision_id", d.ID), slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
+	}()
+	return d, err
+}
+
+// statusOf is the status of an error's answer where it is not a redirect.
+func statusOf(err error) int {
+	switch {
+	case errors.Is(err, ErrNotEnrolled):
+		return http.StatusForbidden
+	case errors.Is(err, ErrUnavailable), errors.Is(err, ErrMisconfigured):
+		return http.StatusServiceUnavailable
+	case errors.Is(err, ErrUnauthenticated):
+		return http.StatusUnauthorized
+	default:
+		return http.StatusInternalServerError
+	}
+}
+
+// methodLabel bounds what a client may write into logs and metrics.
+func methodLabel(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,
+		http.MethodDelete, http.MethodConnect, http.MethodOptions, http.MethodTrace:
+		return method
+	default:
+		return "OTHER"
+	}
+}

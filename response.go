@@ -1,0 +1,254 @@
+package echomfa
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"math"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// refusal answers, in the words of RFC 9457. The types are pages of this
+// project: an address that explains itself.
+const problemBase = "https://github.com/echomfa/echomfa/blob/main/docs/problems.md#"
+
+// problem is the body of a refusal to a program.
+type problem struct {
+	Type       string `json:"type"`
+	Title      string `json:"title"`
+	Status     int    `json:"status"`
+	Detail     string `json:"detail"`
+	DecisionID string `json:"decision_id,omitempty"`
+}
+
+// enrollmentProblem adds what a program needs to help its user.
+type enrollmentProblem struct {
+	problem
+	Missing   [][]FactorType `json:"missing"`
+	Enrolled  []FactorType   `json:"enrolled"`
+	EnrollURL string         `json:"enroll_url,omitempty"`
+}
+
+// reply is how an error is answered.
+type reply struct {
+	problem
+	destination *destination // where a browser goes instead, or nil
+	body        any          // the problem, or more than it
+}
+
+func (e *Enforcer) replyTo(err error) reply {
+	var (
+		missing *NotEnrolledError
+		token   *TokenError
+	)
+	switch {
+	case errors.As(err, &missing):
+		return e.replyNotEnrolled(&missing.Decision)
+	case errors.As(err, &token):
+		return e.replyUnauthenticated(token)
+	case errors.Is(err, ErrNotEnrolled):
+		return e.replyNotEnrolled(&Decision{})
+	case errors.Is(err, ErrUnavailable), errors.Is(err, ErrMisconfigured):
+		var lookup *LookupError
+		p := problem{
+			Type: problemBase + "unavailable", Title: "Service Unavailable", Status: http.StatusServiceUnavailable,
+			Detail: "It could not be found out which sign-in factors you have enrolled. Please try again in a moment.",
+		}
+		if errors.As(err, &lookup) {
+			p.DecisionID = lookup.DecisionID
+		}
+		return reply{problem: p, body: p}
+	case errors.Is(err, ErrUnauthenticated):
+		return e.replyUnauthenticated(&TokenError{})
+	}
+	var internal *internalError
+	p := problem{
+		Type: problemBase + "internal", Title: "Internal Server Error", Status: http.StatusInternalServerError,
+		Detail: "The request could not be checked.",
+	}
+	if errors.As(err, &internal) {
+		p.DecisionID = internal.decisionID
+	}
+	return reply{problem: p, body: p}
+}
+
+func (e *Enforcer) replyNotEnrolled(d *Decision) reply {
+	p := problem{
+		Type: problemBase + "not-enrolled", Title: "Enrollment Required", Status: http.StatusForbidden,
+		Detail:     "This page needs a sign-in factor that you have not enrolled: " + alternatives(d.Missing) + ".",
+		DecisionID: d.ID,
+	}
+	if len(d.Missing) == 0 {
+		p.Detail = "This page needs a sign-in factor that you have not enrolled."
+	}
+	// The slices are never nil, so that they are arrays in JSON.
+	body := enrollmentProblem{
+		problem: p, EnrollURL: e.cfg.EnrollURL,
+		Missing:  append([][]FactorType{}, d.Missing...),
+		Enrolled: append([]FactorType{}, d.Enrolled.Types()...),
+	}
+	return reply{problem: p, destination: &e.enroll, body: body}
+}
+
+func (e *Enforcer) replyUnauthenticated(t *TokenError) reply {
+	p := problem{
+		Type: problemBase + "unauthenticated", Title: "Unauthorized", Status: http.StatusUnauthorized,
+		Detail: "Please sign in.", DecisionID: t.DecisionID,
+	}
+	return reply{problem: p, destination: &e.login, body: p}
+}
+
+// WriteRefusal writes the default answer to an error of this package: the
+// status, headers and body, or the redirect, that the table in the README
+// names. It is what a custom ErrorHandler calls for the errors that it does not
+// answer itself. Any other error, and nil, is answered by a 500 that tells
+// nothing of it.
+func (e *Enforcer) WriteRefusal(w http.ResponseWriter, r *http.Request, err error) {
+	if !e.ready() {
+		http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
+		return
+	}
+	e.writeRefusal(w, r, err)
+}
+
+// writeRefusal returns the status that it wrote.
+func (e *Enforcer) writeRefusal(w http.ResponseWriter, r *http.Request, err error) int {
+	e.setRefusalHeaders(w.Header(), err)
+	answer, kind := e.replyTo(err), kindOf(r)
+	if to := answer.destination; to != nil && to.text != "" && !to.is(r) {
+		switch kind {
+		case browser:
+			return e.redirect(w, r, to)
+		case htmx:
+			// The script would follow a redirect without the browser leaving
+			// the page.
+			w.Header().Set("Hx-Redirect", to.location(e.returnTo.fromHTMX(r), e.returnTo))
+		case program:
+		}
+	}
+	if kind == browser {
+		return e.writePage(w, r, &answer.problem)
+	}
+	return writeProblem(w, r, answer.Status, answer.body)
+}
+
+// setRefusalHeaders sets what every refusal carries, whoever writes it.
+func (e *Enforcer) setRefusalHeaders(h http.Header, err error) {
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	addVary(h, "Accept", "Sec-Fetch-Mode", "HX-Request", "X-Requested-With")
+	if e.source.header == "" {
+		addVary(h, "Cookie")
+	}
+	var (
+		token  *TokenError
+		lookup *LookupError
+	)
+	if errors.Is(err, ErrUnauthenticated) && !errors.Is(err, ErrUnavailable) {
+		errors.As(err, &token)
+		h.Set("Www-Authenticate", e.challenge(token))
+	}
+	if errors.Is(err, ErrUnavailable) || errors.Is(err, ErrMisconfigured) {
+		wait := minRetryFor
+		if errors.As(err, &lookup) {
+			wait = max(wait, lookup.RetryAfter)
+		}
+		h.Set("Retry-After", strconv.Itoa(wholeSeconds(wait)))
+	}
+}
+
+// wholeSeconds rounds up: a client that comes back early finds the door shut.
+func wholeSeconds(d time.Duration) int { return int(math.Ceil(d.Seconds())) }
+
+// challenge is the WWW-Authenticate of RFC 6750, section 3. A request without
+// any token gets no error code.
+func (e *Enforcer) challenge(t *TokenError) string {
+	s := `Bearer realm="` + e.cfg.Realm + `"`
+	if t == nil || t.Code == "" {
+		return s
+	}
+	s += `, error="` + quotable(t.Code) + `"`
+	if t.Reason != "" {
+		s += `, error_description="` + quotable(t.Reason) + `"`
+	}
+	return s
+}
+
+// quotable drops what RFC 6750 does not allow in error and error_description:
+// a Token function may have put anything there.
+func quotable(s string) string {
+	return string(slices.DeleteFunc([]byte(s), func(c byte) bool {
+		return c < ' ' || c > '~' || c == '"' || c == '\\'
+	}))
+}
+
+// addVary adds names that are not there yet. Other middleware has its own.
+func addVary(h http.Header, names ...string) {
+	for _, name := range names {
+		if !headerHasToken(h["Vary"], name) {
+			h.Add("Vary", name)
+		}
+	}
+}
+
+func headerHasToken(lines []string, name string) bool {
+	for _, line := range lines {
+		for element := range elements(line, ',') {
+			if element = strings.Trim(element, " \t"); element == "*" || strings.EqualFold(element, name) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// redirect sends a browser away. 302 becomes a GET; 303 says so for a form, and
+// neither replays its body, as 307 and 308 would. A posted address is no page
+// to come back to.
+func (e *Enforcer) redirect(w http.ResponseWriter, r *http.Request, to *destination) int {
+	status, back := http.StatusSeeOther, ""
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		status, back = http.StatusFound, e.returnTo.fromRequest(r)
+	}
+	h := w.Header()
+	h.Del("Www-Authenticate") // belongs to a 401
+	h.Set("Location", to.location(back, e.returnTo))
+	w.WriteHeader(status)
+	return status
+}
+
+func writeProblem(w http.ResponseWriter, r *http.Request, status int, body any) int {
+	var b bytes.Buffer
+	if err := json.NewEncoder(&b).Encode(body); err != nil {
+		b.Reset() // cannot happen: the body holds strings and numbers
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	writeBody(w, r, status, b.Bytes())
+	return status
+}
+
+func (e *Enforcer) writePage(w http.ResponseWriter, r *http.Request, p *problem) int {
+	var b bytes.Buffer
+	if err := e.page.Execute(&b, p); err != nil {
+		b.Reset() // cannot happen: the template is constant
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Security-Policy", pagePolicy())
+	h.Set("Referrer-Policy", "no-referrer")
+	writeBody(w, r, p.Status, b.Bytes())
+	return p.Status
+}
+
+// writeBody writes the whole answer. A client that has gone does not matter.
+func writeBody(w http.ResponseWriter, r *http.Request, status int, body []byte) {
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(body)
+	}
+}

@@ -1,0 +1,109 @@
+package echomfa_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/internal/answertest"
+)
+
+// TestReturnTo has what is safe to send a browser back to. Good ones are kept
+// byte for byte.
+func TestReturnTo(t *testing.T) {
+	t.Parallel()
+	e := newEnforcer(t, echomfa.FactorListerFunc(answertest.Lister), func(c *echomfa.Config) {
+		c.ReturnTo.BaseURL = "https://admin.example.com"
+	})
+	good := []string{
+		"/", "/admin", "/admin/", "/a/b.html", "/a/b..c/.d/e.", "/a/...", "/~user/@me:1", "/caf%C3%A9", "/a%20b", "/a+b",
+		"/a%2Fb", "/100%25", "/?", "/x?return_to=https://evil.example/", `/x?a=\\b//c/../d`, "/x?a=%00%0d%0a", "/x?a=é",
+		"/a;b=c,d", "/(a)'!*", "/x?" + strings.Repeat("a", 2045), "/%E4%BD%A0?q=%E5%A5%BD",
+	}
+	for _, path := range good {
+		assert.Equal(t, path, e.ReturnTo(path), path)
+		assert.Equal(t, path, e.ReturnTo("https://admin.example.com"+path), path)
+	}
+	bad := []string{
+		"", "admin", "https://evil.example/", "HTTPS://evil.example", "//evil.example", "///evil.example", `/\evil.example`,
+		`\/evil.example`, "/%2fevil.example", "/%2Fevil.example", "/%5cevil.example", "/%255cevil.example", "/%252fevil.example",
+		"/a//b", "/a/%2fb", "/a/../b", "/a/..", "/..", "/.", "/./a", "/%2e%2e/a", "/a/%2E%2e", "/a/.%2e/b", "/a/%252e%252e/b",
+		"/a%2f..%2fb", "/%25252525252e", "/a%/%2e%2e/b", "/a%25/%252e%252e/b",
+		"/\tevil", "/a\nb", "/a\x00b", "/%09/evil.example", "/a%0d%0aSet-Cookie:x", "/a%7f", "/a b", "/a\"b", "/a#b", "/x?a#b", "/x?a\x01",
+		"javascript:alert(1)", "/" + strings.Repeat("a", 2048), " /a", "/é",
+		"https://admin.example.com", "https://admin.example.com.evil.example/", "https://admin.example.com@evil.example/",
+		"https://admin.example.com//evil.example", "http://admin.example.com/", "https://admin.example.com:444/",
+	}
+	for _, path := range bad {
+		assert.Empty(t, e.ReturnTo(path), path)
+	}
+}
+
+// TestT30ReturnToIsNotMadeFromHeaders shows that nothing a client can set beside
+// the request line changes where it is sent.
+func TestT30ReturnToIsNotMadeFromHeaders(t *testing.T) {
+	t.Parallel()
+	e := newEnforcer(t, echomfa.FactorListerFunc(answertest.Lister), func(c *echomfa.Config) {
+		c.EnrollURL = "https://id.example/u"
+		c.ReturnTo.BaseURL = "https://admin.example.com"
+	})
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "https://evil.example/admin?return_to=https://evil.example", nil)
+	r.Host = "evil.example"
+	for _, name := range []string{"Forwarded", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Original-Url", "X-Forwarded-Prefix", "Origin", "Referer"} {
+		r.Header.Set(name, "https://evil.example")
+	}
+	r.Header.Set("Sec-Fetch-Mode", "navigate")
+	withToken(answertest.NotEnrolled)(r)
+	w := httptest.NewRecorder()
+	e.Handler(echomfa.HandlerConfig{Policy: otp()})(http.NotFoundHandler()).ServeHTTP(w, r)
+	assert.Equal(t, "https://id.example/u?return_to=https%3A%2F%2Fadmin.example.com%2Fadmin%3Freturn_to%3Dhttps%3A%2F%2Fevil.example",
+		w.Header().Get("Location"))
+}
+
+// FuzzReturnTo shows that what passes is a path of the same origin for the
+// readers that matter, also when it is resolved or decoded once more, and that
+// it is passed on unchanged.
+func FuzzReturnTo(f *testing.F) {
+	for _, seed := range []string{
+		"/", "/admin?page=2", "//evil.example", `/\evil.example`, "/%2f%2fevil", "/a/../b", "/%252e%252e/", "/a%", "/a?b#c", "/\t/x", "/a%2fb",
+	} {
+		f.Add(seed)
+	}
+	e, err := echomfa.New(echomfa.Config{
+		Client: echomfa.FactorListerFunc(answertest.Lister), Namespace: "n", Audience: []string{"a"},
+	})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { _ = e.Close() })
+	base := &url.URL{Scheme: "https", Host: "admin.example.com", Path: "/mfa"}
+	f.Fuzz(func(t *testing.T, value string) {
+		got := e.ReturnTo(value)
+		if got == "" {
+			return
+		}
+		if got != value {
+			t.Fatalf("%q became %q", value, got)
+		}
+		path, _, _ := strings.Cut(got, "?")
+		for range 4 {
+			u, err := base.Parse(path)
+			if err == nil && (u.Host != base.Host || u.Scheme != base.Scheme || u.User != nil) {
+				t.Fatalf("%q leaves the origin as %q", value, u)
+			}
+			if strings.HasPrefix(path, "//") || strings.HasPrefix(path, `/\`) || strings.ContainsAny(path, "\\\r\n\t\x00") {
+				t.Fatalf("%q becomes %q", value, path)
+			}
+			decoded, err := url.PathUnescape(path)
+			if err != nil {
+				return
+			}
+			path = decoded
+		}
+	})
+}

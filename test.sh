@@ -1,0 +1,49 @@
+#!/bin/sh
+# Runs every test of every module. First it lists what is missing; as root on
+# Debian it installs that, otherwise it prints the one install command and stops
+# with status 2 before any test.
+set -eu
+cd "$(dirname "$0")"
+
+missing=""
+packages=""
+need() { # need COMMAND PACKAGE
+	command -v "$1" >/dev/null 2>&1 && return 0
+	missing="$missing $1"
+	packages="$packages $2"
+}
+
+if ! command -v go >/dev/null 2>&1; then
+	echo "test.sh: Go 1.25 or newer is missing: see https://go.dev/doc/install" >&2
+	exit 2
+fi
+# The race detector needs a C compiler.
+need "$(go env CC)" gcc
+if [ -d integration ]; then
+	need npm npm
+	need node nodejs
+fi
+
+if [ -n "$missing" ]; then
+	echo "test.sh: missing:$missing"
+	if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+		# A runlevel of 1 keeps packages from starting services.
+		apt-get update -qq
+		RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages
+	else
+		echo "test.sh: install it with: sudo apt-get update && sudo apt-get install -y --no-install-recommends$packages" >&2
+		exit 2
+	fi
+fi
+
+failed=""
+for mod in $(find . -name go.mod -not -path './tools/*' -not -path '*/node_modules/*' | sort); do
+	dir=$(dirname "$mod")
+	echo "== $dir"
+	(cd "$dir" && CGO_ENABLED=1 GOFLAGS=-mod=readonly go test -race -shuffle=on ./...) || failed="$failed $dir"
+done
+if [ -n "$failed" ]; then
+	echo "test.sh: failed in:$failed" >&2
+	exit 1
+fi
+echo "test.sh: all modules passed"
