@@ -70,18 +70,23 @@ func (s *Server) AccessToken(userID string) string { return s.Mint(Token{UserID:
 // and that are as it made them, so a token of another [Server] is refused.
 // It panics on an unknown user, and on claims that are not JSON.
 func (s *Server) Mint(t Token) string {
-	s.mu.Lock()
-	if t.Kind != KindMachine {
-		s.mustUser(t.UserID)
-	}
-	now := s.now()
-	s.mu.Unlock()
-	g := s.newGrant(t, now)
+	g := s.newGrant(t, s.mintTime(t))
 	raw := s.render(t, g)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.grants[raw] = g
 	return raw
+}
+
+// mintTime returns the emulator's time, after it has made sure that the token's
+// user is there: its panic must not leave the lock held.
+func (s *Server) mintTime(t Token) time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t.Kind != KindMachine {
+		s.mustUser(t.UserID)
+	}
+	return s.now()
 }
 
 func (s *Server) newGrant(t Token, now time.Time) *grant {
