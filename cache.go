@@ -318,8 +318,8 @@ func (c *cache) newEntry(f *flight, known facts) *entry {
 // together do not end together. The digest is as good as random and differs
 // from process to process.
 func jitter(k cacheKey, limit time.Duration) time.Duration {
-	part := time.Duration(binary.BigEndian.Uint16(k[16:]))
-	return limit / (1 << 16) * part
+	part := float64(binary.BigEndian.Uint16(k[16:])) / (1 << 16)
+	return time.Duration(part * float64(limit))
 }
 
 // newFacts keeps of an answer what the cache may hold.

@@ -81,20 +81,21 @@ func readMembers(raw []byte) (members, error) {
 	}
 	found := make(members, 5)
 	for dec.More() {
-		name, err := dec.Token()
+		tok, err := dec.Token()
 		if err != nil {
 			return nil, err
 		}
+		name, _ := tok.(string) // a member's name is a string
 		var value json.RawMessage
 		if err := dec.Decode(&value); err != nil {
 			return nil, err
 		}
 		switch name {
 		case "sub", "aud", "exp", "nonce", "at_hash":
-			if _, twice := found[name.(string)]; twice {
+			if _, twice := found[name]; twice {
 				return nil, errNotJWT
 			}
-			found[name.(string)] = value
+			found[name] = value
 		}
 	}
 	return found, nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/http"
 	"reflect"
 	"slices"
@@ -210,7 +211,7 @@ func defaultTo[T int | float64 | time.Duration](field string, value *T, byDefaul
 	switch {
 	case *value == 0:
 		*value = byDefault
-	case !(*value > 0) || float64(*value) > 1<<62:
+	case *value < 0, math.IsNaN(float64(*value)), float64(*value) > 1<<62:
 		return fmt.Errorf("echomfa: %s: %v is not a positive number", field, *value)
 	}
 	return nil

@@ -1,19 +1,18 @@
 package echomfa
 
 import (
-	"math/bits"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/echomfa/echomfa/client"
 )
 
-// FactorType names a kind of MFA factor, as GenAuth spells it. The set is open:
-// see [client.FactorType].
+// FactorType names a kind of MFA factor. The set is open: types that have no
+// constant are kept as GenAuth spells them. It is [client.FactorType].
 type FactorType = client.FactorType
 
-// The factor types that package client knows by name.
+// The factor types that have a name here. GenAuth documents OTP, SMS, EMAIL and
+// FACE; its hosted login page also knows PASSKEY.
 const (
 	OTP     = client.OTP
 	SMS     = client.SMS
@@ -22,138 +21,121 @@ const (
 	Passkey = client.Passkey
 )
 
-// The constants above own the lowest bits of a set, in the order of their
-// declaration, which is also the order in which types are listed.
-const (
-	fixedCount = 5
-	fixedMask  = 1<<fixedCount - 1
-)
+// named lists the constants in the order of their bits.
+func named() [namedBits]FactorType { return [...]FactorType{OTP, SMS, Email, Face, Passkey} }
 
-// fixedTypes returns the types that own a bit, in the order of the bits.
-func fixedTypes() [fixedCount]FactorType {
-	return [...]FactorType{OTP, SMS, Email, Face, Passkey}
-}
+// namedBits is how many bits of a mask are the constants'.
+const namedBits = 5
 
-// fixedBit returns the bit of t, or 0 if t, which is normalized, owns none.
-func fixedBit(t FactorType) uint32 {
+// bitOf returns the bit of a constant, or -1 for any other type.
+func bitOf(t FactorType) int {
 	switch t {
 	case OTP:
-		return 1 << 0
+		return 0
 	case SMS:
-		return 1 << 1
+		return 1
 	case Email:
-		return 1 << 2
+		return 2
 	case Face:
-		return 1 << 3
+		return 3
 	case Passkey:
-		return 1 << 4
+		return 4
 	}
-	return 0
+	return -1
 }
 
-// FactorSet is a set of factor types, such as those that a user has enrolled.
-//
-// The zero value is the empty set. A FactorSet does not change: it may be
-// copied and used concurrently.
+// FactorSet is a set of factor types. It does not change and may be copied and
+// shared. The zero value is the empty set.
 type FactorSet struct {
-	fixed  uint32       // bits of the constants
-	others []FactorType // sorted, distinct
+	bits   uint32       // of the constants
+	others []FactorType // sorted, without duplicates, nil if there are none
 }
 
-// Factors returns the set of the given types. They are normalized as
-// [client.FactorType.Normalize] does, so that "totp" is OTP, and an empty type
-// is ignored.
+// Factors returns the set of the given types. Case does not matter, TOTP is
+// OTP, and an empty type is left out.
 func Factors(types ...FactorType) FactorSet {
 	var s FactorSet
 	for _, t := range types {
-		s.add(t)
+		t = t.Normalize()
+		if bit := bitOf(t); bit >= 0 {
+			s.bits |= 1 << bit
+		} else if t != "" {
+			s.others = append(s.others, t)
+		}
 	}
-	s.settle()
-	return s
-}
-
-// factorSetOf returns the set of the factors' types. A factor without a type is
-// ignored.
-func factorSetOf(factors []client.Factor) FactorSet {
-	var s FactorSet
-	for i := range factors {
-		s.add(factors[i].Type)
-	}
-	s.settle()
-	return s
-}
-
-// add puts t into a set that is being made.
-func (s *FactorSet) add(t FactorType) {
-	t = t.Normalize()
-	if bit := fixedBit(t); bit != 0 {
-		s.fixed |= bit
-	} else if t != "" {
-		s.others = append(s.others, t)
-	}
-}
-
-// settle ends the making of a set.
-func (s *FactorSet) settle() {
 	slices.Sort(s.others)
-	s.others = slices.Clip(slices.Compact(s.others))
+	s.others = slices.Compact(s.others)
+	return s
 }
 
-// Has reports whether t, normalized, is in the set.
+// Has reports whether t is in the set.
 func (s FactorSet) Has(t FactorType) bool {
 	t = t.Normalize()
-	if bit := fixedBit(t); bit != 0 {
-		return s.fixed&bit != 0
+	if bit := bitOf(t); bit >= 0 {
+		return s.bits&(1<<bit) != 0
 	}
+	return s.hasOther(t)
+}
+
+func (s FactorSet) hasOther(t FactorType) bool {
 	_, found := slices.BinarySearch(s.others, t)
 	return found
 }
 
-// Len returns the number of types in the set.
-func (s FactorSet) Len() int { return bits.OnesCount32(s.fixed) + len(s.others) }
-
-// Types returns the types in the set: the constants of this package in the
-// order of their declaration, then the others in ascending order. The slice is
-// the caller's own. It is nil if the set is empty.
-func (s FactorSet) Types() []FactorType { return typesOf(s.fixed, s.others) }
-
-// Equal reports whether s and o hold the same types.
-func (s FactorSet) Equal(o FactorSet) bool {
-	return s.fixed == o.fixed && slices.Equal(s.others, o.others)
+// mask returns the set as bits, those of others after the constants'.
+func (s FactorSet) mask(others []FactorType) uint32 {
+	m := s.bits
+	for i, t := range others {
+		if s.hasOther(t) {
+			m |= 1 << (namedBits + i)
+		}
+	}
+	return m
 }
 
-// String returns the types as a policy's text spells them, such as
-// `OTP, SMS, "WEBAUTHN-KEY"`, or "none".
-func (s FactorSet) String() string {
-	if s.Len() == 0 {
-		return "none"
-	}
-	return spell(s.Types(), ", ")
+// Types returns the types: the constants in the order of their declaration,
+// then the others in alphabetical order. The slice is the caller's, and nil for
+// the empty set.
+func (s FactorSet) Types() []FactorType {
+	return append(typesOf(s.bits, nil), s.others...)
 }
 
-// typesOf lists the constants of which fixed has the bits, then others.
-func typesOf(fixed uint32, others []FactorType) []FactorType {
-	n := bits.OnesCount32(fixed) + len(others)
-	if n == 0 {
-		return nil
-	}
-	types := make([]FactorType, 0, n)
-	for i, t := range fixedTypes() {
-		if fixed&(1<<i) != 0 {
+// typesOf spells a mask.
+func typesOf(mask uint32, others []FactorType) []FactorType {
+	var types []FactorType
+	for bit, t := range named() {
+		if mask&(1<<bit) != 0 {
 			types = append(types, t)
 		}
 	}
-	return append(types, others...)
-}
-
-// spell joins types by separator. What is not one of the constants is quoted.
-func spell(types []FactorType, separator string) string {
-	words := make([]string, len(types))
-	for i, t := range types {
-		words[i] = string(t)
-		if fixedBit(t) == 0 {
-			words[i] = strconv.Quote(string(t))
+	for i, t := range others {
+		if mask&(1<<(namedBits+i)) != 0 {
+			types = append(types, t)
 		}
 	}
-	return strings.Join(words, separator)
+	return types
+}
+
+// Len returns how many types there are.
+func (s FactorSet) Len() int { return len(s.Types()) }
+
+// Equal reports whether both sets have the same types.
+func (s FactorSet) Equal(other FactorSet) bool {
+	return s.bits == other.bits && slices.Equal(s.others, other.others)
+}
+
+// String returns the types with commas between them, "none" for the empty set.
+func (s FactorSet) String() string {
+	types := s.Types()
+	if len(types) == 0 {
+		return "none"
+	}
+	var b strings.Builder
+	for i, t := range types {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(string(t))
+	}
+	return b.String()
 }

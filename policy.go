@@ -1,149 +1,278 @@
 package echomfa
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
+	"math/bits"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 )
 
-// Policy says which factor types a user must have enrolled.
+// Policy says which factor types a user must have enrolled. The zero Policy is
+// invalid and nothing satisfies it. Policies do not change; the methods return
+// new ones. They are safe for concurrent use.
 //
-// It is made by [AllOf], [AnyOf], [AtLeast], [Exempt] and [ParsePolicy], and
-// combined by [Policy.And] and [Policy.Or]. A policy can only ask for factors,
-// never forbid one, so enrolling one more factor never locks anybody out.
-//
-// A policy over 16 factor types, with more than 256 minimal alternatives, or
-// with a text of more than 4,096 bytes is invalid. So is the zero value. An
-// invalid policy carries its mistake, which [Policy.Err] returns: it is
-// satisfied by nothing, equals nothing and implies nothing.
-//
-// A Policy does not change: it may be copied and used concurrently. Compare
-// policies by [Policy.Equal].
+// A policy asks for more and never for less the more is enrolled: it is a
+// monotone function of factor types. Such a function is exactly the list of its
+// minimal satisfying sets, and that list is the only representation: evaluating
+// is asking whether one of them is contained, comparing is comparing lists.
 type Policy struct {
-	_ [0]func() // == would compare pointers
+	_ [0]func() // == would compare how a policy was made; use Equal
 	p *policy
 }
 
-// policy is what a Policy points to. It is never written after it was made.
+// policy is what a Policy points to. It does not change.
 type policy struct {
-	antichain        // empty if exempt or invalid
-	text      string // canonical
-	name      string
-	reason    string // not empty: exempt
-	err       error  // not nil: invalid
+	name   string
+	err    error        // why it is invalid
+	reason string       // of an exempt one
+	exempt bool         //
+	others []FactorType // types without a constant, sorted: the bits after namedBits
+	sets   []uint32     // the minimal satisfying sets, by size, then by value
 }
 
-var errZeroPolicy = fmt.Errorf("%w: zero value", ErrInvalidPolicy)
+const (
+	maxPolicyTypes = 16
+	maxPolicySets  = 256
+)
 
-// AllOf returns the policy that asks for each of types.
-//
-// Types are normalized as [client.FactorType.Normalize] does. The policy is
-// invalid without types, and if a type is empty, longer than 64 bytes, not
-// UTF-8, has a control character in it or space around it.
+// Result is the outcome of an evaluation.
+type Result struct {
+	// Satisfied reports whether the enrolled factors satisfy the policy.
+	Satisfied bool
+	// Missing lists the smallest additions that would: enrolling all types of
+	// any one of them. The shortest come first. It is nil if Satisfied, and if
+	// the policy is invalid.
+	Missing [][]FactorType
+}
+
+// AllOf returns the policy that asks for every one of the types. Without types
+// it is invalid.
 func AllOf(types ...FactorType) Policy {
-	distinct := Factors(types...).Len()
-	return made("AllOf", max(distinct, 1), types)
+	distinct, err := distinctTypes(types)
+	if err != nil {
+		return invalid(err)
+	}
+	return atLeast(len(distinct), distinct)
 }
 
-// AnyOf returns the policy that asks for at least one of types, on which it has
-// the same conditions as [AllOf].
-func AnyOf(types ...FactorType) Policy {
-	return made("AnyOf", 1, types)
-}
+// AnyOf returns the policy that asks for one of the types. Without types it is
+// invalid.
+func AnyOf(types ...FactorType) Policy { return AtLeast(1, types...) }
 
-// AtLeast returns the policy that asks for at least n different ones of types,
-// on which it has the same conditions as [AllOf]. It is invalid if n is less
-// than 1 or more than the number of different types: OTP and TOTP are the same.
+// AtLeast returns the policy that asks for n of the types; a type that is
+// listed twice counts once. It is invalid if n is below 1 or above the number
+// of distinct types.
 func AtLeast(n int, types ...FactorType) Policy {
-	return made("AtLeast", n, types)
+	distinct, err := distinctTypes(types)
+	if err != nil {
+		return invalid(err)
+	}
+	return atLeast(n, distinct)
 }
 
-// Exempt returns the policy that asks for nothing: the request needs no token,
-// and nothing is looked up. The reason is for whoever reads the configuration.
-// The policy is invalid without one, and if the reason is not UTF-8 or has a
-// control character in it.
-//
-// A route is exempt or it is not: And and Or with such a policy are invalid.
+// Exempt returns the policy that asks for nothing: no token is read and nobody
+// is asked. The reason is for whoever reads the configuration, and required.
+// It cannot be combined with other policies.
 func Exempt(reason string) Policy {
+	if strings.TrimSpace(reason) == "" {
+		return invalid(fmt.Errorf("%w: an exemption needs a reason", ErrInvalidPolicy))
+	}
+	return Policy{p: &policy{exempt: true, reason: reason}}
+}
+
+func invalid(err error) Policy { return Policy{p: &policy{err: err}} }
+
+// distinctTypes normalizes types and drops repetitions.
+func distinctTypes(types []FactorType) ([]FactorType, error) {
+	if len(types) == 0 {
+		return nil, fmt.Errorf("%w: no factor types", ErrInvalidPolicy)
+	}
+	for _, t := range types {
+		if err := checkType(t); err != nil {
+			return nil, err
+		}
+	}
+	distinct := Factors(types...).Types()
+	if len(distinct) > maxPolicyTypes {
+		return nil, errTooManyTypes()
+	}
+	return distinct, nil
+}
+
+func checkType(t FactorType) error {
 	switch {
-	case strings.TrimSpace(reason) == "":
-		return invalid(errors.New("exempt without a reason"))
-	case !utf8.ValidString(reason) || strings.ContainsFunc(reason, unicode.IsControl):
-		return invalid(fmt.Errorf("exempt: reason %.64q: control character or not UTF-8", reason))
+	case t == "":
+		return fmt.Errorf("%w: an empty factor type", ErrInvalidPolicy)
+	case len(t) > maxTypeBytes:
+		return fmt.Errorf("%w: a factor type of over %d bytes", ErrInvalidPolicy, maxTypeBytes)
+	case !utf8.ValidString(string(t)) || strings.ContainsFunc(string(t), unicode.IsControl):
+		return fmt.Errorf("%w: factor type %q is not printable", ErrInvalidPolicy, t)
 	}
-	return finish(policy{reason: reason, text: "exempt " + strconv.Quote(reason)})
+	return nil
 }
 
-// made returns the policy of a constructor.
-func made(constructor string, n int, types []FactorType) Policy {
-	a, err := kOf(n, types)
-	if err != nil {
-		return invalid(fmt.Errorf("%s: %w", constructor, err))
+func errTooManyTypes() error {
+	return fmt.Errorf("%w: more than %d factor types", ErrInvalidPolicy, maxPolicyTypes)
+}
+
+func errTooManySets() error {
+	return fmt.Errorf("%w: more than %d alternatives", ErrInvalidPolicy, maxPolicySets)
+}
+
+// atLeast makes the policy of all n-element subsets.
+func atLeast(n int, distinct []FactorType) Policy {
+	if n < 1 || n > len(distinct) {
+		return invalid(fmt.Errorf("%w: %d of %d factor types", ErrInvalidPolicy, n, len(distinct)))
 	}
-	return written(a)
-}
-
-// written returns the policy that a is.
-func written(a antichain) Policy {
-	return finish(policy{antichain: a, text: a.format()})
-}
-
-// finish returns the policy p, unless its text is too long to be read again.
-func finish(p policy) Policy {
-	if len(p.text) > maxPolicyText {
-		return invalid(fmt.Errorf("too complex: its text has more than %d bytes", maxPolicyText))
+	set := Factors(distinct...)
+	all := set.mask(set.others)
+	members := make([]uint32, 0, len(distinct))
+	for m := all; m != 0; m &= m - 1 {
+		members = append(members, m&-m)
 	}
-	return Policy{p: &p}
-}
-
-// invalid returns the policy that carries a mistake.
-func invalid(cause error) Policy {
-	return Policy{p: &policy{err: fmt.Errorf("%w: %w", ErrInvalidPolicy, cause)}}
-}
-
-// And returns the policy that asks for what p and q ask for. It is invalid if
-// one of them is, with the same mistakes, or is exempt. It has no name.
-func (p Policy) And(q Policy) Policy { return p.combine("And", q, antichain.and) }
-
-// Or returns the policy that asks for what p or q asks for. It is invalid if one
-// of them is, with the same mistakes, or is exempt. It has no name.
-func (p Policy) Or(q Policy) Policy { return p.combine("Or", q, antichain.or) }
-
-func (p Policy) combine(method string, q Policy, by func(a, b antichain) (antichain, error)) Policy {
-	switch perr, qerr := p.Err(), q.Err(); {
-	case perr != nil && qerr != nil:
-		return Policy{p: &policy{err: errors.Join(perr, qerr)}}
-	case perr != nil:
-		return Policy{p: &policy{err: perr}}
-	case qerr != nil:
-		return Policy{p: &policy{err: qerr}}
-	case p.p.reason != "" || q.p.reason != "":
-		return invalid(fmt.Errorf("%s: an exempt policy cannot be combined", method))
+	if binomial(len(distinct), n) > maxPolicySets {
+		return invalid(errTooManySets())
 	}
-	a, err := by(p.p.antichain, q.p.antichain)
-	if err != nil {
-		return invalid(fmt.Errorf("%s: %w", method, err))
-	}
-	return written(a)
+	var sets []uint32
+	choose(members, n, 0, func(mask uint32) { sets = append(sets, mask) })
+	return minimal(set.others, sets)
 }
 
-// Named returns p under a name, by which logs call it instead of by its text. A
-// name is only a label: it is not in the text and does not count in Equal and
-// Implies. The empty name takes it away.
+// choose calls yield for the union of every n of the members with mask.
+func choose(members []uint32, n int, mask uint32, yield func(uint32)) {
+	if n == 0 {
+		yield(mask)
+		return
+	}
+	for i := range len(members) - n + 1 {
+		choose(members[i+1:], n-1, mask|members[i], yield)
+	}
+}
+
+// binomial returns n over k. Its arguments are at most maxPolicyTypes.
+func binomial(n, k int) int {
+	b := 1
+	for i := range k {
+		b = b * (n - i) / (i + 1)
+	}
+	return b
+}
+
+// minimal makes a policy of satisfying sets: those that contain another one are
+// left out. Going by size, a set that is kept stays.
+func minimal(others []FactorType, sets []uint32) Policy {
+	slices.SortFunc(sets, bySize)
+	var kept []uint32
+	var used uint32
+	for _, s := range sets {
+		if containsOne(s, kept) {
+			continue
+		}
+		if len(kept) == maxPolicySets {
+			return invalid(errTooManySets())
+		}
+		kept = append(kept, s)
+		used |= s
+	}
+	if bits.OnesCount32(used) > maxPolicyTypes {
+		return invalid(errTooManyTypes())
+	}
+	// A type that no set is left of does not matter, and must not to Equal.
+	left := typesOf(used>>namedBits<<namedBits, others)
+	for i, s := range kept {
+		kept[i] = renumber(s, others, left)
+	}
+	slices.SortFunc(kept, bySize)
+	return Policy{p: &policy{others: left, sets: kept}}
+}
+
+func bySize(a, b uint32) int {
+	return cmp.Or(cmp.Compare(bits.OnesCount32(a), bits.OnesCount32(b)), cmp.Compare(a, b))
+}
+
+// containsOne reports whether mask contains one of the sets.
+func containsOne(mask uint32, sets []uint32) bool {
+	for _, s := range sets {
+		if s&^mask == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// renumber translates a mask from one list of other types to another, which
+// has all of its types.
+func renumber(mask uint32, from, to []FactorType) uint32 {
+	renumbered := mask & (1<<namedBits - 1)
+	for i, t := range from {
+		if mask&(1<<(namedBits+i)) != 0 {
+			at, _ := slices.BinarySearch(to, t)
+			renumbered |= 1 << (namedBits + at)
+		}
+	}
+	return renumbered
+}
+
+// And returns the policy that asks for both. It is invalid if one of them is,
+// or is exempt. The name is lost.
+func (p Policy) And(q Policy) Policy {
+	return p.combine(q, func(a, b []uint32) []uint32 {
+		sets := make([]uint32, 0, len(a)*len(b))
+		for _, s := range a {
+			for _, t := range b {
+				sets = append(sets, s|t)
+			}
+		}
+		return sets
+	})
+}
+
+// Or returns the policy that asks for one of the two. It is invalid if one of
+// them is, or is exempt. The name is lost.
+func (p Policy) Or(q Policy) Policy {
+	return p.combine(q, func(a, b []uint32) []uint32 { return slices.Concat(a, b) })
+}
+
+func (p Policy) combine(q Policy, join func(a, b []uint32) []uint32) Policy {
+	for _, part := range []Policy{p, q} {
+		if err := part.Err(); err != nil {
+			return invalid(err)
+		}
+		if part.p.exempt {
+			return invalid(fmt.Errorf("%w: an exemption cannot be combined", ErrInvalidPolicy))
+		}
+	}
+	others := Factors(slices.Concat(p.p.others, q.p.others)...).others
+	if len(others) > maxPolicyTypes {
+		return invalid(errTooManyTypes()) // the bits would run out
+	}
+	return minimal(others, join(p.masks(others), q.masks(others)))
+}
+
+// masks returns the sets in the numbering of others, which has all of p's.
+func (p Policy) masks(others []FactorType) []uint32 {
+	sets := make([]uint32, len(p.p.sets))
+	for i, s := range p.p.sets {
+		sets[i] = renumber(s, p.p.others, others)
+	}
+	return sets
+}
+
+// Named returns the policy with a name for logs. Names do not count in Equal
+// and Implies, and are not part of the text.
 func (p Policy) Named(name string) Policy {
-	named := policy{err: errZeroPolicy}
-	if p.p != nil {
-		named = *p.p
+	if p.p == nil {
+		return p
 	}
-	named.name = name
-	return Policy{p: &named}
+	c := *p.p
+	c.name = name
+	return Policy{p: &c}
 }
 
-// Name returns the name that [Policy.Named] gave, or "".
+// Name returns the name, or "".
 func (p Policy) Name() string {
 	if p.p == nil {
 		return ""
@@ -151,113 +280,101 @@ func (p Policy) Name() string {
 	return p.p.name
 }
 
-// Err returns why the policy is invalid, or nil if it is not. The error matches
-// [ErrInvalidPolicy].
+// Err returns why the policy is invalid, matching [ErrInvalidPolicy], or nil if
+// it is not.
 func (p Policy) Err() error {
 	if p.p == nil {
-		return errZeroPolicy
+		return fmt.Errorf("%w: the zero Policy", ErrInvalidPolicy)
 	}
 	return p.p.err
 }
 
-// IsExempt reports whether [Exempt] made the policy, and for what reason.
+func (p Policy) isZero() bool { return p.p == nil }
+
+// IsExempt returns the reason of an exempt policy, and reports whether it is
+// one.
 func (p Policy) IsExempt() (reason string, ok bool) {
 	if p.p == nil {
 		return "", false
 	}
-	return p.p.reason, p.p.reason != ""
+	return p.p.reason, p.p.exempt
 }
 
-// Types returns the factor types that matter to the policy, in the order of
-// [FactorSet.Types]. "OTP or OTP and SMS" is OTP: whether SMS is enrolled makes
-// no difference. The slice is the caller's own. It is nil if the policy is
-// exempt or invalid.
+// Types returns the types that matter to the policy, in the order of
+// [FactorSet.Types].
 func (p Policy) Types() []FactorType {
 	if p.p == nil {
 		return nil
 	}
-	return p.p.types(union(p.p.sets))
+	var used uint32
+	for _, s := range p.p.sets {
+		used |= s
+	}
+	return typesOf(used, p.p.others)
 }
 
-// Result is the answer of a policy.
-type Result struct {
-	// Satisfied reports whether the policy is satisfied.
-	Satisfied bool
-	// Missing lists the smallest alternatives if it is not: enrolling all the
-	// types of any one of them satisfies the policy, and enrolling fewer of
-	// them does not. The alternatives with the fewest types come first; equal
-	// ones, and the types in each, are in the order of [FactorSet.Types]. It
-	// is nil if the policy is satisfied or invalid.
-	Missing [][]FactorType
+// satisfied reports whether the factors satisfy the policy. It does not
+// allocate.
+func (p Policy) satisfied(enrolled FactorSet) bool {
+	if p.p == nil {
+		return false
+	}
+	return p.p.exempt || containsOne(enrolled.mask(p.p.others), p.p.sets)
 }
 
-// Evaluate says whether the enrolled types satisfy the policy, and what is
-// missing if they do not. An exempt policy is always satisfied, an invalid one
-// never. Nothing is allocated for a policy that is satisfied.
+// Evaluate reports whether the enrolled factors satisfy the policy, and what is
+// missing if not. An invalid policy is never satisfied, an exempt one always.
+// It does not allocate if the policy is satisfied.
 func (p Policy) Evaluate(enrolled FactorSet) Result {
 	if p.satisfied(enrolled) {
 		return Result{Satisfied: true}
 	}
-	if p.Err() != nil {
+	if p.p == nil || p.p.err != nil {
 		return Result{}
 	}
-	have := p.p.project(enrolled)
-	rest := make([]uint32, len(p.p.sets))
-	for i, set := range p.p.sets {
-		rest[i] = set &^ have
+	has := enrolled.mask(p.p.others)
+	short := make([]uint32, len(p.p.sets))
+	for i, s := range p.p.sets {
+		short[i] = s &^ has
 	}
-	rest, _ = minimal(rest) // no more than there were
-	missing := make([][]FactorType, len(rest))
-	for i, set := range rest {
-		missing[i] = p.p.types(set)
+	slices.SortFunc(short, bySize)
+	var missing [][]FactorType
+	var kept []uint32
+	for _, s := range short {
+		if !containsOne(s, kept) {
+			kept = append(kept, s)
+			missing = append(missing, typesOf(s, p.p.others))
+		}
 	}
 	return Result{Missing: missing}
 }
 
-// satisfied is Evaluate for those who need no more. It never allocates.
-func (p Policy) satisfied(enrolled FactorSet) bool {
-	if p.p == nil || p.p.err != nil {
-		return false
-	}
-	return p.p.reason != "" || containsAny(p.p.project(enrolled), p.p.sets)
-}
-
-// Equal reports whether p and q are satisfied by the same enrolled types.
-// Neither names nor the reasons of exempt policies count. An exempt policy
-// equals only exempt ones, an invalid policy equals nothing, not even itself.
+// Equal reports whether the same factors satisfy both policies. An invalid
+// policy equals none.
 func (p Policy) Equal(q Policy) bool { return p.Implies(q) && q.Implies(p) }
 
-// Implies reports whether whoever satisfies p satisfies q too: p is at least as
-// strict. Every valid policy implies an exempt one. An invalid policy implies
-// nothing, and nothing implies it.
+// Implies reports whether whoever satisfies p satisfies q. An invalid policy
+// implies none and is implied by none.
 func (p Policy) Implies(q Policy) bool {
 	switch {
 	case p.Err() != nil || q.Err() != nil:
 		return false
-	case q.p.reason != "":
-		return true
-	case p.p.reason != "":
-		return false
+	case p.p.exempt || q.p.exempt:
+		return q.p.exempt
 	}
-	for _, set := range transfer(p.p.sets, p.p.others, q.p.others) {
-		if !containsAny(set, q.p.sets) {
+	for _, s := range p.p.sets {
+		if !q.satisfied(Factors(typesOf(s, p.p.others)...)) {
 			return false
 		}
 	}
 	return true
 }
 
-// isZero reports whether p is the zero value, which nobody has set.
-func (p Policy) isZero() bool { return p.p == nil }
-
-// weak returns those of SMS and Email that satisfy the policy alone. GenAuth may
-// list them for users who never enrolled them. An exempt policy has none: there
-// the door is open on purpose.
+// weak returns which of SMS and EMAIL alone satisfy the policy. GenAuth may
+// list those for every user with a telephone number or an e-mail address.
 func (p Policy) weak() []FactorType {
 	if _, exempt := p.IsExempt(); exempt {
 		return nil
 	}
-	return slices.DeleteFunc([]FactorType{SMS, Email}, func(t FactorType) bool {
-		return !p.satisfied(Factors(t))
-	})
+	return slices.DeleteFunc([]FactorType{SMS, Email}, func(t FactorType) bool { return !p.satisfied(Factors(t)) })
 }

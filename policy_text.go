@@ -1,32 +1,27 @@
 package echomfa
 
 import (
-	"errors"
 	"fmt"
 	"math/bits"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 )
 
-// What a policy's text may be at most: its bytes, and its parentheses one in
-// another.
 const (
 	maxPolicyText  = 4096
 	maxPolicyDepth = 32
 )
 
-// PolicySyntaxError is a mistake in the text of a policy. It matches
+// PolicySyntaxError says where and why a text is no policy. It matches
 // [ErrInvalidPolicy].
 type PolicySyntaxError struct {
-	// Offset is the byte of the text, counted from 0, at which the mistake is.
-	// It is the length of the text if something is missing at its end.
+	// Offset is the position in the text, in bytes from 0.
 	Offset int
-	// Message says what the mistake is.
+	// Message says what is wrong there.
 	Message string
 }
 
-// Error returns the offset and the message.
+// Error includes the position.
 func (e *PolicySyntaxError) Error() string {
 	return fmt.Sprintf("%v at offset %d: %s", ErrInvalidPolicy, e.Offset, e.Message)
 }
@@ -34,287 +29,391 @@ func (e *PolicySyntaxError) Error() string {
 // Is reports whether target is ErrInvalidPolicy.
 func (e *PolicySyntaxError) Is(target error) bool { return target == ErrInvalidPolicy }
 
-// ParsePolicy returns the policy that text describes, such as
+// ParsePolicy reads a policy, such as
 //
 //	OTP or FACE
 //	OTP and (SMS or EMAIL)
-//	2 of (OTP, SMS, "WEBAUTHN-KEY")
+//	2 of (OTP, SMS, EMAIL)
 //	exempt "health check"
 //
-// The grammar, in the notation of the Go specification:
-//
-//	text   = policy | "exempt" quoted .
-//	policy = term { "or" term } .
-//	term   = factor { "and" factor } .
-//	factor = type | number "of" "(" type { "," type } ")" | "(" policy ")" .
-//	type   = "OTP" | "TOTP" | "SMS" | "EMAIL" | "FACE" | "PASSKEY" | quoted .
-//	number = digit { digit } .
-//	quoted = an interpreted string literal of Go, such as "WEBAUTHN-KEY" .
-//
-// Words may be in any case. Spaces, tabs and line ends separate them. A type
-// that is not quoted must be a known one, so that a slip of the pen is found at
-// start-up. A text has at most 4,096 bytes and 32 parentheses one in another.
-//
-// The error is a [*PolicySyntaxError]. The policy is then an invalid one that
-// carries the same error.
+// "and" binds tighter than "or"; case does not matter. A type that has no
+// constant is quoted, so that a misspelled one is an error. The grammar is in
+// the package comment. The error is a [*PolicySyntaxError], or matches
+// [ErrInvalidPolicy] where the text as a whole is too much.
 func ParsePolicy(text string) (Policy, error) {
-	p, err := parse(text)
-	if err != nil {
-		return Policy{p: &policy{err: err}}, err
-	}
-	return p, nil
-}
-
-func parse(text string) (Policy, error) {
 	if len(text) > maxPolicyText {
-		return Policy{}, &PolicySyntaxError{maxPolicyText, fmt.Sprintf("text has more than %d bytes", maxPolicyText)}
+		return Policy{}, fmt.Errorf("%w: a text of over %d bytes", ErrInvalidPolicy, maxPolicyText)
 	}
-	r := reader{text: text}
-	if err := r.next(); err != nil {
+	p := parser{text: text}
+	if err := p.next(); err != nil {
 		return Policy{}, err
 	}
-	start, p := r.at, Policy{}
-	if r.is("exempt") {
-		reason, err := r.reason()
-		if err != nil {
-			return Policy{}, err
-		}
-		p = Exempt(reason)
-	} else {
-		a, err := r.policy()
-		if err != nil {
-			return Policy{}, err
-		}
-		p = written(a)
+	policy, err := p.whole()
+	if err != nil {
+		return Policy{}, err
 	}
-	if r.kind != end {
-		return Policy{}, r.unexpected("the end")
-	}
-	if err := p.Err(); err != nil {
-		cause := strings.TrimPrefix(err.Error(), ErrInvalidPolicy.Error()+": ")
-		return Policy{}, &PolicySyntaxError{start, cause}
-	}
-	return p, nil
+	return policy, nil
 }
 
-// String returns the canonical text of the policy, from which [ParsePolicy]
-// makes an equal one: equal policies that are not exempt have the same text.
-// The name is not part of it. The text of an invalid policy is "invalid policy"
-// and the mistake, which does not parse.
+// parser reads by recursive descent, one token ahead.
+type parser struct {
+	text  string
+	at    int    // where the token begins
+	end   int    // where it ends
+	word  string // the token: a word in lower case, a quoted type with its quote, a sign, or "" at the end
+	depth int
+}
+
+func (p *parser) errorf(format string, args ...any) error {
+	return &PolicySyntaxError{Offset: p.at, Message: fmt.Sprintf(format, args...)}
+}
+
+// next reads a token.
+func (p *parser) next() error {
+	p.at = p.end
+	for p.at < len(p.text) && strings.IndexByte(" \t\r\n", p.text[p.at]) >= 0 {
+		p.at++
+	}
+	rest := p.text[p.at:]
+	p.end = p.at
+	switch {
+	case rest == "":
+		p.word = ""
+		return nil
+	case strings.IndexByte("(),", rest[0]) >= 0:
+		p.word = rest[:1]
+	case rest[0] == '"':
+		quoted, err := strconv.QuotedPrefix(rest)
+		if err != nil {
+			return p.errorf("a quoted text that does not end, or has an unknown escape")
+		}
+		p.word = quoted
+	default:
+		n := strings.IndexFunc(rest, func(r rune) bool { return !isWordRune(r) })
+		if n < 0 {
+			n = len(rest)
+		}
+		if n == 0 {
+			return p.errorf("unexpected %q", []rune(rest)[0])
+		}
+		p.word = rest[:n]
+	}
+	p.end += len(p.word)
+	return nil
+}
+
+func isWordRune(r rune) bool {
+	return r == '_' || r == '-' || 'a' <= r|0x20 && r|0x20 <= 'z' || '0' <= r && r <= '9'
+}
+
+func (p *parser) is(word string) bool { return strings.EqualFold(p.word, word) }
+
+// expect reads over a sign or keyword.
+func (p *parser) expect(word string) error {
+	if !p.is(word) {
+		return p.errorf("expected %q, found %s", word, p.found())
+	}
+	return p.next()
+}
+
+func (p *parser) found() string {
+	if p.word == "" {
+		return "the end"
+	}
+	return strconv.Quote(p.word)
+}
+
+// whole reads the text: an exemption, or a policy.
+func (p *parser) whole() (Policy, error) {
+	read := p.alternatives
+	if p.is("exempt") {
+		read = p.exemption
+	}
+	policy, err := read()
+	if err != nil {
+		return Policy{}, err
+	}
+	if p.word != "" {
+		return Policy{}, p.errorf("expected \"and\", \"or\" or the end, found %s", p.found())
+	}
+	return policy, nil
+}
+
+func (p *parser) exemption() (Policy, error) {
+	if err := p.next(); err != nil {
+		return Policy{}, err
+	}
+	reason, err := strconv.Unquote(p.word)
+	if err != nil || p.word[0] != '"' {
+		return Policy{}, p.errorf("expected a reason in quotes, found %s", p.found())
+	}
+	return p.checked(Exempt(reason))
+}
+
+// checked reads on behind the last token of a policy, if that is valid.
+func (p *parser) checked(policy Policy) (Policy, error) {
+	if err := policy.Err(); err != nil {
+		return Policy{}, p.explain(err)
+	}
+	return policy, p.next()
+}
+
+// explain gives an invalid policy its place in the text.
+func (p *parser) explain(err error) error {
+	return p.errorf("%s", strings.TrimPrefix(err.Error(), ErrInvalidPolicy.Error()+": "))
+}
+
+// alternatives = conjunction { "or" conjunction }.
+func (p *parser) alternatives() (Policy, error) {
+	return p.chain("or", p.conjunction, Policy.Or)
+}
+
+// conjunction = part { "and" part }.
+func (p *parser) conjunction() (Policy, error) {
+	return p.chain("and", p.part, Policy.And)
+}
+
+func (p *parser) chain(word string, read func() (Policy, error), join func(p, q Policy) Policy) (Policy, error) {
+	policy, err := read()
+	for err == nil && p.is(word) {
+		if err = p.next(); err != nil {
+			break
+		}
+		var right Policy
+		if right, err = read(); err != nil {
+			break
+		}
+		if policy = join(policy, right); policy.Err() != nil {
+			err = p.explain(policy.Err())
+		}
+	}
+	return policy, err
+}
+
+// part = type | number "of" list | "(" alternatives ")".
+func (p *parser) part() (Policy, error) {
+	switch {
+	case p.is("("):
+		return p.group()
+	case p.word != "" && strings.Trim(p.word, "0123456789") == "":
+		return p.count()
+	}
+	t, err := p.factorType()
+	if err != nil {
+		return Policy{}, err
+	}
+	return p.checked(AnyOf(t))
+}
+
+func (p *parser) group() (Policy, error) {
+	if p.depth == maxPolicyDepth {
+		return Policy{}, p.errorf("more than %d parentheses in one another", maxPolicyDepth)
+	}
+	p.depth++
+	defer func() { p.depth-- }()
+	if err := p.next(); err != nil {
+		return Policy{}, err
+	}
+	policy, err := p.alternatives()
+	if err != nil {
+		return Policy{}, err
+	}
+	return policy, p.expect(")")
+}
+
+// count = number "of" "(" type { "," type } ")".
+func (p *parser) count() (Policy, error) {
+	n, err := strconv.Atoi(p.word)
+	if err != nil {
+		return Policy{}, p.errorf("%s is too large", p.word)
+	}
+	start := *p
+	if err := p.next(); err != nil {
+		return Policy{}, err
+	}
+	if err := p.expect("of"); err != nil {
+		return Policy{}, err
+	}
+	if err := p.expect("("); err != nil {
+		return Policy{}, err
+	}
+	var types []FactorType
+	for {
+		t, err := p.factorType()
+		if err != nil {
+			return Policy{}, err
+		}
+		types = append(types, t)
+		if err := p.next(); err != nil {
+			return Policy{}, err
+		}
+		if !p.is(",") {
+			break
+		}
+		if err := p.next(); err != nil {
+			return Policy{}, err
+		}
+	}
+	if err := p.expect(")"); err != nil {
+		return Policy{}, err
+	}
+	policy := AtLeast(n, types...)
+	if err := policy.Err(); err != nil {
+		return Policy{}, start.explain(err)
+	}
+	return policy, nil
+}
+
+// factorType returns the type that the present token names.
+func (p *parser) factorType() (FactorType, error) {
+	if strings.HasPrefix(p.word, `"`) {
+		text, err := strconv.Unquote(p.word)
+		if err != nil {
+			return "", p.errorf("%s is not a quoted text", p.word)
+		}
+		t := FactorType(text)
+		if err := checkType(t); err != nil {
+			return "", p.explain(err)
+		}
+		return t, nil
+	}
+	t := FactorType(p.word).Normalize()
+	switch {
+	case bitOf(t) >= 0:
+		return t, nil
+	case p.word == "" || strings.IndexByte("(),", p.word[0]) >= 0 || p.is("and") || p.is("or") || p.is("of") || p.is("exempt"):
+		return "", p.errorf("expected a factor type, found %s", p.found())
+	}
+	return "", p.errorf("unknown factor type %q: did you mean %s? (a custom type is quoted)", p.word, nearest(t))
+}
+
+// nearest returns the constant with the smallest edit distance.
+func nearest(t FactorType) FactorType {
+	best, least := OTP, maxPolicyText
+	for _, candidate := range named() {
+		if d := distance(string(t), string(candidate)); d < least {
+			best, least = candidate, d
+		}
+	}
+	return best
+}
+
+// distance is the number of letters to add, remove or change, or to swap with
+// their neighbor.
+func distance(a, b string) int {
+	var before []int
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		next := make([]int, len(b)+1)
+		next[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			next[j+1] = min(row[j]+cost, row[j+1]+1, next[j]+1)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				next[j+1] = min(next[j+1], before[j-1]+1)
+			}
+		}
+		before, row = row, next
+	}
+	return row[len(b)]
+}
+
+// String returns the policy's text, by which [ParsePolicy] makes an equal
+// policy. The text of an invalid policy says why, and does not parse.
 func (p Policy) String() string {
 	if err := p.Err(); err != nil {
-		return strings.TrimPrefix(err.Error(), "echomfa: ")
+		return err.Error()
 	}
-	return p.p.text
+	if p.p.exempt {
+		return "exempt " + strconv.Quote(p.p.reason)
+	}
+	return spell(p.p.sets, p.p.others)
 }
 
-// MarshalText returns the text of [Policy.String], or the error of an invalid
-// policy. It implements [encoding.TextMarshaler].
+// spell writes satisfying sets in the shortest of a few forms.
+func spell(sets []uint32, others []FactorType) string {
+	common, all := sets[0], uint32(0)
+	for _, s := range sets {
+		common &= s
+		all |= s
+	}
+	n, k := bits.OnesCount32(all), bits.OnesCount32(sets[0])
+	switch {
+	case len(sets) == 1 || n == len(sets) && k == 1:
+	case common != 0:
+		rest := make([]uint32, len(sets))
+		for i, s := range sets {
+			rest[i] = s &^ common
+		}
+		text := spell(rest, others)
+		if !isCount(rest) {
+			text = "(" + text + ")"
+		}
+		return spellAll(common, others) + " and " + text
+	case isCount(sets):
+		types := make([]string, 0, n)
+		for _, t := range typesOf(all, others) {
+			types = append(types, spellType(t))
+		}
+		return strconv.Itoa(k) + " of (" + strings.Join(types, ", ") + ")"
+	}
+	alternatives := make([]string, 0, len(sets))
+	for _, s := range sets {
+		alternatives = append(alternatives, spellAll(s, others))
+	}
+	return strings.Join(alternatives, " or ")
+}
+
+// isCount reports whether the sets are all the k-element subsets of their
+// types, for a k above 1.
+func isCount(sets []uint32) bool {
+	all, k := uint32(0), bits.OnesCount32(sets[0])
+	for _, s := range sets {
+		all |= s
+		if bits.OnesCount32(s) != k {
+			return false
+		}
+	}
+	return k > 1 && len(sets) > 1 && len(sets) == binomial(bits.OnesCount32(all), k)
+}
+
+func spellAll(mask uint32, others []FactorType) string {
+	types := typesOf(mask, others)
+	words := make([]string, 0, len(types))
+	for _, t := range types {
+		words = append(words, spellType(t))
+	}
+	return strings.Join(words, " and ")
+}
+
+func spellType(t FactorType) string {
+	if bitOf(t) >= 0 {
+		return string(t)
+	}
+	return strconv.Quote(string(t))
+}
+
+// MarshalText returns the policy's text. An invalid policy is an error.
 func (p Policy) MarshalText() ([]byte, error) {
 	if err := p.Err(); err != nil {
 		return nil, err
 	}
-	return []byte(p.p.text), nil
+	return []byte(p.String()), nil
 }
 
-// UnmarshalText makes p the policy that [ParsePolicy] reads from text. After an
-// error p is what it was. It implements [encoding.TextUnmarshaler], so that a
-// policy can be read from JSON or, by [flag.TextVar], from the command line.
+// UnmarshalText reads a policy as [ParsePolicy] does. On an error the policy
+// stays as it was.
 func (p *Policy) UnmarshalText(text []byte) error {
-	q, err := ParsePolicy(string(text))
+	parsed, err := ParsePolicy(string(text))
 	if err != nil {
 		return err
 	}
-	*p = q
+	*p = parsed
 	return nil
-}
-
-// format returns the canonical text of a.
-func (a antichain) format() string {
-	common := a.sets[0]
-	for _, set := range a.sets {
-		common &= set
-	}
-	if len(a.sets) == 1 {
-		return spell(a.types(common), " and ")
-	}
-	text, simple := a.formatRest(common)
-	if common == 0 {
-		return text
-	}
-	if !simple {
-		text = "(" + text + ")"
-	}
-	return spell(a.types(common), " and ") + " and " + text
-}
-
-// formatRest returns the text of the sets, of which there are several, without
-// their common types, and whether it can be a factor without parentheses.
-func (a antichain) formatRest(common uint32) (text string, simple bool) {
-	all := union(a.sets) &^ common
-	// The sets are ordered by size: if there are as many as can be of the
-	// first one's size, then there is no other.
-	size := bits.OnesCount32(a.sets[0] &^ common)
-	if bits.OnesCount32(a.sets[len(a.sets)-1]&^common) == size && len(a.sets) == binomial(bits.OnesCount32(all), size) {
-		if size == 1 {
-			return spell(a.types(all), " or "), false
-		}
-		return strconv.Itoa(size) + " of (" + spell(a.types(all), ", ") + ")", true
-	}
-	terms := make([]string, len(a.sets))
-	for i, set := range a.sets {
-		terms[i] = spell(a.types(set&^common), " and ")
-		if bits.OnesCount32(set&^common) > 1 {
-			terms[i] = "(" + terms[i] + ")" // not needed, but easier to read
-		}
-	}
-	return strings.Join(terms, " or "), false
-}
-
-// kind is what a token is.
-type kind uint8
-
-const (
-	end    kind = iota
-	word        // letters, digits, "_" and "-"
-	quoted      // a string literal
-	mark        // "(", ")" or ","
-)
-
-// reader reads the text of a policy, one token ahead. Each of its methods that
-// reads a piece begins at the piece's first token and ends at the token after
-// its last.
-type reader struct {
-	text  string
-	rest  int // where what follows the token begins
-	depth int
-
-	kind  kind
-	at    int    // where the token begins
-	token string // as written
-}
-
-// next goes to the next token.
-func (r *reader) next() error {
-	trimmed := strings.TrimLeft(r.text[r.rest:], " \t\r\n")
-	r.at = len(r.text) - len(trimmed)
-	size := 1
-	switch {
-	case trimmed == "":
-		r.kind, size = end, 0
-	case trimmed[0] == '"':
-		literal, err := strconv.QuotedPrefix(trimmed)
-		if err != nil {
-			return r.fail("string is not ended or has a bad escape")
-		}
-		r.kind, size = quoted, len(literal)
-	case strings.IndexByte("(),", trimmed[0]) >= 0:
-		r.kind = mark
-	case wordByte(trimmed[0]):
-		for size < len(trimmed) && wordByte(trimmed[size]) {
-			size++
-		}
-		r.kind = word
-	default:
-		char, _ := utf8.DecodeRuneInString(trimmed)
-		return r.fail("unexpected character " + strconv.QuoteRune(char))
-	}
-	r.token, r.rest = trimmed[:size], r.at+size
-	return nil
-}
-
-func wordByte(b byte) bool {
-	return 'A' <= b && b <= 'Z' || 'a' <= b && b <= 'z' || '0' <= b && b <= '9' || b == '_' || b == '-'
-}
-
-// is reports whether the token is a keyword. Words are ASCII.
-func (r *reader) is(keyword string) bool {
-	return r.kind == word && strings.EqualFold(r.token, keyword)
-}
-
-// skip goes past a mark, which must be the token.
-func (r *reader) skip(m string) error {
-	if r.kind != mark || r.token != m {
-		return r.unexpected(strconv.Quote(m))
-	}
-	return r.next()
-}
-
-// reason reads what follows "exempt".
-func (r *reader) reason() (string, error) {
-	if err := r.next(); err != nil {
-		return "", err
-	}
-	if r.kind != quoted {
-		return "", r.unexpected("a quoted reason")
-	}
-	return r.unquote()
-}
-
-// unquote reads a string literal.
-func (r *reader) unquote() (string, error) {
-	s, err := strconv.Unquote(r.token)
-	if err != nil {
-		return "", r.fail("bad string")
-	}
-	return s, r.next()
-}
-
-func (r *reader) policy() (antichain, error) {
-	return r.chain("or", r.term, antichain.or)
-}
-
-func (r *reader) term() (antichain, error) {
-	return r.chain("and", r.factor, antichain.and)
-}
-
-// chain reads pieces with the operator between them.
-func (r *reader) chain(operator string, piece func() (antichain, error), by func(a, b antichain) (antichain, error)) (antichain, error) {
-	a, err := piece()
-	for err == nil && r.is(operator) {
-		at := r.at
-		if err = r.next(); err != nil {
-			break
-		}
-		var b antichain
-		if b, err = piece(); err != nil {
-			break
-		}
-		if a, err = by(a, b); err != nil {
-			err = &PolicySyntaxError{at, err.Error()}
-		}
-	}
-	return a, err
-}
-
-func (r *reader) factor() (antichain, error) {
-	switch {
-	case r.kind == word && strings.Trim(r.token, "0123456789") == "":
-		return r.threshold()
-	case r.kind == mark && r.token == "(":
-		return r.group()
-	}
-	at := r.at
-	t, err := r.factorType()
-	if err != nil {
-		return antichain{}, err
-	}
-	return r.kOf(at, 1, []FactorType{t})
-}
-
-// group reads a policy in parentheses.
-func (r *reader) group() (antichain, error) {
-	if r.depth == maxPolicyDepth {
-		return antichain{}, r.fail(fmt.Sprintf("more than %d parentheses one in another", maxPolicyDepth))
-	}
-	r.depth++
-	if err := r.next(); err != nil {
-		return antichain{}, err
-	}
-	a, err := r.policy()
-	if err != nil {
-		return antichain{}, err
-	}
-	r.depth--
-	return a, r.skip(")")
 }

@@ -246,8 +246,10 @@ func decodeOnce(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
 		if s[i] == '%' && i+2 < len(s) {
-			if hi, lo := unhex(s[i+1]), unhex(s[i+2]); hi >= 0 && lo >= 0 {
-				b.WriteByte(byte(hi<<4 | lo))
+			hi, ok1 := unhex(s[i+1])
+			lo, ok2 := unhex(s[i+2])
+			if ok1 && ok2 {
+				b.WriteByte(hi<<4 | lo)
 				i += 2
 				continue
 			}
@@ -257,12 +259,12 @@ func decodeOnce(s string) string {
 	return b.String()
 }
 
-func unhex(c byte) int {
+func unhex(c byte) (value byte, ok bool) {
 	switch {
 	case '0' <= c && c <= '9':
-		return int(c - '0')
+		return c - '0', true
 	case 'a' <= c|0x20 && c|0x20 <= 'f':
-		return int(c|0x20-'a') + 10
+		return (c | 0x20) - 'a' + 10, true
 	}
-	return -1
+	return 0, false
 }

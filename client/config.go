@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -112,10 +113,10 @@ func New(c Config) (*Client, error) {
 	cl := &Client{
 		base:         base,
 		appID:        c.AppID,
-		appIDHeader:  orDefault(c.AppIDHeader, DefaultAppIDHeader),
-		userAgent:    orDefault(c.UserAgent, DefaultUserAgent),
-		timeout:      orDefault(c.Timeout, DefaultTimeout),
-		maxBody:      orDefault(c.MaxBodyBytes, DefaultMaxBodyBytes),
+		appIDHeader:  cmp.Or(c.AppIDHeader, DefaultAppIDHeader),
+		userAgent:    cmp.Or(c.UserAgent, DefaultUserAgent),
+		timeout:      cmp.Or(c.Timeout, DefaultTimeout),
+		maxBody:      cmp.Or(c.MaxBodyBytes, DefaultMaxBodyBytes),
 		nullIsNone:   c.NullDataMeansNone,
 		logger:       c.Logger,
 		warnOnObject: new(sync.Once),
@@ -138,14 +139,6 @@ func New(c Config) (*Client, error) {
 // maxMaxBodyBytes keeps MaxBodyBytes plus one from overflowing, and a
 // configuration mistake from becoming a way to fill the memory.
 const maxMaxBodyBytes = 1 << 30
-
-func orDefault[T comparable](v, def T) T {
-	var zero T
-	if v == zero {
-		return def
-	}
-	return v
-}
 
 // mistake never quotes the field's value: a URL may hold a password.
 func mistake(field, what string) error {

@@ -159,7 +159,8 @@ func TestSendEnrollFactorRequest(t *testing.T) {
 		want    *client.Enrollment // nil: malformed
 	}{
 		"OTP": {
-			client.EnrollRequest{Type: client.OTP}, `{"factorType":"OTP","profile":{}}`,
+			client.EnrollRequest{Type: client.OTP},
+			`{"factorType":"OTP","profile":{}}`,
 			golden(t, "endpoints", "enrollment-otp.json"),
 			&client.Enrollment{Token: testEnrollment, OTP: &client.OTPEnrollment{
 				QRCodeURI:     "otpauth://totp/pool:ann?secret=JBSWY3DPEHPK3PXP&period=30&digits=6&algorithm=SHA1&issuer=pool",
@@ -168,7 +169,8 @@ func TestSendEnrollFactorRequest(t *testing.T) {
 			}},
 		},
 		"OTP by another name": {
-			client.EnrollRequest{Type: "totp"}, `{"factorType":"OTP","profile":{}}`,
+			client.EnrollRequest{Type: "totp"},
+			`{"factorType":"OTP","profile":{}}`,
 			`{"statusCode":200,"data":{"enrollmentToken":"t","otpData":{"qrCodeUri":"otpauth://x"}}}`,
 			&client.Enrollment{Token: "t", OTP: &client.OTPEnrollment{QRCodeURI: "otpauth://x"}},
 		},
@@ -183,19 +185,23 @@ func TestSendEnrollFactorRequest(t *testing.T) {
 			golden(t, "endpoints", "enrollment-sms.json"), &client.Enrollment{Token: testEnrollment},
 		},
 		"SMS, otpData null": {
-			client.EnrollRequest{Type: client.SMS}, `{"factorType":"SMS","profile":{}}`,
+			client.EnrollRequest{Type: client.SMS},
+			`{"factorType":"SMS","profile":{}}`,
 			`{"statusCode":200,"data":{"enrollmentToken":"t","otpData":null}}`, &client.Enrollment{Token: "t"},
 		},
 		"OTP without otpData": {
-			client.EnrollRequest{Type: client.OTP}, `{"factorType":"OTP","profile":{}}`,
+			client.EnrollRequest{Type: client.OTP},
+			`{"factorType":"OTP","profile":{}}`,
 			golden(t, "endpoints", "enrollment-sms.json"), nil,
 		},
 		"OTP without a URI": {
-			client.EnrollRequest{Type: client.OTP}, `{"factorType":"OTP","profile":{}}`,
+			client.EnrollRequest{Type: client.OTP},
+			`{"factorType":"OTP","profile":{}}`,
 			`{"statusCode":200,"data":{"enrollmentToken":"t","otpData":{"recoveryCode":"r"}}}`, nil,
 		},
 		"OTP with a duplicate": {
-			client.EnrollRequest{Type: client.OTP}, `{"factorType":"OTP","profile":{}}`,
+			client.EnrollRequest{Type: client.OTP},
+			`{"factorType":"OTP","profile":{}}`,
 			`{"statusCode":200,"data":{"enrollmentToken":"t","otpData":{"qrCodeUri":"a","qrCodeUri":"b"}}}`, nil,
 		},
 		"no token":   {client.EnrollRequest{Type: client.Face}, `{"factorType":"FACE","profile":{}}`, `{"statusCode":200,"data":{}}`, nil},

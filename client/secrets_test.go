@@ -122,7 +122,7 @@ func TestT24SecretsAreNotInErrors(t *testing.T) {
 			return `{"statusCode":200,"data":[{"factorId":7,"factorType":` + quote(s) + `}]}`
 		}),
 		"error": fail(func(r *http.Request) error { return &requestError{r.Header, dump(r)} }),
-		"error with a URL": fail(func(r *http.Request) error {
+		"error with a URL": fail(func(*http.Request) error {
 			return &url.Error{Op: "Get", URL: "https://example.com/?q=" + testToken, Err: syscall.ECONNRESET}
 		}),
 		"error with a URL of no known secret": fail(func(*http.Request) error {
@@ -232,11 +232,13 @@ func TestErrorTexts(t *testing.T) {
 			`client: list-enrolled-factors: HTTP 200, statusCode 403, apiCode 2333, request "r1": no[31m such`,
 		},
 		"none": {
-			503, `<html>`, client.APIError{RequestID: "from-header"},
+			503, `<html>`,
+			client.APIError{RequestID: "from-header"},
 			`client: list-enrolled-factors: HTTP 503, request "from-header": the answer is not one JSON value`,
 		},
 		"of other types": {
-			200, `{"statusCode":400,"message":{"a":1},"requestId":7}`, client.APIError{StatusCode: 400, RequestID: "from-header"},
+			200, `{"statusCode":400,"message":{"a":1},"requestId":7}`,
+			client.APIError{StatusCode: 400, RequestID: "from-header"},
 			`client: list-enrolled-factors: HTTP 200, statusCode 400, request "from-header"`,
 		},
 		"an apiCode of another kind": {
@@ -263,7 +265,7 @@ func TestErrorTexts(t *testing.T) {
 			assert.Equal(t, tt.want.APICode, e.APICode)
 			assert.Equal(t, tt.want.Message, e.Message)
 			assert.Equal(t, tt.want.RequestID, e.RequestID)
-			assert.EqualValues(t, 7e9, e.RetryAfter)
+			assert.EqualValues(t, 7_000_000_000, e.RetryAfter)
 		})
 	}
 	assert.EqualError(t, &client.TransportError{Op: "op"}, "client: op: transport failed")

@@ -69,6 +69,7 @@ func (s *Server) sendEnrollFactorRequest(r *http.Request) Answer {
 		e := &enrollment{userID: a.ID, factor: factor{Type: t}, expires: s.now().Add(enrollmentLifetime)}
 		var data started
 		switch t {
+		default: // for another kind nothing is sent
 		case OTP:
 			data.OTPData = s.beginOTP(a, e)
 		case SMS, Email:

@@ -29,7 +29,7 @@ func Example() {
 		if err != nil {
 			panic(err)
 		}
-		defer resp.Body.Close()
+		defer func() { _ = resp.Body.Close() }()
 		body, _ := io.ReadAll(resp.Body)
 		fmt.Println(resp.StatusCode, len(body) > 0, genauth.Enrolled(alice.ID))
 	}

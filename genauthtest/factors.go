@@ -88,7 +88,7 @@ func asData[T any](s *Server, list []T) any {
 	if s.cfg.DataAsObject && len(list) == 1 {
 		return list[0]
 	}
-	return slices.Concat([]T{}, list) // an empty array, not null
+	return append([]T{}, list...) // an empty array, not null
 }
 
 // listEnrolledFactors is GET /api/v3/list-enrolled-factors.

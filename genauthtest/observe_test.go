@@ -13,7 +13,7 @@ import (
 )
 
 // inFlight starts a list call and returns how to get its answer.
-func inFlight(t *testing.T, ctx context.Context, c *caller) func() (*reply, error) { //nolint:revive // the context of the call, not of the test
+func inFlight(t *testing.T, ctx context.Context, c *caller) func() (*reply, error) { // the context of the call, not of the test
 	t.Helper()
 	var (
 		wg  sync.WaitGroup

@@ -3,6 +3,7 @@ package genauthtest
 import (
 	"context"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 	"time"
@@ -103,9 +104,7 @@ func wait(ctx context.Context, d time.Duration) {
 
 // send writes an answer, with drip between the bytes of its body.
 func send(ctx context.Context, w http.ResponseWriter, a Answer, drip time.Duration) {
-	for name, values := range a.Header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), a.Header)
 	if w.Header().Get("Content-Length") == "" {
 		w.Header().Set("Content-Length", strconv.FormatInt(a.Padding+int64(len(a.Body)), 10))
 	}

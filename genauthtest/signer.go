@@ -18,7 +18,7 @@ type signer struct {
 
 // processSigner makes the one key of the process: making an RSA key takes
 // longer than a test should, and one for each server would gain nothing.
-var processSigner = sync.OnceValues(newSigner) //nolint:gochecknoglobals // a cache, read only
+var processSigner = sync.OnceValues(newSigner) // a cache, read only
 
 func newSigner() (*signer, error) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)

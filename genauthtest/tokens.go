@@ -159,8 +159,7 @@ type tokenSet struct{ access, id, refresh, scope string }
 func (s *Server) issue(userID, scope, nonce string) tokenSet {
 	set := tokenSet{scope: cmp.Or(scope, "openid profile")}
 	set.access = s.Mint(Token{UserID: userID, Scope: set.scope})
-	scopes := strings.Fields(set.scope)
-	for _, name := range scopes {
+	for name := range strings.FieldsSeq(set.scope) {
 		switch name {
 		case "openid":
 			claims := map[string]any{"at_hash": atHash(set.access), "nonce": nil}

@@ -53,8 +53,12 @@ func TestAccessTokenClaims(t *testing.T) {
 	assert.Equal(t, user.ID, claims["sub"])
 	assert.Equal(t, s.AppID(), claims["aud"])
 	assert.Equal(t, s.URL()+"/oidc", claims["iss"])
-	assert.InDelta(t, 7200, claims["exp"].(float64)-claims["iat"].(float64), 0) //nolint:errcheck,forcetypeassert // a panic fails the test
-	assert.NotEqual(t, s.AccessToken(user.ID), s.AccessToken(user.ID))
+	exp, ok1 := claims["exp"].(float64)
+	iat, ok2 := claims["iat"].(float64)
+	assert.True(t, ok1 && ok2)
+	assert.InDelta(t, 7200, exp-iat, 0)
+	one, another := s.AccessToken(user.ID), s.AccessToken(user.ID)
+	assert.NotEqual(t, one, another)
 }
 
 func TestKeySetVerifiesTokens(t *testing.T) {

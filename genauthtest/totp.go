@@ -2,7 +2,7 @@ package genauthtest
 
 import (
 	"crypto/hmac"
-	"crypto/sha1" //nolint:gosec // the algorithm of RFC 6238 that authenticator apps use
+	"crypto/sha1" // the algorithm of RFC 6238 that authenticator apps use
 	"encoding/base32"
 	"encoding/binary"
 	"fmt"

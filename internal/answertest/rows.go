@@ -1,6 +1,7 @@
 package answertest
 
 import (
+	"maps"
 	"net/http"
 
 	"github.com/echomfa/echomfa"
@@ -48,9 +49,7 @@ func allowed() map[string]Row {
 func unauthenticated() map[string]Row {
 	claims := func(change map[string]any) string {
 		c := map[string]any{"sub": "u1", "aud": "app"}
-		for k, v := range change {
-			c[k] = v
-		}
+		maps.Copy(c, change)
 		return bearer(JWT(c))
 	}
 	invalidToken := func(header string) Row {

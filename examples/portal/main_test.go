@@ -1,0 +1,146 @@
+package main
+
+import (
+	"bytes"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/echomfa/echomfa/genauthtest"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func env(pairs ...string) func(string) (string, bool) {
+	return func(name string) (string, bool) {
+		for i := 0; i < len(pairs); i += 2 {
+			if pairs[i] == name {
+				return pairs[i+1], true
+			}
+		}
+		return "", false
+	}
+}
+
+// newDemo serves the portal against an emulator.
+func newDemo(t *testing.T) (*genauthtest.Server, http.Handler) {
+	t.Helper()
+	genauth := genauthtest.Start(t)
+	genauth.AddUser(genauthtest.User{ID: "alice-id", Username: "alice", Password: "alice-password"})
+	genauth.AddUser(genauthtest.User{ID: "bob-id", Username: "bob", Password: "bob-password"})
+	genauth.Enroll("alice-id", genauthtest.OTP)
+	s, err := readSettings(env("GENAUTH_HOST", genauth.URL(), "GENAUTH_APP_ID", genauth.AppID()))
+	require.NoError(t, err)
+	p, err := newPortal(s)
+	require.NoError(t, err)
+	t.Cleanup(p.close)
+	return genauth, p.handler()
+}
+
+func get(t *testing.T, h http.Handler, target string, headers ...string) *httptest.ResponseRecorder {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, target, nil)
+	for _, line := range headers {
+		key, value, _ := strings.Cut(line, ": ")
+		r.Header.Add(key, value)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+// TestWalk is what a newcomer sees.
+func TestWalk(t *testing.T) {
+	t.Parallel()
+	genauth, h := newDemo(t)
+	alice := "Authorization: Bearer " + genauth.AccessToken("alice-id")
+	bob := "Authorization: Bearer " + genauth.AccessToken("bob-id")
+	opaque := "Authorization: Bearer " + genauth.Mint(genauthtest.Token{UserID: "alice-id", Opaque: true})
+	const browser = "Sec-Fetch-Mode: navigate"
+
+	w := get(t, h, "/api/admin")
+	assert.Equal(t, 401, w.Code)
+	assert.Equal(t, `Bearer realm="mfa"`, w.Header().Get("WWW-Authenticate"))
+	w = get(t, h, "/api/admin", bob)
+	assert.Equal(t, 403, w.Code)
+	assert.Contains(t, w.Body.String(), `"missing":[["OTP"],["FACE"]],"enrolled":[],"enroll_url":"/mfa"`)
+	assert.Equal(t, 200, get(t, h, "/api/admin", alice).Code)
+	assert.Equal(t, 200, get(t, h, "/api/admin", opaque).Code)
+	w = get(t, h, "/admin/users?page=2", bob, browser)
+	assert.Equal(t, 302, w.Code)
+	assert.Equal(t, "/mfa?return_to=%2Fadmin%2Fusers%3Fpage%3D2", w.Header().Get("Location"))
+	w = get(t, h, "/admin?x=1", browser)
+	assert.Equal(t, "/login?return_to=%2Fadmin%3Fx%3D1", w.Header().Get("Location"))
+	w = get(t, h, "/admin", bob, "HX-Request: true")
+	assert.Equal(t, 403, w.Code)
+	assert.Equal(t, "/mfa", w.Header().Get("HX-Redirect"))
+	assert.Equal(t, 200, get(t, h, "/healthz").Code)
+	assert.Equal(t, 401, get(t, h, "/api/admin", alice, "Cookie: portal_session=other").Code)
+	assert.Equal(t, 302, get(t, h, "/account", browser).Code)
+
+	genauth.Stop()
+	assert.Equal(t, 200, get(t, h, "/api/admin", alice).Code, "seen within FreshFor")
+	w = get(t, h, "/api/admin", "Authorization: Bearer never-seen")
+	assert.Equal(t, 503, w.Code)
+	assert.NotEmpty(t, w.Header().Get("Retry-After"))
+	w = get(t, h, "/admin", "Authorization: Bearer never-seen-2", browser)
+	assert.Equal(t, 503, w.Code)
+	assert.Contains(t, w.Header().Get("Content-Type"), "text/html")
+}
+
+// TestSignInAndEnroll walks through the pages by hand: sign in, blocked, enroll
+// at GenAuth, let in.
+func TestSignInAndEnroll(t *testing.T) {
+	t.Parallel()
+	genauth, h := newDemo(t)
+	post := func(target string, form url.Values, headers ...string) *httptest.ResponseRecorder {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, target, strings.NewReader(form.Encode()))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		for _, line := range headers {
+			key, value, _ := strings.Cut(line, ": ")
+			r.Header.Set(key, value)
+		}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		return w
+	}
+	w := post("/login", url.Values{"username": {"bob"}, "password": {"wrong"}})
+	assert.Equal(t, 401, w.Code)
+	w = post("/login", url.Values{"username": {"bob"}, "password": {"bob-password"}, "return_to": {"//evil.example"}})
+	require.Equal(t, 303, w.Code, w.Body.String())
+	assert.Equal(t, "/account", w.Header().Get("Location"))
+	session := "Cookie: " + strings.Split(w.Header().Get("Set-Cookie"), ";")[0]
+
+	assert.Equal(t, 200, get(t, h, "/account", session).Code)
+	assert.Equal(t, 403, get(t, h, "/admin", session).Code)
+	genauth.Enroll("bob-id", genauthtest.OTP)
+	w = post("/mfa", url.Values{"return_to": {"/admin?page=2"}}, session)
+	assert.Equal(t, "/admin?page=2", w.Header().Get("Location"))
+	assert.Equal(t, 200, get(t, h, "/admin?page=2", session).Code)
+	assert.Equal(t, 403, post("/logout", nil, "Sec-Fetch-Site: cross-site").Code)
+}
+
+// TestSettings shows which settings cannot work, and that the variable is named.
+func TestSettings(t *testing.T) {
+	t.Parallel()
+	rows := map[string]struct {
+		env  []string
+		want string
+	}{
+		"host alone":      {[]string{"GENAUTH_HOST", "https://x.example"}, "GENAUTH_APP_ID"},
+		"app id alone":    {[]string{"GENAUTH_APP_ID", "a"}, "GENAUTH_HOST"},
+		"not on loopback": {[]string{"ADDR", ":8080"}, "GENAUTH_HOST"},
+		"bad policy":      {[]string{"MFA_POLICY", "OPT"}, "MFA_POLICY"},
+		"bad duration":    {[]string{"FRESH_FOR", "soon"}, "FRESH_FOR"},
+	}
+	for name, row := range rows {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var out bytes.Buffer
+			assert.Equal(t, 2, run(t.Context(), env(row.env...), &out))
+			assert.Contains(t, out.String(), row.want)
+		})
+	}
+}

@@ -1,0 +1,28 @@
+// Quickstart guards one route by an enrollment policy.
+package main
+
+import (
+	"log"
+	"net/http"
+	"os"
+
+	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/client"
+	"github.com/labstack/echo/v4"
+)
+
+func main() {
+	genauth, err := client.New(client.Config{BaseURL: os.Getenv("GENAUTH_HOST"), AppID: os.Getenv("GENAUTH_APP_ID")})
+	if err != nil {
+		log.Fatal(err)
+	}
+	mfa, err := echomfa.New(echomfa.Config{Client: genauth})
+	if err != nil {
+		log.Fatal(err)
+	}
+	e := echo.New()
+	// Mount the middleware that verifies your tokens before this one.
+	admin := e.Group("/admin", mfa.Require(echomfa.AnyOf(echomfa.OTP, echomfa.Face)))
+	admin.GET("", func(c echo.Context) error { return c.String(http.StatusOK, "Hello, admin\n") })
+	log.Fatal(e.Start("127.0.0.1:8080"))
+}

@@ -1,0 +1,332 @@
+package echomfa_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/echomfa/echomfa"
+)
+
+// truth is a policy as a table: whether each subset of the types satisfies it.
+// It shares nothing with the representation that it checks.
+type truth func(has func(echomfa.FactorType) bool) bool
+
+func universe() []echomfa.FactorType {
+	return []echomfa.FactorType{echomfa.OTP, echomfa.SMS, echomfa.Email, echomfa.Face, "WEBAUTHN", "X-KEY"}
+}
+
+// subsets calls yield for every subset of the universe.
+func subsets(yield func(enrolled []echomfa.FactorType)) {
+	all := universe()
+	for mask := range 1 << len(all) {
+		var enrolled []echomfa.FactorType
+		for i, t := range all {
+			if mask&(1<<i) != 0 {
+				enrolled = append(enrolled, t)
+			}
+		}
+		yield(enrolled)
+	}
+}
+
+func (f truth) of(enrolled []echomfa.FactorType) bool {
+	return f(func(t echomfa.FactorType) bool { return slices.Contains(enrolled, t) })
+}
+
+// random makes a policy and its truth.
+func random(r *rand.Rand, depth int) (echomfa.Policy, truth) {
+	if depth == 0 || r.IntN(4) == 0 {
+		types := universe()
+		r.Shuffle(len(types), func(i, j int) { types[i], types[j] = types[j], types[i] })
+		types = types[:1+r.IntN(len(types))]
+		n := 1 + r.IntN(len(types))
+		return echomfa.AtLeast(n, types...), func(has func(echomfa.FactorType) bool) bool {
+			count := 0
+			for _, t := range types {
+				if has(t) {
+					count++
+				}
+			}
+			return count >= n
+		}
+	}
+	p, f := random(r, depth-1)
+	q, g := random(r, depth-1)
+	if r.IntN(2) == 0 {
+		return p.And(q), func(has func(echomfa.FactorType) bool) bool { return f(has) && g(has) }
+	}
+	return p.Or(q), func(has func(echomfa.FactorType) bool) bool { return f(has) || g(has) }
+}
+
+// TestT03PolicyAgainstBruteForce compares evaluation, shortfall, equality,
+// implication and text with the truth over every subset.
+func TestT03PolicyAgainstBruteForce(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(1, 2))
+	lastPolicy, lastTruth := random(r, 2)
+	for range 300 {
+		p, f := random(r, 3)
+		require.NoError(t, p.Err())
+		parsed, err := echomfa.ParsePolicy(p.String())
+		require.NoError(t, err, p)
+		require.True(t, parsed.Equal(p), "%s became %s", p, parsed)
+
+		implies, implied := true, true
+		subsets(func(enrolled []echomfa.FactorType) {
+			want := f.of(enrolled)
+			got := p.Evaluate(echomfa.Factors(enrolled...))
+			require.Equal(t, want, got.Satisfied, "%s with %v", p, enrolled)
+			checkMissing(t, f, enrolled, got)
+			implies = implies && (!want || lastTruth.of(enrolled))
+			implied = implied && (want || !lastTruth.of(enrolled))
+		})
+		require.Equal(t, implies, p.Implies(lastPolicy), "%s implies %s", p, lastPolicy)
+		require.Equal(t, implies && implied, p.Equal(lastPolicy))
+		lastPolicy, lastTruth = p, f
+	}
+}
+
+// checkMissing checks that each alternative suffices, that none can do without
+// one of its types, and that none is missing.
+func checkMissing(t *testing.T, f truth, enrolled []echomfa.FactorType, got echomfa.Result) {
+	t.Helper()
+	if got.Satisfied {
+		require.Nil(t, got.Missing)
+		return
+	}
+	require.NotEmpty(t, got.Missing)
+	for _, add := range got.Missing {
+		require.True(t, f.of(append(slices.Clone(enrolled), add...)))
+		for i := range add {
+			less := slices.Delete(slices.Clone(add), i, i+1)
+			require.False(t, f.of(append(slices.Clone(enrolled), less...)))
+		}
+	}
+	subsets(func(add []echomfa.FactorType) {
+		if !f.of(append(slices.Clone(enrolled), add...)) {
+			return
+		}
+		require.True(t, slices.ContainsFunc(got.Missing, func(m []echomfa.FactorType) bool {
+			return !slices.ContainsFunc(m, func(t echomfa.FactorType) bool { return !slices.Contains(add, t) })
+		}), "%v would do", add)
+	})
+}
+
+// TestPolicyText has texts and what they are written back as.
+func TestPolicyText(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"otp":                           "OTP",
+		" TOTP Or face ":                "OTP or FACE",
+		"OTP and (SMS or EMAIL)":        "OTP and (SMS or EMAIL)",
+		"OTP and SMS or OTP and EMAIL":  "OTP and (SMS or EMAIL)",
+		"OTP or OTP and SMS":            "OTP",
+		"2 of (OTP, SMS, EMAIL)":        "2 of (OTP, SMS, EMAIL)",
+		"FACE and 2 of (OTP,SMS,EMAIL)": "FACE and 2 of (OTP, SMS, EMAIL)",
+		"1 of (OTP, FACE)":              "OTP or FACE",
+		"2 of (OTP, FACE)":              "OTP and FACE",
+		`"webauthn" or passkey`:         `PASSKEY or "WEBAUTHN"`,
+		`"otp"`:                         "OTP",
+		"OTP and SMS or FACE and EMAIL": "OTP and SMS or EMAIL and FACE",
+		`exempt "health \"check\""`:     `exempt "health \"check\""`,
+		strings.Repeat("(", 32) + "OTP" + strings.Repeat(")", 32): "OTP",
+	} {
+		p, err := echomfa.ParsePolicy(text)
+		require.NoError(t, err, text)
+		assert.Equal(t, want, p.String(), text)
+	}
+}
+
+// TestPolicyTextMistakes has what is no policy, where, and why.
+func TestPolicyTextMistakes(t *testing.T) {
+	t.Parallel()
+	rows := map[string]struct {
+		offset int
+		says   string
+	}{
+		"":                        {0, "expected a factor type, found the end"},
+		"OPT":                     {0, `unknown factor type "OPT": did you mean OTP? (a custom type is quoted)`},
+		"OTP or EMIAL":            {7, "did you mean EMAIL?"},
+		"OTP SMS":                 {4, `expected "and", "or" or the end`},
+		"OTP and":                 {7, "expected a factor type, found the end"},
+		"(OTP":                    {4, `expected ")", found the end`},
+		"OTP)":                    {3, `expected "and", "or" or the end, found ")"`},
+		"3 of (OTP, SMS)":         {0, "3 of 2 factor types"},
+		"0 of (OTP)":              {0, "0 of 1"},
+		"2 OTP":                   {2, `expected "of"`},
+		"2 of OTP":                {5, `expected "("`},
+		"2 of (OTP SMS)":          {10, `expected ")"`},
+		"2 of (OTP,)":             {10, "expected a factor type"},
+		"99999999999999999999 of": {0, "too large"},
+		`"unfinished`:             {0, "does not end"},
+		`""`:                      {0, "an empty factor type"},
+		"\"a\x01\"":               {0, "not printable"},
+		"OTP & SMS":               {4, "unexpected '&'"},
+		"exempt":                  {6, "expected a reason in quotes"},
+		`exempt ""`:               {7, "needs a reason"},
+		`OTP or exempt "x"`:       {7, "expected a factor type"},
+		`exempt "x" or OTP`:       {11, "expected"},
+		strings.Repeat("(", 33):   {32, "more than 32 parentheses"},
+	}
+	for text, row := range rows {
+		t.Run(text, func(t *testing.T) {
+			t.Parallel()
+			_, err := echomfa.ParsePolicy(text)
+			require.ErrorIs(t, err, echomfa.ErrInvalidPolicy)
+			var syntax *echomfa.PolicySyntaxError
+			require.ErrorAs(t, err, &syntax)
+			assert.Equal(t, row.offset, syntax.Offset, syntax)
+			assert.Contains(t, syntax.Message, row.says)
+		})
+	}
+	_, err := echomfa.ParsePolicy(strings.Repeat(" ", 4097))
+	require.ErrorIs(t, err, echomfa.ErrInvalidPolicy)
+}
+
+// TestInvalidPolicies shows that they satisfy, equal and imply nothing, and that
+// combining does not heal them.
+func TestInvalidPolicies(t *testing.T) {
+	t.Parallel()
+	many := make([]echomfa.FactorType, 17)
+	for i := range many {
+		many[i] = echomfa.FactorType(fmt.Sprintf("T%02d", i))
+	}
+	for name, p := range map[string]echomfa.Policy{
+		"zero":           {},
+		"AllOf nothing":  echomfa.AllOf(),
+		"AnyOf nothing":  echomfa.AnyOf(),
+		"AtLeast 0":      echomfa.AtLeast(0, echomfa.OTP),
+		"AtLeast -1":     echomfa.AtLeast(-1, echomfa.OTP),
+		"AtLeast 2 of 1": echomfa.AtLeast(2, echomfa.OTP, "totp"),
+		"an empty type":  echomfa.AnyOf(echomfa.OTP, ""),
+		"a control":      echomfa.AnyOf("A\n"),
+		"a long type":    echomfa.AllOf(echomfa.FactorType(strings.Repeat("x", 65))),
+		"17 types":       echomfa.AnyOf(many...),
+		"17 types by Or": echomfa.AnyOf(many[:16]...).Or(echomfa.AnyOf(many[16])),
+		"33 types by Or": echomfa.AnyOf(many[:16]...).Or(echomfa.AnyOf("A1", "A2", "A3", "A4", "A5", "A6", "A7")),
+		"too many sets":  echomfa.AtLeast(8, many[:16]...),
+		"sets by And":    echomfa.AnyOf(many[:5]...).And(echomfa.AnyOf(many[5:10]...)).And(echomfa.AnyOf(many[10:15]...)).And(echomfa.AnyOf(many[0:1]...).Or(echomfa.AtLeast(4, many[1:13]...))),
+		"no reason":      echomfa.Exempt(" "),
+		"exempt And":     echomfa.Exempt("x").And(otp()),
+		"exempt Or":      otp().Or(echomfa.Exempt("x")),
+		"invalid And":    otp().And(echomfa.Policy{}),
+		"invalid, named": echomfa.AnyOf().Named("n"),
+		"zero, named":    echomfa.Policy{}.Named("n"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			require.ErrorIs(t, p.Err(), echomfa.ErrInvalidPolicy)
+			result := p.Evaluate(echomfa.Factors(universe()...))
+			assert.False(t, result.Satisfied)
+			assert.Nil(t, result.Missing)
+			same := p
+			assert.False(t, p.Equal(same))
+			assert.False(t, p.Implies(otp()))
+			assert.False(t, otp().Implies(p))
+			_, err := echomfa.ParsePolicy(p.String())
+			require.Error(t, err, "its text must not parse")
+			_, err = p.MarshalText()
+			require.Error(t, err)
+			_, exempt := p.IsExempt()
+			assert.False(t, exempt)
+		})
+	}
+}
+
+// TestT02PolicyNamesItsTypes shows that implicit factors satisfy only a policy
+// that names them.
+func TestT02PolicyNamesItsTypes(t *testing.T) {
+	t.Parallel()
+	implicit := echomfa.Factors(echomfa.SMS, echomfa.Email)
+	assert.False(t, echomfa.AnyOf(echomfa.OTP, echomfa.Face).Evaluate(implicit).Satisfied)
+	assert.True(t, echomfa.AnyOf(echomfa.OTP, echomfa.SMS).Evaluate(implicit).Satisfied)
+}
+
+// TestPolicyJSON shows that a policy can be a member of a configuration file,
+// and that a bad text leaves it as it was.
+func TestPolicyJSON(t *testing.T) {
+	t.Parallel()
+	type config struct{ Policy echomfa.Policy }
+	var c config
+	require.NoError(t, json.Unmarshal([]byte(`{"Policy":"OTP or FACE"}`), &c))
+	text, err := json.Marshal(c)
+	require.NoError(t, err)
+	assert.JSONEq(t, `{"Policy":"OTP or FACE"}`, string(text))
+	require.Error(t, json.Unmarshal([]byte(`{"Policy":"OPT"}`), &c))
+	assert.Equal(t, "OTP or FACE", c.Policy.String())
+}
+
+// TestPolicyNamesAndTypes shows what does not count.
+func TestPolicyNamesAndTypes(t *testing.T) {
+	t.Parallel()
+	p := echomfa.AnyOf("face", "totp", "x").Named("admin")
+	assert.Equal(t, "admin", p.Name())
+	assert.Equal(t, []echomfa.FactorType{echomfa.OTP, echomfa.Face, "X"}, p.Types())
+	assert.True(t, p.Equal(echomfa.AnyOf("X", echomfa.OTP, echomfa.Face)))
+	assert.Empty(t, echomfa.Policy{}.Name())
+	assert.Nil(t, echomfa.Policy{}.Types())
+	reason, ok := echomfa.Exempt("because").IsExempt()
+	assert.True(t, ok)
+	assert.Equal(t, "because", reason)
+	assert.True(t, echomfa.Exempt("a").Equal(echomfa.Exempt("b")))
+	assert.True(t, otp().Implies(echomfa.Exempt("a")))
+	assert.False(t, echomfa.Exempt("a").Implies(otp()))
+}
+
+// TestFactorSet has the set's own rules.
+func TestFactorSet(t *testing.T) {
+	t.Parallel()
+	s := echomfa.Factors("x", "totp", "", "face", "X", "b")
+	assert.Equal(t, []echomfa.FactorType{echomfa.OTP, echomfa.Face, "B", "X"}, s.Types())
+	assert.Equal(t, 4, s.Len())
+	assert.Equal(t, "OTP,FACE,B,X", s.String())
+	assert.True(t, s.Has("TOTP"))
+	assert.True(t, s.Has("x"))
+	assert.False(t, s.Has("y"))
+	assert.False(t, s.Has(echomfa.SMS))
+	assert.True(t, s.Equal(echomfa.Factors("B", "X", "FACE", "OTP")))
+	assert.False(t, s.Equal(echomfa.Factors("OTP")))
+	assert.Equal(t, "none", echomfa.FactorSet{}.String())
+	assert.Nil(t, echomfa.FactorSet{}.Types())
+}
+
+// TestEvaluateDoesNotAllocate is the hot path.
+func TestEvaluateDoesNotAllocate(t *testing.T) {
+	p, s := echomfa.AnyOf(echomfa.OTP, "X"), echomfa.Factors("X")
+	assert.Zero(t, testing.AllocsPerRun(100, func() {
+		if !p.Evaluate(s).Satisfied {
+			t.Error("not satisfied")
+		}
+	}))
+}
+
+// FuzzParsePolicy shows that no text panics, that a policy's own text makes an
+// equal one, and that an error names a place in the text.
+func FuzzParsePolicy(f *testing.F) {
+	for _, seed := range []string{"OTP", "OTP and (SMS or EMAIL)", "2 of (OTP, SMS, EMAIL)", `exempt "x"`, `"A" or OTP`, "((", "OPT", `"`, "2 of ("} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		p, err := echomfa.ParsePolicy(text)
+		if err != nil {
+			require.ErrorIs(t, err, echomfa.ErrInvalidPolicy)
+			var syntax *echomfa.PolicySyntaxError
+			if errors.As(err, &syntax) {
+				require.LessOrEqual(t, syntax.Offset, len(text))
+			}
+			return
+		}
+		again, err := echomfa.ParsePolicy(p.String())
+		require.NoError(t, err, p.String())
+		require.True(t, again.Equal(p))
+		require.Equal(t, p.String(), again.String())
+	})
+}
