@@ -4,6 +4,11 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/echomfa/echomfa/internal/answertest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	answertest.RegisterUpdate()
+	goleak.VerifyTestMain(m)
+}

@@ -16,6 +16,10 @@ import (
 	"github.com/echomfa/echomfa/internal/answertest"
 )
 
+// answers has the golden file of each row, written anew by
+// go test -run TestAnswersHTTP . -update.
+const answers = "testdata/answers"
+
 // TestAnswersEcho runs the table of answers over Echo, mounted on a group, on
 // routes and on the whole server.
 func TestAnswersEcho(t *testing.T) {
@@ -41,7 +45,7 @@ func TestAnswersEcho(t *testing.T) {
 	for name, mount := range mounts {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			answertest.Run(t, mount)
+			answertest.Run(t, mount, answers)
 		})
 	}
 }
@@ -51,7 +55,7 @@ func TestAnswersHTTP(t *testing.T) {
 	t.Parallel()
 	answertest.Run(t, func(e *echomfa.Enforcer, p echomfa.Policy, handler http.Handler) http.Handler {
 		return e.Handler(echomfa.HandlerConfig{Policy: p})(handler)
-	})
+	}, answers)
 }
 
 var errTest = errors.New("test")
