@@ -77,9 +77,10 @@ func prefersHTML(lines []string) bool {
 
 // mediaRange reads one element of an Accept header: its name in lower case and
 // its quality in thousandths. Parameters other than q narrow a range in ways
-// that do not matter here.
+// that do not matter here, but have to be well-formed (RFC 9110, section
+// 5.6.6): "text/html;q =0" must not pass for a text/html without a quality.
 func mediaRange(element string) (name string, q int, ok bool) {
-	q = 1000
+	q = -1
 	first := true
 	for part := range elements(element, ';') {
 		part = strings.Trim(part, " \t")
@@ -87,15 +88,45 @@ func mediaRange(element string) (name string, q int, ok bool) {
 			name, first = strings.ToLower(part), false
 			continue
 		}
+		if part == "" {
+			continue
+		}
 		key, value, _ := strings.Cut(part, "=")
-		if strings.EqualFold(key, "q") {
+		switch isQ := strings.EqualFold(key, "q"); {
+		case isQ && q < 0:
 			if q, ok = quality(value); !ok {
 				return "", 0, false
 			}
+		case isQ, !isHTTPToken(key), !isHTTPToken(value) && !isQuotedString(value):
+			return "", 0, false
 		}
+	}
+	if q < 0 {
+		q = 1000
 	}
 	kind, subtype, ok := strings.Cut(name, "/")
 	return name, q, ok && isHTTPToken(kind) && isHTTPToken(subtype)
+}
+
+// isQuotedString reports whether s is one quoted string (RFC 9110, section
+// 5.6.4). Where it ends was found by elements.
+func isQuotedString(s string) bool {
+	if len(s) < 2 || s[0] != '"' || s[len(s)-1] != '"' {
+		return false
+	}
+	inner := s[1 : len(s)-1]
+	for i := 0; i < len(inner); i++ {
+		switch {
+		case inner[i] == '"', inner[i] < ' ' && inner[i] != '\t', inner[i] == 0x7f:
+			return false
+		case inner[i] == '\\':
+			i++
+			if i == len(inner) {
+				return false // the last quote is escaped
+			}
+		}
+	}
+	return true
 }
 
 // quality reads a qvalue: "0" to "1" with up to three decimals (RFC 9110,

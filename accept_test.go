@@ -29,6 +29,9 @@ func TestT33WhoIsABrowser(t *testing.T) {
 		"text/html;level=1;q=0.7": true, `text/html;x="a,b;q=0"`: true, `application/json;x="text/html`: false,
 		"text/html;q=1.000": true, "text/html; q=0.001": true, "texthtml": false, "te xt/html": false, ",,;;,text/html": true,
 		`x/y;a="\",text/html`: false,
+		"text/html;q =0":      false, "text/html;q= 0": false, "text/html;x": false, "text/html;=x": false, "text/html;x=a b": false,
+		"text/html;q=0;q=1": false, `text/html;x="a`: false, `text/html;x="a"b`: false, `text/html;x="a\"`: false,
+		`text/html;x="a\"b"`: true, `text/html;x="";y=1`: true, "text/html; ;": true, "text/html;x=\"a\x7f\"": false,
 	} {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
 		r.Header.Set("Accept", accept)
