@@ -91,7 +91,6 @@ func (m *mount[C]) decide(c C, r *http.Request, q *inquiry) (Decision, error) {
 	}
 	var err error
 	if q.token, err = m.readToken(c, r); err != nil {
-		q.token = ""
 		if errors.Is(err, ErrUnauthenticated) {
 			d.Outcome = Unauthenticated
 		}
