@@ -177,7 +177,7 @@ func (c *CacheConfig) prepare() error {
 	if c.FreshFor > maxFreshFor {
 		errs = append(errs, tooLong("Cache.FreshFor", c.FreshFor, maxFreshFor))
 	}
-	if c.DenyFreshFor > c.FreshFor {
+	if c.FreshFor > 0 && c.DenyFreshFor > c.FreshFor {
 		errs = append(errs, fmt.Errorf("echomfa: Cache.DenyFreshFor: %v is above Cache.FreshFor, %v", c.DenyFreshFor, c.FreshFor))
 	}
 	if c.RefusedFor > maxRefusedFor {
@@ -187,7 +187,7 @@ func (c *CacheConfig) prepare() error {
 	case c.StaleIfError == 0:
 	case c.StaleIfError > maxFreshFor:
 		errs = append(errs, tooLong("Cache.StaleIfError", c.StaleIfError, maxFreshFor))
-	case c.StaleIfError <= c.FreshFor:
+	case c.FreshFor > 0 && c.StaleIfError <= c.FreshFor:
 		errs = append(errs, fmt.Errorf("echomfa: Cache.StaleIfError: %v is not above Cache.FreshFor, %v", c.StaleIfError, c.FreshFor))
 	}
 	return errors.Join(errs...)
@@ -199,7 +199,7 @@ func (c *LookupConfig) prepare() error {
 	errs = append(errs, defaultTo("Lookup.MaxWait", &c.MaxWait, min(defaultMaxWait, max(c.Timeout, 1))),
 		defaultTo("Lookup.MaxConcurrent", &c.MaxConcurrent, defaultMaxConcurrent),
 		defaultTo("Lookup.MaxPerSecond", &c.MaxPerSecond, defaultMaxPerSecond))
-	if c.MaxWait > c.Timeout {
+	if c.Timeout > 0 && c.MaxWait > c.Timeout {
 		errs = append(errs, fmt.Errorf("echomfa: Lookup.MaxWait: %v is above Lookup.Timeout, %v", c.MaxWait, c.Timeout))
 	}
 	return errors.Join(errs...)

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
+	"context"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -79,6 +82,11 @@ func TestWalk(t *testing.T) {
 	assert.Equal(t, 200, get(t, h, "/healthz").Code)
 	assert.Equal(t, 401, get(t, h, "/api/admin", alice, "Cookie: portal_session=other").Code)
 	assert.Equal(t, 302, get(t, h, "/account", browser).Code)
+	assert.Contains(t, get(t, h, "/account", alice).Body.String(), "<li>OTP</li>")
+	assert.Contains(t, get(t, h, "/account", bob).Body.String(), "<li>none</li>")
+	w = get(t, h, "/account", "Authorization: Bearer unknown")
+	assert.Equal(t, 401, w.Code)
+	assert.Contains(t, w.Header().Get("WWW-Authenticate"), `error="invalid_token"`)
 
 	genauth.Stop()
 	assert.Equal(t, 200, get(t, h, "/api/admin", alice).Code, "seen within FreshFor")
@@ -134,13 +142,49 @@ func TestSettings(t *testing.T) {
 		"not on loopback": {[]string{"ADDR", ":8080"}, "GENAUTH_HOST"},
 		"bad policy":      {[]string{"MFA_POLICY", "OPT"}, "MFA_POLICY"},
 		"bad duration":    {[]string{"FRESH_FOR", "soon"}, "FRESH_FOR"},
+		"no duration":     {[]string{"FRESH_FOR", "0s"}, "FRESH_FOR"},
+		"long duration":   {[]string{"FRESH_FOR", "1h"}, "FRESH_FOR"},
+		"bad enroll url":  {[]string{"ENROLL_URL", "ftp://x"}, "ENROLL_URL"},
+		"http host":       {[]string{"GENAUTH_HOST", "http://x.example", "GENAUTH_APP_ID", "a"}, "GENAUTH_HOST"},
 	}
 	for name, row := range rows {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var out bytes.Buffer
-			assert.Equal(t, 2, run(t.Context(), env(row.env...), &out))
-			assert.Contains(t, out.String(), row.want)
+			var out, errOut bytes.Buffer
+			assert.Equal(t, 2, run(t.Context(), env(row.env...), &out, &errOut))
+			assert.Contains(t, errOut.String(), row.want)
+			assert.Empty(t, out.String(), "nothing is promised")
 		})
 	}
+}
+
+// TestRun starts the program as a newcomer does, takes the token that it prints
+// and stops it as SIGTERM does.
+func TestRun(t *testing.T) {
+	t.Parallel()
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	out, in := io.Pipe()
+	code := make(chan int, 1)
+	go func() {
+		code <- run(ctx, env("ADDR", "127.0.0.1:0"), in, io.Discard)
+		_ = in.Close()
+	}()
+	var token, address string
+	for lines := bufio.NewScanner(out); address == "" && lines.Scan(); {
+		if _, rest, ok := strings.Cut(lines.Text(), "Bearer "); ok && token == "" {
+			token, _, _ = strings.Cut(rest, "'")
+		}
+		_, address, _ = strings.Cut(lines.Text(), "listening on ")
+	}
+	require.NotEmpty(t, token)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address+"/api/admin", nil)
+	require.NoError(t, err)
+	request.Header.Set("Authorization", "Bearer "+token)
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	assert.NoError(t, response.Body.Close())
+	assert.Equal(t, 200, response.StatusCode)
+	stop()
+	assert.Equal(t, 0, <-code)
 }

@@ -38,6 +38,8 @@ func readSettings(lookup func(string) (string, bool)) (settings, error) {
 	}
 	if s.freshFor, err = time.ParseDuration(get("FRESH_FOR", "60s")); err != nil {
 		errs = append(errs, fmt.Errorf("FRESH_FOR: %w", err))
+	} else if s.freshFor <= 0 {
+		errs = append(errs, fmt.Errorf("FRESH_FOR: %v is not a positive duration", s.freshFor))
 	}
 	switch {
 	case s.host == "" && s.appID == "" && !isLoopback(s.addr):
