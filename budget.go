@@ -24,6 +24,19 @@ const (
 	classes = int(cold) + 1
 )
 
+// maxQueued is how many of a class may wait at once. As with the budgets, a
+// flood of made-up tokens must leave places for those who are at work.
+func (c class) maxQueued() int {
+	switch c {
+	case recheck:
+		return maxQueued / 4
+	case cold:
+		return maxQueued / 2
+	case renewal:
+	}
+	return maxQueued
+}
+
 const (
 	maxQueued   = 1024
 	maxPause    = time.Minute
@@ -96,7 +109,7 @@ func (b *budget) enter(c class, now time.Time) (*ticket, error) {
 	case b.pausedUntil.Sub(now) > b.maxWait:
 		b.limited++
 		return nil, errPaused
-	case b.queued >= maxQueued:
+	case b.queued >= maxQueued || b.queues[c].Len() >= c.maxQueued():
 		b.limited++
 		return nil, errQueueFull
 	}

@@ -171,8 +171,8 @@ func TestBudgets(t *testing.T) {
 	})
 }
 
-// TestQueueIsBounded shows that the queue holds 1,024, and that the next is
-// turned away at once.
+// TestQueueIsBounded shows that the queue holds 512 of those of whom nothing is
+// known, half of its places, and that the next is turned away at once.
 func TestQueueIsBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -182,12 +182,12 @@ func TestQueueIsBounded(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			together(t, e, 1+1024, manyTokens)
+			together(t, e, 1+512, manyTokens)
 		}()
 		synctest.Wait()
 		stats := e.Stats()
 		assert.Equal(t, 1, stats.InFlight)
-		assert.Equal(t, 1024, stats.Queued)
+		assert.Equal(t, 512, stats.Queued)
 		begin := time.Now()
 		_, err := e.Decide(t.Context(), "one-too-many", echomfa.AnyOf(echomfa.OTP))
 		var lookup *echomfa.LookupError
