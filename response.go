@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/echomfa/echomfa/client"
 )
 
 // refusal answers, in the words of RFC 9457. The types are pages of this
@@ -147,9 +149,13 @@ func (e *Enforcer) setRefusalHeaders(h http.Header, err error) {
 	var (
 		token  *TokenError
 		lookup *LookupError
+		api    *client.APIError
 	)
 	if errors.Is(err, ErrUnauthenticated) && !errors.Is(err, ErrUnavailable) {
-		errors.As(err, &token)
+		if !errors.As(err, &token) && errors.As(err, &api) {
+			// GenAuth's own refusal, from a call that the application made.
+			token = &TokenError{Code: codeInvalidToken}
+		}
 		h.Set("Www-Authenticate", e.challenge(token))
 	}
 	if errors.Is(err, ErrUnavailable) || errors.Is(err, ErrMisconfigured) {
