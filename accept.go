@@ -23,10 +23,9 @@ func kindOf(r *http.Request) clientKind {
 	if r.Header.Get("Hx-Request") == "true" {
 		return htmx
 	}
-	if modes := r.Header["Sec-Fetch-Mode"]; len(modes) > 0 {
-		if len(modes) == 1 && modes[0] == "navigate" {
-			return browser
-		}
+	if modes := r.Header["Sec-Fetch-Mode"]; len(modes) == 1 && modes[0] == "navigate" {
+		return browser
+	} else if len(modes) > 0 || len(r.Header["Sec-Fetch-Dest"]) > 0 || len(r.Header["Sec-Fetch-Site"]) > 0 {
 		return program
 	}
 	if strings.EqualFold(r.Header.Get("X-Requested-With"), "XMLHttpRequest") {

@@ -128,12 +128,12 @@ func (c *credential) fromCookie(r *http.Request) (string, error) {
 func checkCustom(token string, err error) (string, error) {
 	var tokenErr *TokenError
 	switch {
+	case err != nil && situationOf(err) != unauthenticated:
+		return "", fmt.Errorf("echomfa: Token: %w", concealed{err})
 	case errors.As(err, &tokenErr):
 		return "", err
-	case errors.Is(err, ErrUnauthenticated):
-		return "", &TokenError{Reason: "no access token", Err: err}
 	case err != nil:
-		return "", fmt.Errorf("echomfa: Token: %w", err)
+		return "", &TokenError{Reason: "no access token", Err: err}
 	case token == "":
 		return "", errNoToken()
 	}

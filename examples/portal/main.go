@@ -20,15 +20,15 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.LookupEnv, os.Stdout, os.Stderr)
+	code := run(ctx, os.Environ(), os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
 }
 
 // run serves until ctx ends. It returns the exit status: 2 for settings that
 // cannot work.
-func run(ctx context.Context, lookup func(string) (string, bool), out, errOut io.Writer) int {
-	s, err := readSettings(lookup)
+func run(ctx context.Context, environ []string, out, errOut io.Writer) int {
+	s, err := readSettings(environ)
 	if err != nil {
 		_, _ = fmt.Fprintln(errOut, "portal:", err)
 		return 2

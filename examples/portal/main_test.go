@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,15 +17,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func env(pairs ...string) func(string) (string, bool) {
-	return func(name string) (string, bool) {
-		for i := 0; i < len(pairs); i += 2 {
-			if pairs[i] == name {
-				return pairs[i+1], true
-			}
-		}
-		return "", false
+// env makes an environment of names and values.
+func env(pairs ...string) []string {
+	var environ []string
+	for pair := range slices.Chunk(pairs, 2) {
+		environ = append(environ, strings.Join(pair, "="))
 	}
+	return environ
 }
 
 // newDemo serves the portal against an emulator.
@@ -137,15 +136,18 @@ func TestSettings(t *testing.T) {
 		env  []string
 		want string
 	}{
-		"host alone":      {[]string{"GENAUTH_HOST", "https://x.example"}, "GENAUTH_APP_ID"},
-		"app id alone":    {[]string{"GENAUTH_APP_ID", "a"}, "GENAUTH_HOST"},
-		"not on loopback": {[]string{"ADDR", ":8080"}, "GENAUTH_HOST"},
-		"bad policy":      {[]string{"MFA_POLICY", "OPT"}, "MFA_POLICY"},
-		"bad duration":    {[]string{"FRESH_FOR", "soon"}, "FRESH_FOR"},
-		"no duration":     {[]string{"FRESH_FOR", "0s"}, "FRESH_FOR"},
-		"long duration":   {[]string{"FRESH_FOR", "1h"}, "FRESH_FOR"},
-		"bad enroll url":  {[]string{"ENROLL_URL", "ftp://x"}, "ENROLL_URL"},
-		"http host":       {[]string{"GENAUTH_HOST", "http://x.example", "GENAUTH_APP_ID", "a"}, "GENAUTH_HOST"},
+		"host alone":          {[]string{"GENAUTH_HOST", "https://x.example"}, "GENAUTH_APP_ID"},
+		"app id alone":        {[]string{"GENAUTH_APP_ID", "a"}, "GENAUTH_HOST"},
+		"not on loopback":     {[]string{"ADDR", ":8080"}, "GENAUTH_HOST"},
+		"bad policy":          {[]string{"MFA_POLICY", "OPT"}, "MFA_POLICY"},
+		"bad duration":        {[]string{"FRESH_FOR", "soon"}, "FRESH_FOR"},
+		"no duration":         {[]string{"FRESH_FOR", "0s"}, "FRESH_FOR"},
+		"long duration":       {[]string{"FRESH_FOR", "1h"}, "FRESH_FOR"},
+		"bad enroll url":      {[]string{"ENROLL_URL", "ftp://x"}, "ENROLL_URL"},
+		"host set to nothing": {[]string{"GENAUTH_HOST", "", "GENAUTH_APP_ID", ""}, "GENAUTH_HOST is missing"},
+		"another of them":     {[]string{"GENAUTH_APP_SECRET", "x"}, "GENAUTH_HOST is missing"},
+		"bad base url":        {[]string{"BASE_URL", "x"}, "BASE_URL"},
+		"http host":           {[]string{"GENAUTH_HOST", "http://x.example", "GENAUTH_APP_ID", "a"}, "GENAUTH_HOST"},
 	}
 	for name, row := range rows {
 		t.Run(name, func(t *testing.T) {
@@ -155,6 +157,42 @@ func TestSettings(t *testing.T) {
 			assert.Contains(t, errOut.String(), row.want)
 			assert.Empty(t, out.String(), "nothing is promised")
 		})
+	}
+}
+
+// TestEnrollElsewhere shows that an enrollment page on another host is given an
+// address that leads back, and the sign-in page a path.
+func TestEnrollElsewhere(t *testing.T) {
+	t.Parallel()
+	s, err := readSettings(env("ADDR", "127.0.0.1:8080", "ENROLL_URL", "https://example.genauth.test/u", "GENAUTH_HOST", "http://127.0.0.1:1", "GENAUTH_APP_ID", "a"))
+	require.NoError(t, err)
+	p, err := newPortal(s)
+	require.NoError(t, err)
+	t.Cleanup(p.close)
+	w := get(t, p.handler(), "/admin?x=1", "Sec-Fetch-Mode: navigate")
+	assert.Equal(t, "/login?return_to=%2Fadmin%3Fx%3D1", w.Header().Get("Location"))
+}
+
+// TestPasswordGoesToOneHost shows that neither a redirect nor a failure that
+// looks like a success signs anybody in.
+func TestPasswordGoesToOneHost(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{http.StatusTemporaryRedirect, http.StatusInternalServerError} {
+		other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the password went elsewhere") }))
+		t.Cleanup(other.Close)
+		genauth := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Location", other.URL)
+			w.WriteHeader(status)
+			_, _ = w.Write([]byte(`{"statusCode":200,"data":{"access_token":"abc"}}`))
+		}))
+		t.Cleanup(genauth.Close)
+		s, err := readSettings(env("GENAUTH_HOST", genauth.URL, "GENAUTH_APP_ID", "a"))
+		require.NoError(t, err)
+		p, err := newPortal(s)
+		require.NoError(t, err)
+		t.Cleanup(p.close)
+		_, err = p.passwordSignIn(t.Context(), "alice", "alice-password")
+		assert.Error(t, err)
 	}
 }
 

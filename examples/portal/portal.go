@@ -41,12 +41,12 @@ func newPortal(s settings) (*portal, error) {
 		Token:     tokenOf,
 		EnrollURL: s.enrollURL,
 		LoginURL:  "/login",
-		ReturnTo:  echomfa.ReturnToConfig{Disabled: !strings.HasPrefix(s.enrollURL, "/")},
+		ReturnTo:  echomfa.ReturnToConfig{BaseURL: s.baseURL},
 		Cache:     echomfa.CacheConfig{FreshFor: s.freshFor},
 		Logger:    slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	})
 	if err != nil {
-		return nil, fmt.Errorf("ENROLL_URL, FRESH_FOR: %w", err)
+		return nil, fmt.Errorf("ENROLL_URL, BASE_URL, FRESH_FOR: %w", err)
 	}
 	return &portal{settings: s, genauth: genauth, mfa: mfa, pages: template.Must(template.New("").Parse(pages))}, nil
 }
@@ -70,6 +70,7 @@ func tokenOf(r *http.Request) (string, error) {
 		return session, nil
 	}
 	scheme, token, _ := strings.Cut(lines[0], " ")
+	token = strings.TrimLeft(token, " ")
 	if len(lines) > 1 || !strings.EqualFold(scheme, "Bearer") || token == "" || session != "" && session != token {
 		return "", &echomfa.TokenError{Code: "invalid_request", Reason: "more than one credential, or not a bearer token"}
 	}
@@ -160,7 +161,9 @@ func (p *portal) passwordSignIn(ctx context.Context, username, password string) 
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("X-Authing-App-Id", p.genauth.AppID())
-	res, err := http.DefaultClient.Do(req)
+	// A redirect would take the password to another place.
+	once := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	res, err := once.Do(req)
 	if err != nil {
 		return "", err
 	}
@@ -174,7 +177,7 @@ func (p *portal) passwordSignIn(ctx context.Context, username, password string) 
 	if err := json.NewDecoder(io.LimitReader(res.Body, 1<<20)).Decode(&answer); err != nil {
 		return "", err
 	}
-	if answer.StatusCode != http.StatusOK || !client.ValidToken(answer.Data.AccessToken) {
+	if res.StatusCode != http.StatusOK || answer.StatusCode != http.StatusOK || !client.ValidToken(answer.Data.AccessToken) {
 		return "", errors.New("sign-in refused")
 	}
 	return answer.Data.AccessToken, nil
