@@ -57,6 +57,7 @@ var (
 	errPaused      = errors.New("echomfa: look-ups pause because GenAuth limits the rate")
 	errBreakerOpen = errors.New("echomfa: look-ups stopped because GenAuth keeps failing")
 	errPartial     = fmt.Errorf("echomfa: answer left out factors: %w", client.ErrMalformed)
+	errNoResult    = &panicError{where: "look-up", value: "it ended without a result"}
 	errReportWait  = errors.New("echomfa: report-only request does not wait longer")
 )
 

@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	maxPolicyText  = 4096
+	maxPolicyText  = 256 << 10
 	maxPolicyDepth = 32
 )
 
