@@ -1,9 +1,11 @@
 package echomfa_test
 
 import (
+	"encoding/json"
 	"go/ast"
 	"go/parser"
 	gotoken "go/token"
+	"net/http"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -193,6 +195,29 @@ func logged(t *testing.T, name string, found map[string]bool) {
 		}
 		return true
 	})
+}
+
+// TestProblemSampleIsAnAnswer compares the sample in docs/problems.md with an
+// answer.
+func TestProblemSampleIsAnAnswer(t *testing.T) {
+	t.Parallel()
+	_, sample, found := strings.Cut(read(t, "docs/problems.md"), "```json\n")
+	require.True(t, found)
+	sample, _, _ = strings.Cut(sample, "```")
+	emulator, genauth, done := kitchen()
+	defer done()
+	mfa, err := echomfa.New(echomfa.Config{Client: genauth, EnrollURL: "/mfa"})
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, mfa.Close()) })
+	guard := mfa.Handler(echomfa.HandlerConfig{Policy: echomfa.AnyOf(echomfa.OTP, echomfa.Face)})
+	w := ask(guard(http.NotFoundHandler()), http.MethodGet, "/", "Authorization: Bearer "+emulator.AccessToken("bob"))
+
+	var want, got map[string]any
+	require.NoError(t, json.Unmarshal([]byte(sample), &want))
+	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &got))
+	assert.Len(t, got["decision_id"], len("4KXZQ2M7N5J3W6RBYTAV5C2DHE"))
+	got["decision_id"] = want["decision_id"]
+	assert.Equal(t, want, got)
 }
 
 // TestRunbookNamesEveryStat shows that no figure is left without an
