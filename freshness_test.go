@@ -3,6 +3,8 @@ package echomfa_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -304,5 +306,29 @@ func TestVerify(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestOddAnswersArePartial shows that an answer with more types than any GenAuth
+// has, or a longer one, takes no more room, lets in who has enrolled, and refuses
+// nobody.
+func TestOddAnswersArePartial(t *testing.T) {
+	t.Parallel()
+	many := make([]client.FactorType, 0, 41)
+	for i := range 40 {
+		many = append(many, client.FactorType(fmt.Sprintf("A%02d", i)))
+	}
+	for name, types := range map[string][]client.FactorType{
+		"many types":  append(many, echomfa.OTP),
+		"a long type": {client.FactorType(strings.Repeat("A", 65)), echomfa.OTP},
+		"no type":     {"", echomfa.OTP},
+	} {
+		d := newDirectory()
+		d.enroll(token, types...)
+		e := newEnforcer(t, d, nil)
+		got := decide(t, e, token, otp())
+		assert.Equal(t, echomfa.Allowed, got.Outcome, name)
+		assert.LessOrEqual(t, got.Enrolled.Len(), 32, name)
+		assert.Equal(t, echomfa.Unavailable, decide(t, e, token, echomfa.AnyOf(echomfa.Face)).Outcome, name)
 	}
 }

@@ -123,3 +123,22 @@ func TestStaleFactsDoNotOutliveInvalidate(t *testing.T) {
 		assert.Equal(t, echomfa.Unavailable, (<-waiting).Outcome)
 	})
 }
+
+// TestT48RefusalAskedForBeforeInvalidate shows that a 401 which was on its way
+// when Invalidate was called is not remembered.
+func TestT48RefusalAskedForBeforeInvalidate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := newDirectory()
+		d.slow(time.Second)
+		e := newEnforcer(t, d, nil)
+		older := make(chan echomfa.Decision, 1)
+		go func() { older <- decide(t, e, token, otp()) }()
+		synctest.Wait()
+		assert.NoError(t, e.Invalidate(t.Context(), token))
+		d.enroll(token, echomfa.OTP)
+		assert.Equal(t, echomfa.Unauthenticated, (<-older).Outcome)
+		assert.Zero(t, e.Stats().Refused)
+		assert.Equal(t, echomfa.Allowed, decide(t, e, token, otp()).Outcome)
+	})
+}

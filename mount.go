@@ -136,6 +136,16 @@ type concealed struct{ err error }
 
 func (c concealed) Error() string { return c.err.Error() }
 
+// Is reports whether target is in the application's error, and is none of the
+// values that this package answers by.
+func (c concealed) Is(target error) bool {
+	switch target {
+	case ErrUnauthenticated, ErrNotEnrolled, ErrUnavailable, ErrMisconfigured:
+		return false
+	}
+	return errors.Is(c.err, target)
+}
+
 // panicked makes a panic a refusal that tells the client nothing. Aborting a
 // handler by [http.ErrAbortHandler] is no failure, and goes on.
 func (e *Enforcer) panicked(ctx context.Context, where string, v any) (Decision, error) {

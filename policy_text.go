@@ -266,10 +266,7 @@ func (p *parser) count() (Policy, error) {
 // factorType returns the type that the present token names.
 func (p *parser) factorType() (FactorType, error) {
 	if strings.HasPrefix(p.word, `"`) {
-		text, err := strconv.Unquote(p.word)
-		if err != nil {
-			return "", p.errorf("%s is not a quoted text", p.word)
-		}
+		text, _ := strconv.Unquote(p.word) // next has seen that it is whole
 		t := FactorType(text)
 		if err := checkType(t); err != nil {
 			return "", p.explain(err)
