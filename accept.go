@@ -2,7 +2,6 @@ package echomfa
 
 import (
 	"net/http"
-	"slices"
 	"strings"
 )
 
@@ -39,20 +38,22 @@ func kindOf(r *http.Request) clientKind {
 
 // prefersHTML reports whether an Accept header names text/html with a quality
 // that is not below that of JSON (RFC 9110, section 12.5.1). "*/*" does not
-// name it. What is malformed is left out.
+// name it. Nothing malformed speaks for HTML: such an element is left out if it
+// names text/html, and counts in full if it names JSON.
 func prefersHTML(lines []string) bool {
 	html := -1
 	ranges := make(map[string]int, 4)
 	for _, line := range lines {
 		for element := range elements(line, ',') {
-			name, q, ok := mediaRange(element)
-			switch {
-			case !ok:
-			case name == "text/html":
-				html = max(html, q)
-			case slices.Contains([]string{
-				"application/json", "application/problem+json", "application/*", "*/*",
-			}, name):
+			switch name, q, ok := mediaRange(element); name {
+			case "text/html":
+				if ok {
+					html = max(html, q)
+				}
+			case "application/json", "application/problem+json", "application/*", "*/*":
+				if !ok {
+					q = maxQuality
+				}
 				ranges[name] = max(ranges[name], q+1)
 			}
 		}
@@ -74,58 +75,46 @@ func prefersHTML(lines []string) bool {
 	return true
 }
 
-// mediaRange reads one element of an Accept header: its name in lower case and
-// its quality in thousandths. Parameters other than q narrow a range in ways
-// that do not matter here, but have to be well-formed (RFC 9110, section
-// 5.6.6): "text/html;q =0" must not pass for a text/html without a quality.
+const maxQuality = 1000
+
+// mediaRange reads one element of an Accept header: its name in lower case, its
+// quality in thousandths, and whether its parameters are well-formed. Those
+// other than q narrow a range in ways that do not matter here.
 func mediaRange(element string) (name string, q int, ok bool) {
-	q = -1
+	q, ok = maxQuality, true
 	first := true
 	for part := range elements(element, ';') {
 		part = strings.Trim(part, " \t")
-		if first {
-			name, first = strings.ToLower(part), false
-			continue
-		}
-		if part == "" {
-			continue
-		}
 		key, value, _ := strings.Cut(part, "=")
-		switch isQ := strings.EqualFold(key, "q"); {
-		case isQ && q < 0:
-			if q, ok = quality(value); !ok {
-				return "", 0, false
-			}
-		case isQ, !isHTTPToken(key), !isHTTPToken(value) && !isQuotedString(value):
-			return "", 0, false
+		switch {
+		case first:
+			name, first = strings.ToLower(part), false
+		case part == "":
+		case strings.EqualFold(key, "q"):
+			weight, valid := quality(value)
+			q, ok = weight, ok && valid
+		default:
+			ok = ok && isHTTPToken(key) && (isHTTPToken(value) || isQuotedString(value))
 		}
 	}
-	if q < 0 {
-		q = 1000
-	}
-	kind, subtype, ok := strings.Cut(name, "/")
-	return name, q, ok && isHTTPToken(kind) && isHTTPToken(subtype)
+	return name, q, ok
 }
 
 // isQuotedString reports whether s is one quoted string (RFC 9110, section
-// 5.6.4). Where it ends was found by elements.
+// 5.6.4).
 func isQuotedString(s string) bool {
-	if len(s) < 2 || s[0] != '"' || s[len(s)-1] != '"' {
+	if len(s) < 2 || s[0] != '"' {
 		return false
 	}
-	inner := s[1 : len(s)-1]
-	for i := 0; i < len(inner); i++ {
-		switch {
-		case inner[i] == '"', inner[i] < ' ' && inner[i] != '\t', inner[i] == 0x7f:
-			return false
-		case inner[i] == '\\':
+	for i := 1; i < len(s); i++ {
+		switch s[i] {
+		case '\\':
 			i++
-			if i == len(inner) {
-				return false // the last quote is escaped
-			}
+		case '"':
+			return i == len(s)-1
 		}
 	}
-	return true
+	return false
 }
 
 // quality reads a qvalue: "0" to "1" with up to three decimals (RFC 9110,
@@ -140,7 +129,7 @@ func quality(s string) (int, bool) {
 		q = q*10 + int(c-'0')
 	}
 	if whole == "1" {
-		return 1000, q == 0
+		return maxQuality, q == 0
 	}
 	return q, true
 }

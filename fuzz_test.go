@@ -1,14 +1,11 @@
 package echomfa_test
 
 import (
-	"math"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
-	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -126,97 +123,4 @@ func FuzzCookie(f *testing.F) {
 			require.False(t, len(named) == 1 && len(good) == 1 && all < 1000, "%q is a token: %v", good, refusal)
 		}
 	})
-}
-
-// acceptReading returns an independent reading of Accept lines, which reports
-// whether they want a page: well-formed elements are found by a regular
-// expression, all others are left out.
-func acceptReading() func(lines []string) bool {
-	// A quoted string becomes one quote, an unfinished one what is nowhere good.
-	quoted := regexp.MustCompile(`"(?:[^"\\]|\\(?s:.))*(?:"|\\?\z)`)
-	whole := regexp.MustCompile(`\A"(?:[^"\\\x00-\x08\x0a-\x1f\x7f]|\\[^\x00-\x08\x0a-\x1f\x7f])*"\z`)
-	const token = "[!#$%&'*+\\-.^_`|~0-9A-Za-z]+"
-	element := regexp.MustCompile(`\A[ \t]*(` + token + `/` + token + `)((?:[ \t]*;[ \t]*(?:` + token + `=(?:` + token + `|"))?)*)[ \t]*\z`)
-	quality := regexp.MustCompile(`\A(?:0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)\z`)
-	return func(lines []string) bool {
-		weights := make(map[string]int)
-		for _, line := range lines {
-			line = quoted.ReplaceAllStringFunc(line, func(s string) string {
-				if whole.MatchString(s) {
-					return `"`
-				}
-				return "@"
-			})
-		elements:
-			for text := range strings.SplitSeq(line, ",") {
-				m := element.FindStringSubmatch(text)
-				if m == nil {
-					continue
-				}
-				weight, given := 1000, false
-				for parameter := range strings.SplitSeq(m[2], ";") {
-					name, value, _ := strings.Cut(strings.Trim(parameter, " \t"), "=")
-					if name != "q" && name != "Q" {
-						continue
-					}
-					if given || !quality.MatchString(value) {
-						continue elements
-					}
-					number, _ := strconv.ParseFloat(value, 64)
-					weight, given = int(math.Round(number*1000)), true
-				}
-				name := strings.ToLower(m[1])
-				if before, twice := weights[name]; !twice || weight > before {
-					weights[name] = weight
-				}
-			}
-		}
-		for _, json := range []string{"application/json", "application/problem+json"} {
-			for _, name := range []string{json, "application/*", "*/*"} {
-				if weight, named := weights[name]; named {
-					if weight > weights["text/html"] {
-						return false
-					}
-					break
-				}
-			}
-		}
-		return weights["text/html"] > 0
-	}
-}
-
-// FuzzAccept compares who gets a page with the independent reading: what is
-// malformed never makes a program a browser.
-func FuzzAccept(f *testing.F) {
-	for _, seed := range []string{"", "\ntext/html", "\n*/*", "\ntext/html;q=0.5,application/json", "\ntext/html;q =0", "\nx/y;a=\"\\\",text/html", "\ntext/html;q=0;q=1"} {
-		f.Add(seed)
-	}
-	e, wantsPage := fuzzEnforcer(f, ""), acceptReading()
-	f.Fuzz(func(t *testing.T, text string) {
-		lines := headerLines(text)
-		require.Equal(t, wantsPage(lines), getsPage(t, e, lines), "%q", lines)
-	})
-}
-
-func getsPage(t *testing.T, e *echomfa.Enforcer, accept []string) bool {
-	t.Helper()
-	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
-	r.Header["Accept"] = accept
-	w := httptest.NewRecorder()
-	e.WriteRefusal(w, r, echomfa.ErrNotEnrolled)
-	require.Equal(t, http.StatusForbidden, w.Code)
-	return strings.HasPrefix(w.Header().Get("Content-Type"), "text/html")
-}
-
-// TestAcceptIsReadInLinearTime has megabytes in the shapes that cost most. What
-// goes over them twice for each byte would need many minutes.
-func TestAcceptIsReadInLinearTime(t *testing.T) {
-	t.Parallel()
-	e := table(t, nil)
-	for _, shape := range []string{",", ";", `"`, `\`, `"\`, "a", "a/b;", "a/b,", `a/b;c="`, "text/html,", "text/html;q=0.1;x=y,", ` `, "a/b;q=1,"} {
-		begin := time.Now()
-		getsPage(t, e, []string{strings.Repeat(shape, 1<<20/len(shape))})
-		getsPage(t, e, strings.Split(strings.Repeat(shape+"\n", 1<<16), "\n"))
-		assert.Less(t, time.Since(begin), 20*time.Second, "%q", shape)
-	}
 }

@@ -171,11 +171,29 @@ func (e *Enforcer) ReturnTo(value string) string {
 // the escaped path and the raw query and nothing else: Host and forwarded
 // headers are the client's to choose, and so is a return_to parameter.
 func (returnTo) fromRequest(r *http.Request) string {
-	back := r.URL.EscapedPath()
-	if r.URL.RawQuery != "" {
+	back := escapedPath(r.URL)
+	if r.URL.RawQuery != "" || r.URL.ForceQuery {
 		back += "?" + r.URL.RawQuery
 	}
 	return checkReturnTo(back)
+}
+
+// escapedPath returns the path as it came, with what must not stand in one
+// escaped. If there is any of that, [url.URL.EscapedPath] escapes the decoded
+// path anew, and the %2F of a segment becomes a slash: another address.
+func escapedPath(u *url.URL) string {
+	if path, err := url.PathUnescape(u.RawPath); err != nil || path != u.Path {
+		return u.EscapedPath() // a middleware has changed the path
+	}
+	var b strings.Builder
+	for i := range len(u.RawPath) {
+		if c := u.RawPath[i]; isPathByte(c) {
+			b.WriteByte(c)
+		} else {
+			_, _ = fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	return b.String()
 }
 
 // fromHTMX returns the return-to of the page that made an HTMX request, if it

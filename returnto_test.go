@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/internal/answertest"
@@ -63,6 +64,40 @@ func TestT30ReturnToIsNotMadeFromHeaders(t *testing.T) {
 	e.Handler(echomfa.HandlerConfig{Policy: otp()})(http.NotFoundHandler()).ServeHTTP(w, r)
 	assert.Equal(t, "https://id.example/u?return_to=https%3A%2F%2Fadmin.example.com%2Fadmin%3Freturn_to%3Dhttps%3A%2F%2Fevil.example",
 		w.Header().Get("Location"))
+}
+
+// TestT29ReturnToNamesTheSameAddress has requests whose path net/url would
+// write in another way, or that another middleware has changed.
+func TestT29ReturnToNamesTheSameAddress(t *testing.T) {
+	t.Parallel()
+	e := newEnforcer(t, echomfa.FactorListerFunc(answertest.Lister), func(c *echomfa.Config) { c.EnrollURL = "/mfa" })
+	for _, test := range []struct{ target, path, want string }{
+		{"/a%2Fb|c", "", "/a%2Fb%7Cc"},
+		{"/a%2Cb%3B^", "", "/a%2Cb%3B%5E"},
+		{"/caf\u00e9%2F", "", "/caf%C3%A9%2F"},
+		{"/a|b", "", "/a%7Cb"},
+		{"/a%2Fb", "/c/d e", "/c/d%20e"},
+		{"/a%2Fb|", "/c", "/c"},
+		{"/a?", "", "/a?"},
+		{"/a", "", "/a"},
+		{`/a%2Fb\c`, "", ""},
+		{"/a%2F|/..", "", ""},
+	} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+		address, err := url.ParseRequestURI(test.target)
+		require.NoError(t, err)
+		if r.URL = address; test.path != "" {
+			r.URL.Path = test.path
+		}
+		r.Header.Set("Sec-Fetch-Mode", "navigate")
+		withToken(answertest.NotEnrolled)(r)
+		w := httptest.NewRecorder()
+		e.Handler(echomfa.HandlerConfig{Policy: otp()})(http.NotFoundHandler()).ServeHTTP(w, r)
+		location, err := url.Parse(w.Header().Get("Location"))
+		require.NoError(t, err)
+		assert.Equal(t, "/mfa", location.Path)
+		assert.Equal(t, test.want, location.Query().Get("return_to"), test.target)
+	}
 }
 
 // FuzzReturnTo shows that what passes is a path of the same origin for the
