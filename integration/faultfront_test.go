@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -306,6 +307,7 @@ type dialLog struct {
 	mu        sync.Mutex
 	addresses []string
 	alias     string // where home is really, if that is not a name for it
+	read      atomic.Int64
 }
 
 // client returns an http.Client like c, which may be nil, that dials by the log.
@@ -329,7 +331,23 @@ func (d *dialLog) dial(ctx context.Context, network, address string) (net.Conn, 
 		address = d.alias
 	}
 	d.mu.Unlock()
-	return new(net.Dialer).DialContext(ctx, network, address)
+	conn, err := new(net.Dialer).DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return countedConn{conn, &d.read}, nil
+}
+
+// countedConn counts the bytes that are read from a connection.
+type countedConn struct {
+	net.Conn
+	read *atomic.Int64
+}
+
+func (c countedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.read.Add(int64(n))
+	return n, err
 }
 
 // forgetAlias leaves the name to the resolver.

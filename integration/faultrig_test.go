@@ -1,7 +1,6 @@
 package integration_test
 
 import (
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -280,6 +279,8 @@ type fault struct {
 	stale bool
 	// after checks what else must hold. The four callers have asked.
 	after func(*testing.T, *rig, []reply)
+	// later checks what must hold where there were facts past FreshFor.
+	later func(*testing.T, *rig)
 }
 
 // run runs the row for all clients: without any facts, with facts past their
@@ -358,6 +359,9 @@ func (f fault) warm(t *testing.T, staleIfError time.Duration, served bool) {
 		stale = 2
 	}
 	assert.Equal(t, stale, r.enforcer.Stats().Stale)
+	if f.later != nil {
+		f.later(t, r)
+	}
 	r.nothingElsewhere()
 }
 
@@ -381,43 +385,4 @@ func pass(t *testing.T, d time.Duration) {
 	case <-timer.C:
 	case <-t.Context().Done():
 	}
-}
-
-const (
-	withOTP    = "with-otp-"
-	withoutOTP = "without-otp-"
-	// upstreamMark is in every answer of the rigs' GenAuth and in none of ours.
-	upstreamMark = "said-by-genauth"
-)
-
-func tokenWith(name string) string    { return withOTP + name }
-func tokenWithout(name string) string { return withoutOTP + name }
-
-// envelope is a good answer of GenAuth about a user's factors.
-func envelope(types ...string) string {
-	rows := make([]string, 0, len(types))
-	for i, typ := range types {
-		rows = append(rows, fmt.Sprintf(`{"factorId":"65a1b2c3d4e5f607182939%02d","factorType":%q,"profile":{}}`, i, typ))
-	}
-	return `{"statusCode":200,"message":"` + upstreamMark + `","requestId":"934108e5-9fbf-4d24-8da1-c330328abd6c","data":[` +
-		strings.Join(rows, ",") + `]}`
-}
-
-// truth is what the rigs' GenAuth answers if nothing is wrong: the token says
-// what its user has enrolled.
-func truth(r *http.Request) string {
-	token, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	known := r.Header.Get("X-Authing-App-Id") == faultAppID
-	switch {
-	case bearer && known && strings.HasPrefix(token, withOTP):
-		return envelope("EMAIL", "OTP")
-	case bearer && known && strings.HasPrefix(token, withoutOTP):
-		return envelope("EMAIL")
-	}
-	return `{"statusCode":401,"apiCode":2020,"message":"` + upstreamMark + `"}`
-}
-
-func tellTruth(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	_, _ = io.WriteString(w, truth(r))
 }
