@@ -30,6 +30,11 @@ func TestNoLoopWhateverTheHost(t *testing.T) {
 		w := send(t, guarded(t, e), http.MethodGet, "https://internal:8080/admin", lackingBearer, navigation)
 		assert.Equal(t, enrollURL+"?return_to=%2Fadmin", w.Header().Get("Location"), "its own origin needs no more than a path")
 	}
+	for _, base := range []string{"http://app.example.com", "http://app.example.com:80"} {
+		e := table(t, func(c *echomfa.Config) { c.EnrollURL, c.ReturnTo.BaseURL = "http://app.example.com/mfa", base })
+		w := send(t, guarded(t, e), http.MethodGet, "/mfa", lackingBearer, navigation)
+		assert.Equal(t, http.StatusForbidden, w.Code, base)
+	}
 	elsewhere := table(t, func(c *echomfa.Config) {
 		c.EnrollURL, c.ReturnTo.BaseURL = "https://enroll.example.com/mfa", "https://app.example.com"
 	})

@@ -117,3 +117,17 @@ func TestAgeUnderClockSteps(t *testing.T) {
 		assert.Equal(t, row.want <= c.rules.RefusedFor, c.refusal(cacheKey{}, now) != nil, name)
 	}
 }
+
+// TestContains shows which sets hold all that another holds: what decides
+// whether an answer that left something out may replace older facts.
+func TestContains(t *testing.T) {
+	t.Parallel()
+	all := Factors(OTP, SMS, "A", "B")
+	for _, part := range []FactorSet{{}, Factors(OTP), Factors("A"), Factors(SMS, "B"), all} {
+		assert.True(t, all.contains(part), part)
+	}
+	for _, other := range []FactorSet{Factors(Face), Factors("C"), Factors(OTP, "A", "C")} {
+		assert.False(t, all.contains(other), other)
+	}
+	assert.False(t, FactorSet{}.contains(all))
+}

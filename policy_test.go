@@ -201,7 +201,7 @@ func TestPolicyTextMistakes(t *testing.T) {
 			assert.Contains(t, syntax.Message, row.says)
 		})
 	}
-	_, err := echomfa.ParsePolicy(strings.Repeat(" ", 4097))
+	_, err := echomfa.ParsePolicy(strings.Repeat(" ", 256<<10+1))
 	require.ErrorIs(t, err, echomfa.ErrInvalidPolicy)
 }
 
