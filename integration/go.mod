@@ -10,6 +10,7 @@ require (
 	github.com/nlnwa/whatwg-url v0.6.2
 	github.com/pquerna/otp v1.5.0
 	github.com/stretchr/testify v1.12.1
+	golang.org/x/mod v0.37.0
 )
 
 require (
