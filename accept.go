@@ -22,10 +22,9 @@ func kindOf(r *http.Request) clientKind {
 	if r.Header.Get("Hx-Request") == "true" {
 		return htmx
 	}
-	if modes := r.Header["Sec-Fetch-Mode"]; len(modes) > 0 {
-		if len(modes) == 1 && modes[0] == "navigate" {
-			return browser
-		}
+	if modes := r.Header["Sec-Fetch-Mode"]; len(modes) == 1 && modes[0] == "navigate" {
+		return browser
+	} else if len(modes) > 0 || len(r.Header["Sec-Fetch-Dest"]) > 0 || len(r.Header["Sec-Fetch-Site"]) > 0 {
 		return program
 	}
 	if strings.EqualFold(r.Header.Get("X-Requested-With"), "XMLHttpRequest") {
@@ -83,7 +82,7 @@ const maxQuality = 1000
 // other than q narrow a range in ways that do not matter here.
 func mediaRange(element string) (name string, q int, ok bool) {
 	q, ok = maxQuality, true
-	first := true
+	first, weighted := true, false
 	for part := range elements(element, ';') {
 		part = strings.Trim(part, " \t")
 		key, value, _ := strings.Cut(part, "=")
@@ -93,7 +92,7 @@ func mediaRange(element string) (name string, q int, ok bool) {
 		case part == "":
 		case strings.EqualFold(key, "q"):
 			weight, valid := quality(value)
-			q, ok = weight, ok && valid
+			q, ok, weighted = weight, ok && valid && !weighted, true
 		default:
 			ok = ok && isHTTPToken(key) && (isHTTPToken(value) || isQuotedString(value))
 		}
@@ -108,10 +107,12 @@ func isQuotedString(s string) bool {
 		return false
 	}
 	for i := 1; i < len(s); i++ {
-		switch s[i] {
-		case '\\':
+		switch {
+		case s[i] < ' ' && s[i] != '\t', s[i] == 0x7f:
+			return false
+		case s[i] == '\\':
 			i++
-		case '"':
+		case s[i] == '"':
 			return i == len(s)-1
 		}
 	}

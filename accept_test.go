@@ -29,6 +29,9 @@ func TestT33WhoIsABrowser(t *testing.T) {
 		"text/html;level=1;q=0.7": true, `text/html;x="a,b;q=0"`: true, `application/json;x="text/html`: false,
 		"text/html;q=1.000": true, "text/html; q=0.001": true, "texthtml": false, "te xt/html": false, ",,;;,text/html": true,
 		`x/y;a="\",text/html`: false,
+		"text/html;q =0":      false, "text/html;q= 0": false, "text/html;x": false, "text/html;=x": false, "text/html;x=a b": false,
+		"text/html;q=0;q=1": false, `text/html;x="a`: false, `text/html;x="a"b`: false, `text/html;x="a\"`: false,
+		`text/html;x="a\"b"`: true, `text/html;x="";y=1`: true, "text/html; ;": true, "text/html;x=\"a\x7f\"": false,
 	} {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
 		r.Header.Set("Accept", accept)
@@ -115,5 +118,7 @@ func TestWords(t *testing.T) {
 	assert.EqualError(t, err, "echomfa: required MFA factors are not enrolled: missing OTP or SMS+FACE")
 	_, err = e.Decide(t.Context(), "token-refused", p)
 	assert.EqualError(t, err, "echomfa: unauthenticated: the token was refused: client: unauthenticated")
+	_, err = e.Decide(t.Context(), "token-panicking", p)
+	assert.EqualError(t, err, "echomfa: panic in look-up: lister")
 	assert.EqualError(t, &echomfa.TokenError{Reason: "why"}, "echomfa: unauthenticated: why")
 }

@@ -24,6 +24,19 @@ const (
 	classes = int(cold) + 1
 )
 
+// maxQueued is how many of a class may wait at once. As with the budgets, a
+// flood of made-up tokens must leave places for those who are at work.
+func (c class) maxQueued() int {
+	switch c {
+	case recheck:
+		return maxQueued / 4
+	case cold:
+		return maxQueued / 2
+	case renewal:
+	}
+	return maxQueued
+}
+
 const (
 	maxQueued   = 1024
 	maxPause    = time.Minute
@@ -37,6 +50,7 @@ type budget struct {
 	maxWait time.Duration
 
 	mu          sync.Mutex
+	latest      time.Time // what callers took for now
 	total       gauge
 	perClass    [classes]gauge
 	queues      [classes]*list.List // of *ticket
@@ -90,13 +104,14 @@ func newBudget(maxConcurrent int, maxPerSecond float64, maxWait time.Duration) *
 func (b *budget) enter(c class, now time.Time) (*ticket, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	now = b.forward(now)
 	switch {
 	case b.closed:
 		return nil, ErrClosed
 	case b.pausedUntil.Sub(now) > b.maxWait:
 		b.limited++
 		return nil, errPaused
-	case b.queued >= maxQueued:
+	case b.queued >= maxQueued || b.queues[c].Len() >= c.maxQueued():
 		b.limited++
 		return nil, errQueueFull
 	}
@@ -166,7 +181,7 @@ func (b *budget) promote(t *ticket, c class) {
 func (b *budget) again(t *ticket) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	now := time.Now()
+	now := b.forward(time.Now())
 	g := &b.perClass[t.class]
 	if b.closed || b.pausedUntil.After(now) || b.total.rate.TokensAt(now) < 1 || g.rate.TokensAt(now) < 1 {
 		return false
@@ -196,6 +211,7 @@ func (b *budget) retryAfter(now time.Time) time.Duration {
 // pump gives slots to those who wait, the worthiest class first, and sees to it
 // that it is called again when time allows the next. b.mu is held.
 func (b *budget) pump(now time.Time) {
+	now = b.forward(now)
 	next := time.Duration(-1)
 	for c := range b.queues {
 		for b.queues[c].Len() > 0 {
@@ -212,6 +228,15 @@ func (b *budget) pump(now time.Time) {
 		}
 	}
 	b.wake(next)
+}
+
+// forward returns now, or a later time that another caller has brought: the
+// rate would credit the time between them twice. b.mu is held.
+func (b *budget) forward(now time.Time) time.Time {
+	if now.After(b.latest) {
+		b.latest = now
+	}
+	return b.latest
 }
 
 // admit takes a slot of the class, or reports how long until time allows one;

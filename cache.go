@@ -221,6 +221,9 @@ func (s *shard) store(f *flight, e *entry) {
 		s.entries.Remove(f.key)
 		return
 	}
+	if old, ok := s.entries.Peek(f.key); ok && e.partial && !e.enrolled.contains(old.enrolled) {
+		return // what was left out may be what the older facts hold
+	}
 	s.entries.Add(f.key, e)
 }
 

@@ -34,8 +34,8 @@ type Config struct {
 	// Every other error is a 500. Optional.
 	Token func(r *http.Request) (string, error)
 	// Verify checks a token beyond what GenAuth says of it, such as its
-	// signature. It is called once per token, before facts about it are kept,
-	// within Lookup.Timeout. An error is a 401, unless it matches
+	// signature. It is called before facts about a token are kept, and again
+	// only when nothing is known of the token any more, within Lookup.Timeout. An error is a 401, unless it matches
 	// ErrUnavailable, an error class of the client package other than
 	// ErrUnauthenticated, or is a network error or the end of ctx: then it is
 	// a 503. Optional.
@@ -100,6 +100,7 @@ const (
 
 	maxFreshFor   = 5 * time.Minute
 	maxRefusedFor = time.Minute
+	minPerSecond  = 0.01
 	reportOnlyFor = 100 * time.Millisecond
 )
 
@@ -177,7 +178,7 @@ func (c *CacheConfig) prepare() error {
 	if c.FreshFor > maxFreshFor {
 		errs = append(errs, tooLong("Cache.FreshFor", c.FreshFor, maxFreshFor))
 	}
-	if c.DenyFreshFor > c.FreshFor {
+	if c.FreshFor > 0 && c.DenyFreshFor > c.FreshFor {
 		errs = append(errs, fmt.Errorf("echomfa: Cache.DenyFreshFor: %v is above Cache.FreshFor, %v", c.DenyFreshFor, c.FreshFor))
 	}
 	if c.RefusedFor > maxRefusedFor {
@@ -187,7 +188,7 @@ func (c *CacheConfig) prepare() error {
 	case c.StaleIfError == 0:
 	case c.StaleIfError > maxFreshFor:
 		errs = append(errs, tooLong("Cache.StaleIfError", c.StaleIfError, maxFreshFor))
-	case c.StaleIfError <= c.FreshFor:
+	case c.FreshFor > 0 && c.StaleIfError <= c.FreshFor:
 		errs = append(errs, fmt.Errorf("echomfa: Cache.StaleIfError: %v is not above Cache.FreshFor, %v", c.StaleIfError, c.FreshFor))
 	}
 	return errors.Join(errs...)
@@ -196,11 +197,14 @@ func (c *CacheConfig) prepare() error {
 // prepare sets defaults and validates.
 func (c *LookupConfig) prepare() error {
 	errs := []error{defaultTo("Lookup.Timeout", &c.Timeout, defaultTimeout)}
-	errs = append(errs, defaultTo("Lookup.MaxWait", &c.MaxWait, min(defaultMaxWait, max(c.Timeout, 1))),
+	errs = append(errs, defaultTo("Lookup.MaxWait", &c.MaxWait, min(defaultMaxWait, max(c.Timeout/4, 1))),
 		defaultTo("Lookup.MaxConcurrent", &c.MaxConcurrent, defaultMaxConcurrent),
 		defaultTo("Lookup.MaxPerSecond", &c.MaxPerSecond, defaultMaxPerSecond))
-	if c.MaxWait > c.Timeout {
-		errs = append(errs, fmt.Errorf("echomfa: Lookup.MaxWait: %v is above Lookup.Timeout, %v", c.MaxWait, c.Timeout))
+	if c.Timeout > 1 && c.MaxWait > c.Timeout/2 {
+		errs = append(errs, fmt.Errorf("echomfa: Lookup.MaxWait: %v is above half of Lookup.Timeout, %v", c.MaxWait, c.Timeout))
+	}
+	if c.MaxPerSecond > 0 && c.MaxPerSecond < minPerSecond {
+		errs = append(errs, fmt.Errorf("echomfa: Lookup.MaxPerSecond: %v is below %v", c.MaxPerSecond, minPerSecond))
 	}
 	return errors.Join(errs...)
 }

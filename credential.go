@@ -87,7 +87,7 @@ func (c *credential) fromHeader(lines []string) (string, error) {
 		if value == "" {
 			return "", errNoToken()
 		}
-		return value, checkToken(value)
+		return checkToken(value)
 	}
 	if !hasPrefixFold(value, c.scheme) {
 		// Another scheme, such as Basic: no token of ours, so the challenge
@@ -108,7 +108,7 @@ func (c *credential) fromHeader(lines []string) (string, error) {
 	if token == "" {
 		return "", errBadRequest("the token is empty")
 	}
-	return token, checkToken(token)
+	return checkToken(token)
 }
 
 func (c *credential) fromCookie(r *http.Request) (string, error) {
@@ -121,35 +121,35 @@ func (c *credential) fromCookie(r *http.Request) (string, error) {
 	case len(cookies) == 0 || cookies[0].Value == "":
 		return "", errNoToken()
 	}
-	return cookies[0].Value, checkToken(cookies[0].Value)
+	return checkToken(cookies[0].Value)
 }
 
 // checkCustom judges what an application's own Token function returned.
 func checkCustom(token string, err error) (string, error) {
 	var tokenErr *TokenError
 	switch {
+	case err != nil && situationOf(err) != unauthenticated:
+		return "", fmt.Errorf("echomfa: Token: %w", concealed{err})
 	case errors.As(err, &tokenErr):
 		return "", err
-	case errors.Is(err, ErrUnauthenticated):
-		return "", &TokenError{Reason: "no access token", Err: err}
 	case err != nil:
-		return "", fmt.Errorf("echomfa: Token: %w", err)
+		return "", &TokenError{Reason: "no access token", Err: err}
 	case token == "":
 		return "", errNoToken()
 	}
-	return token, checkToken(token)
+	return checkToken(token)
 }
 
 // checkToken applies the b64token grammar and the length limit before anything
-// else is done with a token.
-func checkToken(token string) error {
+// else is done with a token. What does not pass is not returned.
+func checkToken(token string) (string, error) {
 	switch {
 	case len(token) > client.MaxTokenBytes:
-		return errBadToken("the token is too long")
+		return "", errBadToken("the token is too long")
 	case !client.ValidToken(token):
-		return errBadToken("the token is malformed")
+		return "", errBadToken("the token is malformed")
 	}
-	return nil
+	return token, nil
 }
 
 // hasPrefixFold is strings.HasPrefix without regard to ASCII case.

@@ -114,11 +114,15 @@ func (e *Enforcer) lookUp(ctx context.Context, d Decision, q inquiry, f *flight,
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	for {
+		if ctx.Err() != nil {
+			return d, e.unavailable(&d, ctx.Err())
+		}
 		joined, done, err := e.join(&d, q.token, f)
 		if done {
 			return d, err
 		}
 		if err != nil {
+			e.lookups.counts.add(resultOf(err))
 			return e.fail(d, f.key, err)
 		}
 		select {
@@ -131,11 +135,11 @@ func (e *Enforcer) lookUp(ctx context.Context, d Decision, q inquiry, f *flight,
 		if joined.err != nil {
 			return e.fail(d, f.key, joined.err)
 		}
-		if done, err := e.settleByAnswer(&d, joined, arrived); done {
-			return d, err
+		if joined == f || e.answers(joined, &d, arrived) {
+			return e.settleByAnswer(d, joined)
 		}
 		// The look-up had begun too long before this request came. The next
-		// one begins after it, so this happens once at most.
+		// one begins after it, or is its own.
 		again := *f
 		f = &again
 	}
@@ -172,25 +176,27 @@ func (e *Enforcer) join(d *Decision, token string, f *flight) (joined *flight, d
 	return f, false, nil
 }
 
-// settleByAnswer settles the decision by what a look-up learned, unless that
-// was asked too long before the request came.
-func (e *Enforcer) settleByAnswer(d *Decision, f *flight, arrived time.Time) (bool, error) {
-	satisfied, bound := d.Policy.satisfied(f.enrolled), e.cfg.Cache.DenyFreshFor
-	if satisfied {
+// answers reports whether what a look-up learned is an answer to a request: not
+// if it was asked too long before the request came.
+func (e *Enforcer) answers(f *flight, d *Decision, arrived time.Time) bool {
+	bound := e.cfg.Cache.DenyFreshFor
+	if d.Policy.satisfied(f.enrolled) {
 		bound = e.cfg.Cache.FreshFor
 	}
-	if elapsed(f.sent, arrived) > bound {
-		return false, nil
-	}
+	return elapsed(f.sent, arrived) <= bound
+}
+
+// settleByAnswer settles the decision by what a look-up learned.
+func (e *Enforcer) settleByAnswer(d Decision, f *flight) (Decision, error) {
 	d.use(&f.facts, Fetched, max(0, elapsed(f.sent, time.Now())))
 	switch {
-	case satisfied:
+	case d.Policy.satisfied(f.enrolled):
 		d.Outcome = Allowed
-		return true, nil
+		return d, nil
 	case f.partial:
-		return true, e.unavailable(d, errPartial)
+		return e.fail(d, f.key, errPartial)
 	default:
-		return true, d.refuse()
+		return d, d.refuse()
 	}
 }
 

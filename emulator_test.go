@@ -85,30 +85,6 @@ func TestTwoRoutesOneToken(t *testing.T) {
 	}
 }
 
-// TestEnrollingUnlocks shows that enrolling at GenAuth lets the user in at once
-// after Invalidate, also with an older look-up under way.
-func TestEnrollingUnlocks(t *testing.T) {
-	t.Parallel()
-	genauth, e := overSockets(t)
-	jwt := genauth.AccessToken("bob")
-	release := genauth.Hold()
-	older := make(chan echomfa.Decision, 1)
-	go func() { older <- decide(t, e, jwt, otp()) }()
-	require.NoError(t, genauth.WaitCalls(t.Context(), 1))
-	genauth.Enroll("bob", genauthtest.OTP)
-	require.NoError(t, e.Invalidate(t.Context(), jwt))
-	newer := make(chan echomfa.Decision, 1)
-	go func() { newer <- decide(t, e, jwt, otp()) }()
-	require.NoError(t, genauth.WaitCalls(t.Context(), 2))
-	release()
-	assert.Equal(t, echomfa.Allowed, (<-newer).Outcome)
-	<-older
-	assert.Equal(t, echomfa.Allowed, decide(t, e, jwt, otp()).Outcome)
-	genauth.Reset("bob")
-	require.NoError(t, e.InvalidateUser(t.Context(), "bob"))
-	assert.Equal(t, echomfa.NotEnrolled, decide(t, e, jwt, otp()).Outcome)
-}
-
 // TestT17OneUsersFactsNeverServeAnother runs random users over a cache that is
 // far too small for them.
 func TestT17OneUsersFactsNeverServeAnother(t *testing.T) {

@@ -63,14 +63,18 @@ var errNotMade = errors.New("echomfa: Enforcer was not made by New")
 //
 // The error is nil exactly if the Outcome is Allowed or Exempted; otherwise it is
 // a [*NotEnrolledError], [*TokenError] or [*LookupError], an error matching
-// [ErrInvalidPolicy], or the end of ctx.
-func (e *Enforcer) Decide(ctx context.Context, token string, p Policy) (Decision, error) {
+// [ErrInvalidPolicy], the end of ctx, or what a panic of a callback became.
+func (e *Enforcer) Decide(ctx context.Context, token string, p Policy) (d Decision, err error) {
 	if !e.ready() {
 		return Decision{Enforced: true, Policy: p}, errNotMade
 	}
-	d, err := e.decideToken(ctx, token, p)
-	d, err = e.settle(ctx, d, err, inquiry{token: token})
-	return d, err
+	defer func() {
+		if v := recover(); v != nil {
+			d, err = e.panicked(ctx, "callback", v)
+		}
+	}()
+	d, err = e.decideToken(ctx, token, p)
+	return e.settle(ctx, d, err, inquiry{token: token})
 }
 
 func (e *Enforcer) decideToken(ctx context.Context, token string, p Policy) (Decision, error) {

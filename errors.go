@@ -3,6 +3,7 @@ package echomfa
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/echomfa/echomfa/client"
@@ -56,8 +57,49 @@ var (
 	errPaused      = errors.New("echomfa: look-ups pause because GenAuth limits the rate")
 	errBreakerOpen = errors.New("echomfa: look-ups stopped because GenAuth keeps failing")
 	errPartial     = fmt.Errorf("echomfa: answer left out factors: %w", client.ErrMalformed)
+	errNoResult    = &panicError{where: "look-up", value: "it ended without a result"}
 	errReportWait  = errors.New("echomfa: report-only request does not wait longer")
 )
+
+// situation is a row of the table of answers. The zero value is the
+// application's own mistake.
+type situation uint8
+
+const (
+	failed situation = iota
+	notEnrolled
+	unauthenticated
+	unavailable
+)
+
+// situationOf says how an error is answered. Unknown is not "no": an error that
+// also says that something could not be found out is answered as that.
+func situationOf(err error) situation {
+	switch {
+	case errors.Is(err, ErrUnavailable), errors.Is(err, ErrMisconfigured):
+		return unavailable
+	case errors.Is(err, ErrNotEnrolled):
+		return notEnrolled
+	case errors.Is(err, ErrUnauthenticated):
+		return unauthenticated
+	default:
+		return failed
+	}
+}
+
+// status is the status of an answer that is no redirect.
+func (s situation) status() int {
+	switch s {
+	case notEnrolled:
+		return http.StatusForbidden
+	case unauthenticated:
+		return http.StatusUnauthorized
+	case unavailable:
+		return http.StatusServiceUnavailable
+	case failed:
+	}
+	return http.StatusInternalServerError
+}
 
 // NotEnrolledError is the error of a refusal for missing factors. It matches
 // [ErrNotEnrolled].

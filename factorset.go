@@ -116,6 +116,11 @@ func typesOf(mask uint32, others []FactorType) []FactorType {
 	return types
 }
 
+// contains reports whether all types of other are in the set.
+func (s FactorSet) contains(other FactorSet) bool {
+	return other.bits&^s.bits == 0 && !slices.ContainsFunc(other.others, func(t FactorType) bool { return !s.hasOther(t) })
+}
+
 // Len returns how many types there are.
 func (s FactorSet) Len() int { return len(s.Types()) }
 

@@ -1,6 +1,8 @@
 package echomfa
 
 import (
+	"bufio"
+	"net"
 	"net/http"
 )
 
@@ -30,8 +32,9 @@ type HandlerConfig struct {
 }
 
 // Handler returns a middleware for net/http, and for every framework that
-// takes one, such as Echo v5 by its WrapMiddleware. It panics on an invalid
-// configuration, at start-up.
+// takes one, such as Echo v5 by its WrapMiddleware. Mount it outside of
+// http.StripPrefix: the return-to is made of the path that it is given. It
+// panics on an invalid configuration, at start-up.
 func (e *Enforcer) Handler(cfg HandlerConfig) func(http.Handler) http.Handler {
 	m := &mount[*http.Request]{
 		enforcer:   e,
@@ -65,7 +68,7 @@ func (e *Enforcer) Handler(cfg HandlerConfig) func(http.Handler) http.Handler {
 func (e *Enforcer) refuseHTTP(w http.ResponseWriter, r *http.Request, err error,
 	handle func(http.ResponseWriter, *http.Request, error),
 ) {
-	tracked := &writeTracker{ResponseWriter: w}
+	tracked := &writeTracker{ResponseWriter: w, status: situationOf(err).status()}
 	defer func() {
 		if v := recover(); v != nil {
 			_, err := e.panicked(r.Context(), "ErrorHandler", v)
@@ -87,7 +90,8 @@ func (e *Enforcer) refuseHTTP(w http.ResponseWriter, r *http.Request, err error,
 // become a 200.
 type writeTracker struct {
 	http.ResponseWriter
-	wrote bool
+	status int // of the refusal
+	wrote  bool
 }
 
 func (t *writeTracker) WriteHeader(status int) {
@@ -98,6 +102,21 @@ func (t *writeTracker) WriteHeader(status int) {
 func (t *writeTracker) Write(b []byte) (int, error) {
 	t.wrote = true
 	return t.ResponseWriter.Write(b)
+}
+
+// FlushError sends what there is. A header that nobody has written is the
+// refusal's: it would become a 200.
+func (t *writeTracker) FlushError() error {
+	if !t.wrote {
+		t.WriteHeader(t.status)
+	}
+	return http.NewResponseController(t.ResponseWriter).Flush()
+}
+
+// Hijack gives the connection away, and with it the answer.
+func (t *writeTracker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	t.wrote = true
+	return http.NewResponseController(t.ResponseWriter).Hijack()
 }
 
 // Unwrap lets http.ResponseController reach the writer below.

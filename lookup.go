@@ -29,10 +29,11 @@ type LookupConfig struct {
 	// not satisfy a policy a quarter. Optional. Default 64.
 	MaxConcurrent int
 	// MaxPerSecond is how many look-ups may start in a second, in bursts of
-	// as many, with the same shares. Optional. Default 100.
+	// as many, with the same shares. Optional. Default 100, at least 0.01.
 	MaxPerSecond float64
 	// MaxWait is how long a look-up may wait for its turn. Optional. Default
-	// 500 ms, not above Timeout.
+	// 500 ms or a quarter of Timeout, whichever is less; not above half of it,
+	// since a look-up that comes late would look like GenAuth being slow.
 	MaxWait time.Duration
 }
 
@@ -108,7 +109,7 @@ func newLookups(cfg *Config, c *cache) *lookups {
 		timeout: cfg.Lookup.Timeout,
 		cache:   c,
 		budget:  newBudget(cfg.Lookup.MaxConcurrent, cfg.Lookup.MaxPerSecond, cfg.Lookup.MaxWait),
-		log:     cfg.Logger,
+		log:     slog.New(calmHandler{cfg.Logger.Handler()}),
 		active:  make(map[*flight]context.CancelFunc),
 		breaker: gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
 			Timeout:      breakerPause,
@@ -155,6 +156,7 @@ func (l *lookups) fly(ctx context.Context, f *flight, token string) {
 	defer s.land(f)
 
 	f.sent = time.Now()
+	f.err = errNoResult // runtime.Goexit in a callback returns nothing
 	f.facts, f.err = l.guarded(ctx, f, token)
 	result := resultOf(f.err)
 	l.counts.add(result)
@@ -184,16 +186,12 @@ func (l *lookups) end(f *flight) {
 	}
 }
 
-// guarded makes a panic of the lister or of Verify an error, so that those who
-// wait are released.
+// guarded waits for its turn and asks. A panic of the lister or of Verify
+// becomes an error, so that those who wait are released.
 func (l *lookups) guarded(ctx context.Context, f *flight, token string) (known facts, err error) {
 	defer l.budget.leave(f.ticket)
 	if err := l.budget.await(ctx, f.ticket); err != nil {
 		return facts{}, err
-	}
-	report, err := l.breaker.Allow()
-	if err != nil {
-		return facts{}, errBreakerOpen
 	}
 	defer func() {
 		if v := recover(); v != nil {
@@ -201,17 +199,31 @@ func (l *lookups) guarded(ctx context.Context, f *flight, token string) (known f
 			l.log.LogAttrs(ctx, slog.LevelError, "mfa look-up panicked",
 				slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
 		}
+	}()
+	if f.verify && l.verify != nil {
+		// Not the breaker's business: what Verify asks is not GenAuth's list.
+		if err := l.verify(ctx, token); err != nil {
+			return facts{}, verifyError(err)
+		}
+	}
+	return l.askOrRetry(ctx, f, token)
+}
+
+// askOrRetry asks GenAuth, behind the breaker, and once more where that may
+// help.
+func (l *lookups) askOrRetry(ctx context.Context, f *flight, token string) (known facts, err error) {
+	report, err := l.breaker.Allow()
+	if err != nil {
+		return facts{}, errBreakerOpen
+	}
+	err = errNoResult // unless the lister returns
+	defer func() {
 		report(err)
 		l.logBreaker(ctx)
 		if d, ok := pauseFor(err); ok {
 			l.budget.pause(d)
 		}
 	}()
-	if f.verify && l.verify != nil {
-		if err := l.verify(ctx, token); err != nil {
-			return facts{}, verifyError(err)
-		}
-	}
 	known, err = l.ask(ctx, f, token)
 	if retryable(err) && l.pauseToRetry(ctx, f) {
 		known, err = l.ask(ctx, f, token)
@@ -238,14 +250,14 @@ func (l *lookups) ask(ctx context.Context, f *flight, token string) (facts, erro
 // pauseToRetry reports whether the look-up may be tried once more, after a
 // moment: only if the budget allows it at once and the breaker is not testing.
 func (l *lookups) pauseToRetry(ctx context.Context, f *flight) bool {
-	if l.breaker.State() != gobreaker.StateClosed || !l.budget.again(f.ticket) {
+	if l.breaker.State() != gobreaker.StateClosed {
 		return false
 	}
 	timer := time.NewTimer(retryPause/2 + jitter(f.key, retryPause))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return true
+		return l.budget.again(f.ticket)
 	case <-ctx.Done():
 		return false
 	}
@@ -267,17 +279,15 @@ func retryable(err error) bool {
 	return errors.As(err, &transport) && transport.Retryable()
 }
 
-// pauseFor returns for how long GenAuth asked not to be asked.
+// pauseFor returns for how long GenAuth asked not to be asked. A Retry-After
+// beside a 401 speaks of one token, and pauses nobody else.
 func pauseFor(err error) (time.Duration, bool) {
 	var api *client.APIError
-	errors.As(err, &api)
-	switch {
-	case api != nil && api.RetryAfter > 0:
+	limited := errors.Is(err, client.ErrRateLimited)
+	if errors.As(err, &api) && api.RetryAfter > 0 && (limited || errors.Is(err, client.ErrUnavailable)) {
 		return api.RetryAfter, true
-	case errors.Is(err, client.ErrRateLimited):
-		return minRetryFor, true
 	}
-	return 0, false
+	return minRetryFor, limited
 }
 
 // verifyError tells a verdict of Verify from its failure to reach one: unknown

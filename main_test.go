@@ -7,9 +7,12 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/echomfa/echomfa/internal/answertest"
 )
 
 func TestMain(m *testing.M) {
+	answertest.RegisterUpdate()
 	if fips140.Enabled() {
 		seedGenerators()
 	}

@@ -104,14 +104,14 @@ func (cfg *MiddlewareConfig) refuse(c echo.Context, err error) (returned error) 
 		}
 	}()
 	if w.Committed { // by an earlier middleware: there is nothing to add
-		return httpError(statusOf(err), err)
+		return httpError(situationOf(err).status(), err)
 	}
 	cfg.Enforcer.setRefusalHeaders(w.Header(), err)
 	if cfg.Token != nil {
 		addVary(w.Header(), "Cookie") // where it reads is not known here
 	}
 	if cfg.ErrorHandler != nil {
-		if returned := cfg.ErrorHandler(c, httpError(statusOf(err), err)); returned != nil || w.Committed {
+		if returned := cfg.ErrorHandler(c, httpError(situationOf(err).status(), err)); returned != nil || w.Committed {
 			return returned
 		}
 	}
@@ -121,7 +121,7 @@ func (cfg *MiddlewareConfig) refuse(c echo.Context, err error) (returned error) 
 // answer writes the default answer, unless there is one.
 func (cfg *MiddlewareConfig) answer(c echo.Context, err error) error {
 	if c.Response().Committed {
-		return httpError(statusOf(err), err)
+		return httpError(situationOf(err).status(), err)
 	}
 	return httpError(cfg.Enforcer.writeRefusal(c.Response(), c.Request(), err), err)
 }

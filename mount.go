@@ -91,8 +91,7 @@ func (m *mount[C]) decide(c C, r *http.Request, q *inquiry) (Decision, error) {
 	}
 	var err error
 	if q.token, err = m.readToken(c, r); err != nil {
-		q.token = ""
-		if errors.Is(err, ErrUnauthenticated) {
+		if situationOf(err) == unauthenticated {
 			d.Outcome = Unauthenticated
 		}
 		return d, err
@@ -123,7 +122,7 @@ func (m *mount[C]) readToken(c C, r *http.Request) (string, error) {
 // subjectFailed is a Subject function's error: without an identity to serve
 // there is none to check.
 func subjectFailed(d Decision, err error) (Decision, error) {
-	if errors.Is(err, ErrUnauthenticated) {
+	if situationOf(err) == unauthenticated {
 		d.Outcome = Unauthenticated
 		return d, &TokenError{Reason: "no signed-in user", Err: err}
 	}
@@ -132,10 +131,20 @@ func subjectFailed(d Decision, err error) (Decision, error) {
 
 // concealed keeps an application's error from being taken for one of ours: a
 // PolicyFunc whose own call ended in some "unauthenticated" has not judged the
-// user's token.
+// user's token, and a session store that is away is not GenAuth being away.
 type concealed struct{ err error }
 
 func (c concealed) Error() string { return c.err.Error() }
+
+// Is reports whether target is in the application's error, and is none of the
+// values that this package answers by.
+func (c concealed) Is(target error) bool {
+	switch target {
+	case ErrUnauthenticated, ErrNotEnrolled, ErrUnavailable, ErrMisconfigured:
+		return false
+	}
+	return errors.Is(c.err, target)
+}
 
 // panicked makes a panic a refusal that tells the client nothing. Aborting a
 // handler by [http.ErrAbortHandler] is no failure, and goes on.
@@ -151,20 +160,6 @@ func (e *Enforcer) panicked(ctx context.Context, where string, v any) (Decision,
 			slog.String("decision_id", d.ID), slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
 	}()
 	return d, err
-}
-
-// statusOf is the status of an error's answer where it is not a redirect.
-func statusOf(err error) int {
-	switch {
-	case errors.Is(err, ErrNotEnrolled):
-		return http.StatusForbidden
-	case errors.Is(err, ErrUnavailable), errors.Is(err, ErrMisconfigured):
-		return http.StatusServiceUnavailable
-	case errors.Is(err, ErrUnauthenticated):
-		return http.StatusUnauthorized
-	default:
-		return http.StatusInternalServerError
-	}
 }
 
 // methodLabel bounds what a client may write into logs and metrics.

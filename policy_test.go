@@ -1,9 +1,11 @@
 package echomfa_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -148,6 +150,11 @@ func TestPolicyText(t *testing.T) {
 // TestPolicyTextMistakes has what is no policy, where, and why.
 func TestPolicyTextMistakes(t *testing.T) {
 	t.Parallel()
+	var types []string
+	for i := range 16 {
+		types = append(types, fmt.Sprintf(`"T%02d"`, i))
+	}
+	sixteen := strings.Join(types, " or ")
 	rows := map[string]struct {
 		offset int
 		says   string
@@ -175,6 +182,13 @@ func TestPolicyTextMistakes(t *testing.T) {
 		`OTP or exempt "x"`:       {7, "expected a factor type"},
 		`exempt "x" or OTP`:       {11, "expected"},
 		strings.Repeat("(", 33):   {32, "more than 32 parentheses"},
+		`exempt "x`:               {7, "does not end"},
+		`OTP and "x`:              {8, "does not end"},
+		`("x`:                     {1, "does not end"},
+		`2 "x`:                    {2, "does not end"},
+		`2 of (OTP "x`:            {10, "does not end"},
+		`2 of (OTP,"x`:            {10, "does not end"},
+		`"A" or ` + sixteen:       {7 + len(sixteen), "more than 16 factor types"},
 	}
 	for text, row := range rows {
 		t.Run(text, func(t *testing.T) {
@@ -187,7 +201,7 @@ func TestPolicyTextMistakes(t *testing.T) {
 			assert.Contains(t, syntax.Message, row.says)
 		})
 	}
-	_, err := echomfa.ParsePolicy(strings.Repeat(" ", 4097))
+	_, err := echomfa.ParsePolicy(strings.Repeat(" ", 256<<10+1))
 	require.ErrorIs(t, err, echomfa.ErrInvalidPolicy)
 }
 
@@ -214,12 +228,15 @@ func TestInvalidPolicies(t *testing.T) {
 		"33 types by Or": echomfa.AnyOf(many[:16]...).Or(echomfa.AnyOf("A1", "A2", "A3", "A4", "A5", "A6", "A7")),
 		"too many sets":  echomfa.AtLeast(8, many[:16]...),
 		"sets by And":    echomfa.AnyOf(many[:5]...).And(echomfa.AnyOf(many[5:10]...)).And(echomfa.AnyOf(many[10:15]...)).And(echomfa.AnyOf(many[0:1]...).Or(echomfa.AtLeast(4, many[1:13]...))),
-		"no reason":      echomfa.Exempt(" "),
-		"exempt And":     echomfa.Exempt("x").And(otp()),
-		"exempt Or":      otp().Or(echomfa.Exempt("x")),
-		"invalid And":    otp().And(echomfa.Policy{}),
-		"invalid, named": echomfa.AnyOf().Named("n"),
-		"zero, named":    echomfa.Policy{}.Named("n"),
+		"324 sets": echomfa.AnyOf(many[:3]...).And(echomfa.AnyOf(many[3:6]...)).And(echomfa.AnyOf(many[6:9]...)).
+			And(echomfa.AnyOf(many[9:12]...)).And(echomfa.AnyOf(many[12:16]...)),
+		"16 types and OTP": echomfa.AnyOf(many[:16]...).Or(otp()),
+		"no reason":        echomfa.Exempt(" "),
+		"exempt And":       echomfa.Exempt("x").And(otp()),
+		"exempt Or":        otp().Or(echomfa.Exempt("x")),
+		"invalid And":      otp().And(echomfa.Policy{}),
+		"invalid, named":   echomfa.AnyOf().Named("n"),
+		"zero, named":      echomfa.Policy{}.Named("n"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -238,6 +255,36 @@ func TestInvalidPolicies(t *testing.T) {
 			_, exempt := p.IsExempt()
 			assert.False(t, exempt)
 		})
+	}
+}
+
+// TestAllOf shows that each of the types is asked for, and a repeated one once.
+func TestAllOf(t *testing.T) {
+	t.Parallel()
+	p := echomfa.AllOf(echomfa.OTP, "face", "TOTP")
+	require.NoError(t, p.Err())
+	assert.Equal(t, "OTP and FACE", p.String())
+	assert.True(t, p.Evaluate(echomfa.Factors(echomfa.OTP, echomfa.Face, echomfa.SMS)).Satisfied)
+	assert.Equal(t, echomfa.Result{Missing: [][]echomfa.FactorType{{echomfa.Face}}}, p.Evaluate(echomfa.Factors(echomfa.OTP)))
+	assert.Equal(t, echomfa.Result{Missing: [][]echomfa.FactorType{{echomfa.OTP, echomfa.Face}}}, p.Evaluate(echomfa.FactorSet{}))
+}
+
+// TestT02WeakPoliciesAreLogged shows which policies the operator is warned of:
+// those that a factor which nobody enrolled may satisfy alone.
+func TestT02WeakPoliciesAreLogged(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string][]string{
+		"OTP or SMS": {"SMS"}, "SMS or EMAIL": {"SMS", "EMAIL"}, "OTP and SMS": nil, "2 of (SMS, EMAIL, OTP)": nil, "FACE": nil,
+		`exempt "public"`: nil,
+	} {
+		p, err := echomfa.ParsePolicy(text)
+		require.NoError(t, err)
+		var log bytes.Buffer
+		table(t, func(c *echomfa.Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) }).Require(p)
+		assert.Equal(t, len(want), strings.Count(log.String(), "level=WARN"), text)
+		for _, factor := range want {
+			assert.Contains(t, log.String(), "factor="+factor, text)
+		}
 	}
 }
 

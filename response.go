@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/echomfa/echomfa/client"
 )
 
 // refusal answers, in the words of RFC 9457. The types are pages of this
@@ -41,18 +43,16 @@ type reply struct {
 }
 
 func (e *Enforcer) replyTo(err error) reply {
-	var (
-		missing *NotEnrolledError
-		token   *TokenError
-	)
-	switch {
-	case errors.As(err, &missing):
+	switch situationOf(err) {
+	case notEnrolled:
+		missing := &NotEnrolledError{}
+		errors.As(err, &missing)
 		return e.replyNotEnrolled(&missing.Decision)
-	case errors.As(err, &token):
+	case unauthenticated:
+		token := &TokenError{}
+		errors.As(err, &token)
 		return e.replyUnauthenticated(token)
-	case errors.Is(err, ErrNotEnrolled):
-		return e.replyNotEnrolled(&Decision{})
-	case errors.Is(err, ErrUnavailable), errors.Is(err, ErrMisconfigured):
+	case unavailable:
 		var lookup *LookupError
 		p := problem{
 			Type: problemBase + "unavailable", Title: "Service Unavailable", Status: http.StatusServiceUnavailable,
@@ -62,8 +62,7 @@ func (e *Enforcer) replyTo(err error) reply {
 			p.DecisionID = lookup.DecisionID
 		}
 		return reply{problem: p, body: p}
-	case errors.Is(err, ErrUnauthenticated):
-		return e.replyUnauthenticated(&TokenError{})
+	case failed:
 	}
 	var internal *internalError
 	p := problem{
@@ -147,17 +146,24 @@ func (e *Enforcer) setRefusalHeaders(h http.Header, err error) {
 	var (
 		token  *TokenError
 		lookup *LookupError
+		api    *client.APIError
 	)
-	if errors.Is(err, ErrUnauthenticated) && !errors.Is(err, ErrUnavailable) {
-		errors.As(err, &token)
+	h.Del("Www-Authenticate") // of a refusal whose ErrorHandler failed
+	h.Del("Retry-After")
+	switch situationOf(err) {
+	case unauthenticated:
+		if !errors.As(err, &token) && errors.As(err, &api) {
+			// GenAuth's own refusal, from a call that the application made.
+			token = &TokenError{Code: codeInvalidToken}
+		}
 		h.Set("Www-Authenticate", e.challenge(token))
-	}
-	if errors.Is(err, ErrUnavailable) || errors.Is(err, ErrMisconfigured) {
+	case unavailable:
 		wait := minRetryFor
 		if errors.As(err, &lookup) {
 			wait = max(wait, lookup.RetryAfter)
 		}
 		h.Set("Retry-After", strconv.Itoa(wholeSeconds(wait)))
+	case failed, notEnrolled:
 	}
 }
 

@@ -38,7 +38,7 @@ type returnTo struct {
 type destination struct {
 	text     string // as configured, or empty
 	path     string
-	host     string // empty for a path of this app
+	foreign  bool   // it is known to be on another origin
 	absolute bool   // the return-to needs BaseURL before it
 	before   string // what stands before a return-to; empty if there is none
 	after    string // the fragment
@@ -81,11 +81,12 @@ func newDestination(field, text string, cfg ReturnToConfig, own returnTo) (desti
 	if err != nil {
 		return destination{}, fmt.Errorf("echomfa: %s: %q cannot be parsed", field, text)
 	}
-	d := destination{text: text, path: u.Path, host: u.Host}
+	d := destination{text: text, path: u.Path}
 	switch {
 	case u.Scheme == "" && u.Host == "" && safePath(u.EscapedPath()):
 	case isWebOrigin(u) && !hasControl(text):
-		d.absolute = own.origin == nil || !sameOrigin(own.origin, u)
+		d.foreign = own.origin != nil && !sameOrigin(own.origin, u)
+		d.absolute = own.origin == nil || d.foreign
 	default:
 		return destination{}, fmt.Errorf(`echomfa: %s: %q is neither a path such as "/mfa" nor an http(s) URL`, field, text)
 	}
@@ -113,13 +114,27 @@ func newDestination(field, text string, cfg ReturnToConfig, own returnTo) (desti
 }
 
 func sameOrigin(a, b *url.URL) bool {
-	return strings.EqualFold(a.Scheme, b.Scheme) && strings.EqualFold(a.Host, b.Host)
+	return a.Scheme == b.Scheme && strings.EqualFold(a.Hostname(), b.Hostname()) && portOf(a) == portOf(b)
+}
+
+// portOf returns the port of an http or https URL, which may go unsaid.
+func portOf(u *url.URL) string {
+	switch {
+	case u.Port() != "":
+		return u.Port()
+	case u.Scheme == "https":
+		return "443"
+	default:
+		return "80"
+	}
 }
 
 // is reports whether the request is for the destination itself, to which it
-// must not be sent again.
+// must not be sent again. It looks at the path only: the Host is the client's to
+// choose and a proxy's to change, and a redirect that is left out does less harm
+// than one that does not end.
 func (d *destination) is(r *http.Request) bool {
-	return d.text != "" && (d.host == "" || strings.EqualFold(d.host, r.Host)) &&
+	return d.text != "" && !d.foreign &&
 		strings.TrimSuffix(d.path, "/") == strings.TrimSuffix(r.URL.Path, "/")
 }
 

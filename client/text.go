@@ -10,6 +10,7 @@ import (
 )
 
 const (
+	maxToldBytes      = 4096
 	maxMessageBytes   = 256
 	maxRequestIDBytes = 128
 	maxRetryAfter     = time.Hour
@@ -19,7 +20,7 @@ const (
 // most limit bytes. The order matters: what was taken out or cut off last could
 // otherwise leave a secret, or a part of it.
 func tell(s string, secrets []string, limit int) string {
-	return cut(redact(printable(s), secrets), limit)
+	return cut(redact(cut(printable(s), maxToldBytes), secrets), limit)
 }
 
 // printable returns s without what could forge a line of a log or hide text in
@@ -33,14 +34,48 @@ func printable(s string) string {
 	}, s)
 }
 
-// redact returns s with every secret replaced.
+// redact returns s with every secret replaced. Servers shorten and escape what
+// they quote: a text that still holds a run of a secret is replaced as a whole.
 func redact(s string, secrets []string) string {
 	for _, secret := range secrets {
 		if secret != "" {
 			s = strings.ReplaceAll(s, secret, redactedText)
 		}
 	}
+	if sharesRun(s, secrets) || strings.Contains(s, "%") && sharesRun(unescape(s), secrets) {
+		return redactedText
+	}
 	return s
+}
+
+// tellingRun is how many bytes of a secret are too many.
+const tellingRun = 12
+
+func sharesRun(s string, secrets []string) bool {
+	for i := range max(0, len(s)-tellingRun+1) {
+		for _, secret := range secrets {
+			if strings.Contains(secret, s[i:i+tellingRun]) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// unescape decodes what is percent-encoded, and leaves the rest.
+func unescape(s string) string {
+	var b strings.Builder
+	for ; s != ""; s = s[1:] {
+		if len(s) > 2 && s[0] == '%' {
+			if c, err := strconv.ParseUint(s[1:3], 16, 8); err == nil {
+				b.WriteByte(byte(c))
+				s = s[2:]
+				continue
+			}
+		}
+		b.WriteByte(s[0])
+	}
+	return b.String()
 }
 
 // cut returns at most limit bytes of s, and no half characters.

@@ -74,7 +74,7 @@ func FuzzRetryAfter(f *testing.F) {
 
 func TestTell(t *testing.T) {
 	t.Parallel()
-	secrets := []string{"", "hunter2"}
+	secrets := []string{"", "hunter2", "abc+def/ghi0123456789=="}
 	tests := map[string]struct {
 		in    string
 		limit int
@@ -91,6 +91,12 @@ func TestTell(t *testing.T) {
 		"secret in pieces":           {"hun\u200bter\x002", 100, "[redacted]"},
 		"secret that would be cut":   {"x hunter2", 5, "x [re"},
 		"secret in pieces, then cut": {"hun\nter2", 3, "[re"},
+		"long secret":                {"x abc+def/ghi0123456789==", 100, "x [redacted]"},
+		"long secret, shortened":     {"bad abc+def/ghi0123...", 100, "[redacted]"},
+		"long secret, its end":       {"bad ...ghi0123456789==", 100, "[redacted]"},
+		"long secret, escaped":       {"bad abc%2Bdef%2fghi0123456789%3D%3D", 100, "[redacted]"},
+		"long secret, all escaped":   {"%61%62%63%2b%64%65%66%2f%67%68%69%30%31 100%", 100, "[redacted]"},
+		"less than a run of it":      {"bad abc+def...", 100, "bad abc+def..."},
 	}
 	for name, tt := range tests {
 		got := tell(tt.in, secrets, tt.limit)

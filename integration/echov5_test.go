@@ -19,5 +19,5 @@ func TestAnswersEchoV5(t *testing.T) {
 		app := echo.New()
 		app.Any("/*", echo.WrapHandler(handler), echo.WrapMiddleware(e.Handler(echomfa.HandlerConfig{Policy: p})))
 		return app
-	})
+	}, "../testdata/answers")
 }

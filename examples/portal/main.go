@@ -20,49 +20,52 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.LookupEnv, os.Stdout)
+	code := run(ctx, os.Environ(), os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
 }
 
 // run serves until ctx ends. It returns the exit status: 2 for settings that
 // cannot work.
-func run(ctx context.Context, lookup func(string) (string, bool), out io.Writer) int {
-	s, err := readSettings(lookup)
+func run(ctx context.Context, environ []string, out, errOut io.Writer) int {
+	s, err := readSettings(environ)
 	if err != nil {
-		_, _ = fmt.Fprintln(out, "portal:", err)
+		_, _ = fmt.Fprintln(errOut, "portal:", err)
 		return 2
 	}
+	welcome := func(net.Addr) string { return "" }
 	if s.host == "" {
-		demo, err := startDemo(out, s.addr)
+		demo, err := startDemo()
 		if err != nil {
-			_, _ = fmt.Fprintln(out, "portal:", err)
+			_, _ = fmt.Fprintln(errOut, "portal:", err)
 			return 1
 		}
 		defer demo.Close()
 		s.host, s.appID = demo.URL(), demo.AppID()
+		welcome = func(addr net.Addr) string { return howToSignIn(demo, addr) }
 	}
 	app, err := newPortal(s)
 	if err != nil {
-		_, _ = fmt.Fprintln(out, "portal:", err)
+		_, _ = fmt.Fprintln(errOut, "portal:", err)
 		return 2
 	}
 	defer app.close()
-	if err := serve(ctx, s.addr, app.handler(), out); err != nil {
-		_, _ = fmt.Fprintln(out, "portal:", err)
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.addr)
+	if err != nil {
+		_, _ = fmt.Fprintln(errOut, "portal: ADDR:", err)
+		return 1
+	}
+	_, _ = fmt.Fprintf(out, "%sportal: listening on http://%s\n", welcome(listener.Addr()), listener.Addr())
+	if err := serve(ctx, listener, app.handler()); err != nil {
+		_, _ = fmt.Fprintln(errOut, "portal:", err)
 		return 1
 	}
 	return 0
 }
 
-// serve listens until ctx ends, and then lets requests under way finish.
-func serve(ctx context.Context, addr string, handler http.Handler, out io.Writer) error {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
-	if err != nil {
-		return err
-	}
+// serve serves until ctx ends, and then lets requests under way finish.
+func serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}
-	_, _ = fmt.Fprintf(out, "portal: listening on http://%s\n", listener.Addr())
 	done := make(chan error, 1)
 	go func() {
 		<-ctx.Done()
@@ -76,8 +79,8 @@ func serve(ctx context.Context, addr string, handler http.Handler, out io.Writer
 	return <-done
 }
 
-// startDemo starts the emulator with two users, and says how to sign in.
-func startDemo(out io.Writer, addr string) (*genauthtest.Server, error) {
+// startDemo starts the emulator with two users.
+func startDemo() (*genauthtest.Server, error) {
 	demo, err := genauthtest.New(genauthtest.Config{})
 	if err != nil {
 		return nil, err
@@ -85,13 +88,19 @@ func startDemo(out io.Writer, addr string) (*genauthtest.Server, error) {
 	demo.AddUser(genauthtest.User{ID: "alice-id", Username: "alice", Password: "alice-password"})
 	demo.AddUser(genauthtest.User{ID: "bob-id", Username: "bob", Password: "bob-password"})
 	demo.Enroll("alice-id", genauthtest.OTP)
-	_, _ = fmt.Fprintf(out, `portal: no GENAUTH_* is set: a GenAuth emulator runs at %s
-portal: in a browser, open http://%s and sign in as
+	return demo, nil
+}
+
+// howToSignIn tells the demo's users and tokens. The tokens are opaque ones: they
+// fit a line.
+func howToSignIn(demo *genauthtest.Server, addr net.Addr) string {
+	token := func(user string) string { return demo.Mint(genauthtest.Token{UserID: user, Opaque: true}) }
+	return fmt.Sprintf(`portal: no GENAUTH_* is set: a GenAuth emulator runs at %[1]s
+portal: in a browser, open http://%[2]s and sign in as
           alice / alice-password   has enrolled an authenticator app
           bob   / bob-password     has enrolled nothing
 portal: with curl:
-          curl -i -H 'Authorization: Bearer %s' http://%s/api/admin   # alice
-          curl -i -H 'Authorization: Bearer %s' http://%s/api/admin   # bob
-`, demo.URL(), addr, demo.AccessToken("alice-id"), addr, demo.AccessToken("bob-id"), addr)
-	return demo, nil
+          curl -i -H 'Authorization: Bearer %[3]s' http://%[2]s/api/admin   # alice
+          curl -i -H 'Authorization: Bearer %[4]s' http://%[2]s/api/admin   # bob
+`, demo.URL(), addr, token("alice-id"), token("bob-id"))
 }

@@ -1,10 +1,14 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
+	"context"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,15 +17,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func env(pairs ...string) func(string) (string, bool) {
-	return func(name string) (string, bool) {
-		for i := 0; i < len(pairs); i += 2 {
-			if pairs[i] == name {
-				return pairs[i+1], true
-			}
-		}
-		return "", false
+// env makes an environment of names and values.
+func env(pairs ...string) []string {
+	var environ []string
+	for pair := range slices.Chunk(pairs, 2) {
+		environ = append(environ, strings.Join(pair, "="))
 	}
+	return environ
 }
 
 // newDemo serves the portal against an emulator.
@@ -79,6 +81,11 @@ func TestWalk(t *testing.T) {
 	assert.Equal(t, 200, get(t, h, "/healthz").Code)
 	assert.Equal(t, 401, get(t, h, "/api/admin", alice, "Cookie: portal_session=other").Code)
 	assert.Equal(t, 302, get(t, h, "/account", browser).Code)
+	assert.Contains(t, get(t, h, "/account", alice).Body.String(), "<li>OTP</li>")
+	assert.Contains(t, get(t, h, "/account", bob).Body.String(), "<li>none</li>")
+	w = get(t, h, "/account", "Authorization: Bearer unknown")
+	assert.Equal(t, 401, w.Code)
+	assert.Contains(t, w.Header().Get("WWW-Authenticate"), `error="invalid_token"`)
 
 	genauth.Stop()
 	assert.Equal(t, 200, get(t, h, "/api/admin", alice).Code, "seen within FreshFor")
@@ -129,18 +136,93 @@ func TestSettings(t *testing.T) {
 		env  []string
 		want string
 	}{
-		"host alone":      {[]string{"GENAUTH_HOST", "https://x.example"}, "GENAUTH_APP_ID"},
-		"app id alone":    {[]string{"GENAUTH_APP_ID", "a"}, "GENAUTH_HOST"},
-		"not on loopback": {[]string{"ADDR", ":8080"}, "GENAUTH_HOST"},
-		"bad policy":      {[]string{"MFA_POLICY", "OPT"}, "MFA_POLICY"},
-		"bad duration":    {[]string{"FRESH_FOR", "soon"}, "FRESH_FOR"},
+		"host alone":          {[]string{"GENAUTH_HOST", "https://x.example"}, "GENAUTH_APP_ID"},
+		"app id alone":        {[]string{"GENAUTH_APP_ID", "a"}, "GENAUTH_HOST"},
+		"not on loopback":     {[]string{"ADDR", ":8080"}, "GENAUTH_HOST"},
+		"bad policy":          {[]string{"MFA_POLICY", "OPT"}, "MFA_POLICY"},
+		"bad duration":        {[]string{"FRESH_FOR", "soon"}, "FRESH_FOR"},
+		"no duration":         {[]string{"FRESH_FOR", "0s"}, "FRESH_FOR"},
+		"long duration":       {[]string{"FRESH_FOR", "1h"}, "FRESH_FOR"},
+		"bad enroll url":      {[]string{"ENROLL_URL", "ftp://x"}, "ENROLL_URL"},
+		"host set to nothing": {[]string{"GENAUTH_HOST", "", "GENAUTH_APP_ID", ""}, "GENAUTH_HOST is missing"},
+		"another of them":     {[]string{"GENAUTH_APP_SECRET", "x"}, "GENAUTH_HOST is missing"},
+		"bad base url":        {[]string{"BASE_URL", "x"}, "BASE_URL"},
+		"http host":           {[]string{"GENAUTH_HOST", "http://x.example", "GENAUTH_APP_ID", "a"}, "GENAUTH_HOST"},
 	}
 	for name, row := range rows {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var out bytes.Buffer
-			assert.Equal(t, 2, run(t.Context(), env(row.env...), &out))
-			assert.Contains(t, out.String(), row.want)
+			var out, errOut bytes.Buffer
+			assert.Equal(t, 2, run(t.Context(), env(row.env...), &out, &errOut))
+			assert.Contains(t, errOut.String(), row.want)
+			assert.Empty(t, out.String(), "nothing is promised")
 		})
 	}
+}
+
+// TestEnrollElsewhere shows that an enrollment page on another host is given an
+// address that leads back, and the sign-in page a path.
+func TestEnrollElsewhere(t *testing.T) {
+	t.Parallel()
+	s, err := readSettings(env("ADDR", "127.0.0.1:8080", "ENROLL_URL", "https://example.genauth.test/u", "GENAUTH_HOST", "http://127.0.0.1:1", "GENAUTH_APP_ID", "a"))
+	require.NoError(t, err)
+	p, err := newPortal(s)
+	require.NoError(t, err)
+	t.Cleanup(p.close)
+	w := get(t, p.handler(), "/admin?x=1", "Sec-Fetch-Mode: navigate")
+	assert.Equal(t, "/login?return_to=%2Fadmin%3Fx%3D1", w.Header().Get("Location"))
+}
+
+// TestPasswordGoesToOneHost shows that neither a redirect nor a failure that
+// looks like a success signs anybody in.
+func TestPasswordGoesToOneHost(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{http.StatusTemporaryRedirect, http.StatusInternalServerError} {
+		other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the password went elsewhere") }))
+		t.Cleanup(other.Close)
+		genauth := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Location", other.URL)
+			w.WriteHeader(status)
+			_, _ = w.Write([]byte(`{"statusCode":200,"data":{"access_token":"abc"}}`))
+		}))
+		t.Cleanup(genauth.Close)
+		s, err := readSettings(env("GENAUTH_HOST", genauth.URL, "GENAUTH_APP_ID", "a"))
+		require.NoError(t, err)
+		p, err := newPortal(s)
+		require.NoError(t, err)
+		t.Cleanup(p.close)
+		_, err = p.passwordSignIn(t.Context(), "alice", "alice-password")
+		assert.Error(t, err)
+	}
+}
+
+// TestRun starts the program as a newcomer does, takes the token that it prints
+// and stops it as SIGTERM does.
+func TestRun(t *testing.T) {
+	t.Parallel()
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	out, in := io.Pipe()
+	code := make(chan int, 1)
+	go func() {
+		code <- run(ctx, env("ADDR", "127.0.0.1:0"), in, io.Discard)
+		_ = in.Close()
+	}()
+	var token, address string
+	for lines := bufio.NewScanner(out); address == "" && lines.Scan(); {
+		if _, rest, ok := strings.Cut(lines.Text(), "Bearer "); ok && token == "" {
+			token, _, _ = strings.Cut(rest, "'")
+		}
+		_, address, _ = strings.Cut(lines.Text(), "listening on ")
+	}
+	require.NotEmpty(t, token)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address+"/api/admin", nil)
+	require.NoError(t, err)
+	request.Header.Set("Authorization", "Bearer "+token)
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	assert.NoError(t, response.Body.Close())
+	assert.Equal(t, 200, response.StatusCode)
+	stop()
+	assert.Equal(t, 0, <-code)
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"html/template"
 	"io"
 	"log/slog"
@@ -33,19 +34,19 @@ type portal struct {
 func newPortal(s settings) (*portal, error) {
 	genauth, err := client.New(client.Config{BaseURL: s.host, AppID: s.appID})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("GENAUTH_HOST, GENAUTH_APP_ID: %w", err)
 	}
 	mfa, err := echomfa.New(echomfa.Config{
 		Client:    genauth,
 		Token:     tokenOf,
 		EnrollURL: s.enrollURL,
 		LoginURL:  "/login",
-		ReturnTo:  echomfa.ReturnToConfig{Disabled: !strings.HasPrefix(s.enrollURL, "/")},
+		ReturnTo:  echomfa.ReturnToConfig{BaseURL: s.baseURL},
 		Cache:     echomfa.CacheConfig{FreshFor: s.freshFor},
 		Logger:    slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("ENROLL_URL, BASE_URL, FRESH_FOR: %w", err)
 	}
 	return &portal{settings: s, genauth: genauth, mfa: mfa, pages: template.Must(template.New("").Parse(pages))}, nil
 }
@@ -69,6 +70,7 @@ func tokenOf(r *http.Request) (string, error) {
 		return session, nil
 	}
 	scheme, token, _ := strings.Cut(lines[0], " ")
+	token = strings.TrimLeft(token, " ")
 	if len(lines) > 1 || !strings.EqualFold(scheme, "Bearer") || token == "" || session != "" && session != token {
 		return "", &echomfa.TokenError{Code: "invalid_request", Reason: "more than one credential, or not a bearer token"}
 	}
@@ -102,7 +104,7 @@ type view struct {
 	ReturnTo string
 	Message  string
 	Policy   string
-	Factors  []client.FactorType
+	Factors  []echomfa.FactorType
 }
 
 func (p *portal) render(c echo.Context, status int, name string, v view) error {
@@ -159,7 +161,9 @@ func (p *portal) passwordSignIn(ctx context.Context, username, password string) 
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("X-Authing-App-Id", p.genauth.AppID())
-	res, err := http.DefaultClient.Do(req)
+	// A redirect would take the password to another place.
+	once := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	res, err := once.Do(req)
 	if err != nil {
 		return "", err
 	}
@@ -173,7 +177,7 @@ func (p *portal) passwordSignIn(ctx context.Context, username, password string) 
 	if err := json.NewDecoder(io.LimitReader(res.Body, 1<<20)).Decode(&answer); err != nil {
 		return "", err
 	}
-	if answer.StatusCode != http.StatusOK || !client.ValidToken(answer.Data.AccessToken) {
+	if res.StatusCode != http.StatusOK || answer.StatusCode != http.StatusOK || !client.ValidToken(answer.Data.AccessToken) {
 		return "", errors.New("sign-in refused")
 	}
 	return answer.Data.AccessToken, nil
@@ -184,25 +188,19 @@ func (p *portal) signOut(c echo.Context) error {
 	return c.Redirect(http.StatusSeeOther, "/")
 }
 
-// account is for any signed-in user: GenAuth's own answer is the proof.
+// account is for any signed-in user. Whether they meet the policy does not
+// matter here: that GenAuth accepts the token does, and what it tells of them.
 func (p *portal) account(c echo.Context) error {
 	token, err := p.mfa.Token(c.Request())
-	if err != nil {
-		p.mfa.WriteRefusal(c.Response(), c.Request(), err)
-		return nil
+	if err == nil {
+		var known echomfa.Decision
+		known, err = p.mfa.Decide(c.Request().Context(), token, p.settings.policy)
+		if err == nil || errors.Is(err, echomfa.ErrNotEnrolled) {
+			return p.render(c, http.StatusOK, "account", view{Factors: known.Enrolled.Types()})
+		}
 	}
-	factors, err := p.genauth.ListEnrolledFactors(c.Request().Context(), token)
-	if errors.Is(err, client.ErrUnauthenticated) {
-		p.mfa.WriteRefusal(c.Response(), c.Request(), err)
-		return nil
-	} else if err != nil {
-		return p.render(c, http.StatusServiceUnavailable, "account", view{Message: "GenAuth cannot be reached at the moment."})
-	}
-	v := view{}
-	for _, f := range factors {
-		v.Factors = append(v.Factors, f.Type)
-	}
-	return p.render(c, http.StatusOK, "account", v)
+	p.mfa.WriteRefusal(c.Response(), c.Request(), err)
+	return nil
 }
 
 func (p *portal) enrollPage(c echo.Context) error {

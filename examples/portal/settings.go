@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/echomfa/echomfa"
@@ -15,22 +17,29 @@ type settings struct {
 	host, appID string         // GENAUTH_HOST, GENAUTH_APP_ID; empty: the emulator
 	policy      echomfa.Policy // MFA_POLICY
 	enrollURL   string         // ENROLL_URL
+	baseURL     string         // BASE_URL: where browsers find the portal, for an ENROLL_URL elsewhere
 	freshFor    time.Duration  // FRESH_FOR
 }
 
-func readSettings(lookup func(string) (string, bool)) (settings, error) {
-	get := func(name, byDefault string) string {
-		if v, ok := lookup(name); ok && v != "" {
-			return v
+// readSettings reads an environment of "NAME=value" lines.
+func readSettings(environ []string) (settings, error) {
+	var genauth []string // the GENAUTH_* that are set, be it to nothing
+	values := make(map[string]string)
+	for _, line := range environ {
+		name, value, _ := strings.Cut(line, "=")
+		values[name] = value
+		if strings.HasPrefix(name, "GENAUTH_") {
+			genauth = append(genauth, name)
 		}
-		return byDefault
 	}
+	get := func(name, byDefault string) string { return cmp.Or(values[name], byDefault) }
 	s := settings{
 		addr:      get("ADDR", "127.0.0.1:8080"),
 		host:      get("GENAUTH_HOST", ""),
 		appID:     get("GENAUTH_APP_ID", ""),
 		enrollURL: get("ENROLL_URL", "/mfa"),
 	}
+	s.baseURL = get("BASE_URL", "http://"+s.addr)
 	var errs []error
 	var err error
 	if s.policy, err = echomfa.ParsePolicy(get("MFA_POLICY", "OTP or FACE")); err != nil {
@@ -38,13 +47,18 @@ func readSettings(lookup func(string) (string, bool)) (settings, error) {
 	}
 	if s.freshFor, err = time.ParseDuration(get("FRESH_FOR", "60s")); err != nil {
 		errs = append(errs, fmt.Errorf("FRESH_FOR: %w", err))
+	} else if s.freshFor <= 0 {
+		errs = append(errs, fmt.Errorf("FRESH_FOR: %v is not a positive duration", s.freshFor))
 	}
 	switch {
-	case s.host == "" && s.appID == "" && !isLoopback(s.addr):
+	case s.host != "" && s.appID != "":
+	case len(genauth) == 0 && isLoopback(s.addr): // the emulator
+	case len(genauth) == 0:
 		errs = append(errs, errors.New("GENAUTH_HOST and GENAUTH_APP_ID are missing: the emulator serves only a loopback ADDR"))
-	case s.host == "" && s.appID != "":
-		errs = append(errs, errors.New("GENAUTH_HOST is missing"))
-	case s.host != "" && s.appID == "":
+	case s.host == "":
+		errs = append(errs, fmt.Errorf("GENAUTH_HOST is missing: the emulator serves only where no GENAUTH_* is set, and there is %s",
+			strings.Join(genauth, ", ")))
+	default:
 		errs = append(errs, errors.New("GENAUTH_APP_ID is missing"))
 	}
 	return s, errors.Join(errs...)

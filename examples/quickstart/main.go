@@ -12,17 +12,25 @@ import (
 )
 
 func main() {
-	genauth, err := client.New(client.Config{BaseURL: os.Getenv("GENAUTH_HOST"), AppID: os.Getenv("GENAUTH_APP_ID")})
+	e, err := newApp(os.Getenv("GENAUTH_HOST"), os.Getenv("GENAUTH_APP_ID"))
 	if err != nil {
 		log.Fatal(err)
 	}
+	log.Fatal(e.Start("127.0.0.1:8080"))
+}
+
+func newApp(host, appID string) (*echo.Echo, error) {
+	genauth, err := client.New(client.Config{BaseURL: host, AppID: appID})
+	if err != nil {
+		return nil, err
+	}
 	mfa, err := echomfa.New(echomfa.Config{Client: genauth})
 	if err != nil {
-		log.Fatal(err)
+		return nil, err
 	}
 	e := echo.New()
 	// Mount the middleware that verifies your tokens before this one.
 	admin := e.Group("/admin", mfa.Require(echomfa.AnyOf(echomfa.OTP, echomfa.Face)))
 	admin.GET("", func(c echo.Context) error { return c.String(http.StatusOK, "Hello, admin\n") })
-	log.Fatal(e.Start("127.0.0.1:8080"))
+	return e, nil
 }

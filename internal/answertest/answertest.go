@@ -80,18 +80,22 @@ const (
 
 func bearer(token string) string { return "Authorization: Bearer " + token }
 
-// Run runs the table.
-func Run(t *testing.T, mount Mount) {
+// Run runs the table. Each answer is also compared, as a whole, with the file
+// of its row in the golden directory.
+func Run(t *testing.T, mount Mount, golden string) {
 	t.Helper()
-	for name, row := range rows() {
+	all := rows()
+	checkGoldenFiles(t, golden, all)
+	for name, row := range all {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			row.run(t, mount)
+			checkGolden(t, goldenFile(golden, name), row.run(t, mount))
 		})
 	}
 }
 
-func (row *Row) run(t *testing.T, mount Mount) {
+// run sends the row's request and returns it and its answer as text.
+func (row *Row) run(t *testing.T, mount Mount) string {
 	t.Helper()
 	cfg := row.config
 	cfg.Client, cfg.Namespace, cfg.Audience = echomfa.FactorListerFunc(Lister), "answertest", []string{"app"}
@@ -103,6 +107,7 @@ func (row *Row) run(t *testing.T, mount Mount) {
 	handler := mount(enforcer, echomfa.AnyOf(echomfa.OTP, echomfa.Face), http.HandlerFunc(
 		func(w http.ResponseWriter, _ *http.Request) {
 			ran = true
+			w.Header().Set("Content-Type", "text/plain; charset=utf-8") // Echo would not guess it
 			_, _ = w.Write([]byte("secret page"))
 		}))
 
@@ -115,6 +120,7 @@ func (row *Row) run(t *testing.T, mount Mount) {
 	w := httptest.NewRecorder()
 	handler.ServeHTTP(w, r)
 	row.check(t, w, ran)
+	return row.request + "\n" + strings.Join(row.headers, "\n") + "\n\n" + answerText(w.Result())
 }
 
 func (row *Row) check(t *testing.T, w *httptest.ResponseRecorder, ran bool) {

@@ -178,6 +178,11 @@ func notEnrolled() map[string]Row {
 			headers: []string{asHTMX, "HX-Current-URL: https://evil.example/x", bearer(NotEnrolled)},
 			want:    map[string]string{"HX-Redirect": "/mfa"},
 		},
+		"factors missing, HTMX from no readable page": {
+			request: "GET /admin/rows", config: pages(), wantStatus: 403, wantBody: anyBody,
+			headers: []string{asHTMX, "HX-Current-URL: http://%zz/", bearer(NotEnrolled)},
+			want:    map[string]string{"HX-Redirect": "/mfa"},
+		},
 		"factors missing, browser, no EnrollURL: a page": {
 			request: "GET /admin", headers: []string{asBrowser, bearer(NotEnrolled)}, wantStatus: 403,
 			want: page, wantBody: "OTP or FACE",

@@ -1,0 +1,112 @@
+package echomfa_test
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/client"
+)
+
+// TestBreaker shows that failures in a row stop the look-ups, that one a second
+// is tried, and that the first success ends it. What users send cannot open it.
+func TestBreaker(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		d := newDirectory()
+		enrollMany(d, 200)
+		d.fail(client.ErrUnavailable)
+		e := newEnforcer(t, d, func(c *echomfa.Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+		for i := range 100 { // ten seconds
+			decide(t, e, manyTokens(i), echomfa.AnyOf(echomfa.OTP))
+			pass(100 * time.Millisecond)
+		}
+		assert.LessOrEqual(t, d.total(), 5+10)
+		assert.GreaterOrEqual(t, d.total(), 5+8)
+		d.fail(nil)
+		pass(time.Second)
+		assert.Equal(t, echomfa.Allowed, decide(t, e, manyTokens(1), echomfa.AnyOf(echomfa.OTP)).Outcome)
+		assert.Equal(t, echomfa.Allowed, decide(t, e, manyTokens(2), echomfa.AnyOf(echomfa.OTP)).Outcome)
+		assert.False(t, e.Stats().BreakerOpen)
+		assert.Equal(t, 1, strings.Count(log.String(), "mfa look-ups keep failing"))
+		assert.Equal(t, 1, strings.Count(log.String(), "mfa look-ups work again"))
+	})
+	for _, err := range []error{client.ErrUnauthenticated, client.ErrMisconfigured, client.ErrRateLimited} {
+		synctest.Test(t, func(t *testing.T) {
+			d := newDirectory()
+			d.fail(err)
+			e := newEnforcer(t, d, nil)
+			for i := range 20 {
+				decide(t, e, manyTokens(i), echomfa.AnyOf(echomfa.OTP))
+				pass(2 * time.Second)
+			}
+			assert.Equal(t, 20, d.total(), err)
+			assert.False(t, e.Stats().BreakerOpen)
+		})
+	}
+}
+
+// broken is a connection that broke before there was an answer.
+type broken struct{ error }
+
+func (broken) Retryable() bool { return true }
+
+// TestRetry shows what is tried once more, and that nothing is tried twice.
+func TestRetry(t *testing.T) {
+	t.Parallel()
+	rows := map[string]struct {
+		err   error
+		calls int
+	}{
+		"broken connection":    {broken{client.ErrUnavailable}, 2},
+		"502":                  {&client.APIError{HTTPStatus: http.StatusBadGateway}, 2},
+		"503":                  {&client.APIError{HTTPStatus: http.StatusServiceUnavailable}, 2},
+		"504":                  {&client.APIError{HTTPStatus: http.StatusGatewayTimeout}, 2},
+		"503 with Retry-After": {&client.APIError{HTTPStatus: http.StatusServiceUnavailable, RetryAfter: time.Second}, 1},
+		"500":                  {&client.APIError{HTTPStatus: http.StatusInternalServerError}, 1},
+		"429":                  {&client.APIError{HTTPStatus: http.StatusTooManyRequests}, 1},
+		"401":                  {client.ErrUnauthenticated, 1},
+		"malformed":            {client.ErrMalformed, 1},
+		"anything else":        {errors.New("odd"), 1},
+	}
+	for name, row := range rows {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				d := newDirectory()
+				d.fail(row.err)
+				e := newEnforcer(t, d, nil)
+				begin := time.Now()
+				decide(t, e, token, echomfa.AnyOf(echomfa.OTP))
+				assert.Equal(t, row.calls, d.total())
+				assert.Less(t, time.Since(begin), 100*time.Millisecond)
+			})
+		})
+	}
+}
+
+// TestSuddenlyRefused shows that a change which looks to each user like an
+// expired session is told to the operator, once.
+func TestSuddenlyRefused(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		d := newDirectory()
+		enrollMany(d, 40)
+		e := newEnforcer(t, d, func(c *echomfa.Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+		together(t, e, 40, manyTokens)
+		pass(61 * time.Second)
+		d.fail(client.ErrUnauthenticated)
+		together(t, e, 40, manyTokens)
+		assert.Equal(t, 1, strings.Count(log.String(), "had been accepted are now refused"))
+	})
+}

@@ -1,0 +1,99 @@
+package echomfa
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// readsAsObject is a careless reading of a part of a JWT.
+func readsAsObject(part string) map[string]any {
+	part = strings.TrimRight(part, "=")
+	for _, encoding := range []*base64.Encoding{base64.RawURLEncoding, base64.RawStdEncoding} {
+		raw, err := encoding.DecodeString(part)
+		if err != nil {
+			continue
+		}
+		var object map[string]any
+		decoder := json.NewDecoder(strings.NewReader(string(raw)))
+		decoder.UseNumber()
+		if json.Valid(raw) && decoder.Decode(&object) == nil && object != nil {
+			return object
+		}
+	}
+	return nil
+}
+
+// FuzzClaims compares the claims of a token with a careless reading of them:
+// whatever may be read as a JWT is one or an error, no claim is invented, and exp
+// does nothing but end what is kept of the token.
+func FuzzClaims(f *testing.F) {
+	encode := base64.RawURLEncoding.EncodeToString
+	header := encode([]byte(`{"alg":"RS256"}`))
+	for _, claims := range []string{
+		`{}`, `{"sub":"u","aud":"a","exp":1}`, `{"aud":["a","b"],"exp":1.5}`, `{"exp":1e300}`, `{"exp":"1"}`, `{"exp":-1}`,
+		`{"sub":"a","sub":"b"}`, `{"AUD":"a"}`, `{"nonce":null,"at_hash":"x"}`, `[]`, `{"sub":7}`,
+	} {
+		f.Add(header + "." + encode([]byte(claims)) + ".c2ln")
+	}
+	f.Add("opaque")
+	f.Add(header + ".e30")
+	f.Fuzz(func(t *testing.T, token string) {
+		c, err := parseClaims(token)
+		parts := strings.Split(token, ".")
+		if err != nil || !c.jwt {
+			require.Equal(t, claims{}, c)
+			if err == nil {
+				require.False(t, len(parts) > 1 && readsAsObject(parts[0]) != nil, "it passed for an opaque token")
+			}
+			return
+		}
+		require.Len(t, parts, 3)
+		said := readsAsObject(parts[1])
+		require.NotNil(t, said)
+		subject, _ := said["sub"].(string)
+		require.Equal(t, subject, c.subject)
+		for _, audience := range c.audience {
+			switch aud := said["aud"].(type) {
+			case string:
+				require.Equal(t, aud, audience)
+			case []any:
+				require.Contains(t, append(aud, ""), any(audience)) // a null is read as ""
+			default:
+				t.Fatalf("%q is no audience", aud)
+			}
+		}
+		require.Equal(t, said["nonce"] != nil || said["at_hash"] != nil, c.idToken)
+		checkExp(t, &c, said["exp"])
+	})
+}
+
+// checkExp checks that facts about a token are kept until its exp at most.
+func checkExp(t *testing.T, c *claims, exp any) {
+	t.Helper()
+	now := time.Now()
+	if exp == nil {
+		require.False(t, c.badExp)
+		require.True(t, c.expires.IsZero())
+		require.True(t, c.storable(now))
+		return
+	}
+	number, isNumber := exp.(json.Number)
+	seconds, err := strconv.ParseFloat(string(number), 64)
+	if !isNumber || err != nil || seconds < 0 || c.badExp {
+		require.False(t, c.storable(now), "%v", exp)
+		require.False(t, c.storable(time.Time{}), "%v", exp)
+		return
+	}
+	end := time.Unix(int64(seconds)+1, 0) // exp rounded up, or a second more
+	require.False(t, end.Before(c.expires))
+	require.False(t, c.storable(end))
+	kept := entry{expires: c.expires}
+	require.False(t, kept.usable(end))
+	require.True(t, kept.usable(c.expires.Add(-1)), "it serves until then")
+}

@@ -1,0 +1,257 @@
+package echomfa_test
+
+import (
+	"encoding/json"
+	"go/ast"
+	"go/parser"
+	gotoken "go/token"
+	"net/http"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/echomfa/echomfa"
+)
+
+// documents returns the texts of the README and the pages beside it.
+func documents(t *testing.T) map[string]string {
+	t.Helper()
+	texts := make(map[string]string)
+	for _, pattern := range []string{"*.md", "docs/*.md"} {
+		for _, name := range glob(t, pattern) {
+			texts[name] = read(t, name)
+		}
+	}
+	require.Contains(t, texts, "README.md")
+	return texts
+}
+
+func glob(t *testing.T, pattern string) []string {
+	t.Helper()
+	names, err := filepath.Glob(filepath.FromSlash(pattern))
+	require.NoError(t, err)
+	return names
+}
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.FromSlash(name))
+	require.NoError(t, err)
+	return strings.ReplaceAll(string(raw), "\r\n", "\n")
+}
+
+// TestGoBlocksOfDocumentsAreCompiled shows that every Go block of the documents
+// is part of an Example or a program of this repository, but for indentation.
+func TestGoBlocksOfDocumentsAreCompiled(t *testing.T) {
+	t.Parallel()
+	var compiled []string
+	for _, pattern := range []string{
+		"*example*_test.go", "client/*example*_test.go", "genauthtest/*example*_test.go",
+		"integration/*example*_test.go", "examples/*/*.go",
+	} {
+		names := glob(t, pattern)
+		require.NotEmpty(t, names, pattern)
+		for _, name := range names {
+			compiled = append(compiled, normalized(read(t, name)))
+		}
+	}
+	blocks := 0
+	for name, text := range documents(t) {
+		for _, match := range regexp.MustCompile("(?s)```go\\b[^\n]*\n(.*?)```").FindAllStringSubmatch(text, -1) {
+			blocks++
+			block := normalized(match[1])
+			assert.True(t, slices.ContainsFunc(compiled, func(source string) bool { return strings.Contains(source, block) }),
+				"%s: no Example or program has this block:\n%s", name, match[1])
+		}
+	}
+	assert.Greater(t, blocks, 1)
+}
+
+func normalized(text string) string { return strings.Join(strings.Fields(text), " ") }
+
+// TestLinksOfDocumentsLead shows that every relative link names a file, and
+// every fragment a heading of it.
+func TestLinksOfDocumentsLead(t *testing.T) {
+	t.Parallel()
+	for name, text := range documents(t) {
+		for _, match := range regexp.MustCompile(`\]\(([^)\s]+)\)`).FindAllStringSubmatch(text, -1) {
+			target, fragment, _ := strings.Cut(match[1], "#")
+			if strings.Contains(target, "://") {
+				continue
+			}
+			file := name
+			if target != "" {
+				file = filepath.Join(filepath.Dir(name), filepath.FromSlash(target))
+			}
+			_, err := os.Stat(file)
+			if !assert.NoError(t, err, "%s: link to %s", name, match[1]) || fragment == "" {
+				continue
+			}
+			assert.Contains(t, headings(read(t, file)), fragment, "%s: link to %s", name, match[1])
+		}
+	}
+}
+
+// headings returns the fragments by which headings of a page can be linked.
+func headings(text string) []string {
+	var found []string
+	for _, match := range regexp.MustCompile(`(?m)^#+ (.+)$`).FindAllStringSubmatch(text, -1) {
+		slug := regexp.MustCompile(`[^\w\- ]`).ReplaceAllString(strings.ToLower(match[1]), "")
+		found = append(found, strings.ReplaceAll(slug, " ", "-"))
+	}
+	return found
+}
+
+// TestPolicyTableOfReadme shows that text and Go in each row are one policy.
+func TestPolicyTableOfReadme(t *testing.T) {
+	t.Parallel()
+	inGo := map[string]echomfa.Policy{
+		"AnyOf(OTP)":                        echomfa.AnyOf(echomfa.OTP),
+		"AnyOf(OTP, Face)":                  echomfa.AnyOf(echomfa.OTP, echomfa.Face),
+		"AllOf(OTP, Email)":                 echomfa.AllOf(echomfa.OTP, echomfa.Email),
+		"AtLeast(2, OTP, SMS, Email)":       echomfa.AtLeast(2, echomfa.OTP, echomfa.SMS, echomfa.Email),
+		"AnyOf(OTP).And(AnyOf(SMS, Email))": echomfa.AnyOf(echomfa.OTP).And(echomfa.AnyOf(echomfa.SMS, echomfa.Email)),
+		"AnyOf(Face).Or(AllOf(OTP, SMS))":   echomfa.AnyOf(echomfa.Face).Or(echomfa.AllOf(echomfa.OTP, echomfa.SMS)),
+		`AnyOf("VOICE")`:                    echomfa.AnyOf("VOICE"),
+		`Exempt("health check")`:            echomfa.Exempt("health check"),
+	}
+	_, section, found := strings.Cut(read(t, "README.md"), "\n## Policies\n")
+	require.True(t, found)
+	section, _, _ = strings.Cut(section, "\n## ")
+	rows := regexp.MustCompile("(?m)^\\| `([^`]+)` \\| `([^`]+)` \\| .+ \\|$").FindAllStringSubmatch(section, -1)
+	assert.Len(t, rows, len(inGo))
+	for _, row := range rows {
+		parsed, err := echomfa.ParsePolicy(row[1])
+		if assert.NoError(t, err, row[1]) && assert.Contains(t, inGo, row[2]) {
+			assert.Equal(t, row[1], inGo[row[2]].String())
+			assert.True(t, parsed.Equal(inGo[row[2]]), row[1])
+		}
+	}
+}
+
+// TestLogSchemaIsComplete compares the messages and keys that the code logs
+// with the tables of docs/log.schema.md, both ways.
+func TestLogSchemaIsComplete(t *testing.T) {
+	t.Parallel()
+	written := make(map[string]bool)
+	for _, pattern := range []string{"*.go", "client/*.go"} {
+		for _, name := range glob(t, pattern) {
+			if !strings.HasSuffix(name, "_test.go") {
+				logged(t, name, written)
+			}
+		}
+	}
+	require.Contains(t, written, "mfa refused")
+	require.Contains(t, written, "decision_id")
+	schema := make(map[string]bool)
+	for _, row := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\|").FindAllStringSubmatch(read(t, "docs/log.schema.md"), -1) {
+		schema[row[1]] = true
+	}
+	assert.Equal(t, written, schema)
+}
+
+// logged adds the messages and keys of a file's log calls.
+func logged(t *testing.T, name string, found map[string]bool) {
+	t.Helper()
+	file, err := parser.ParseFile(gotoken.NewFileSet(), name, nil, 0)
+	require.NoError(t, err)
+	// In a method of the logger the message comes first, and in the ones
+	// without attributes the keys follow; a constructor's first is the key.
+	ast.Inspect(file, func(n ast.Node) bool {
+		call, ok := n.(*ast.CallExpr)
+		if !ok {
+			return true
+		}
+		selector, ok := call.Fun.(*ast.SelectorExpr)
+		if !ok {
+			return true
+		}
+		x, _ := selector.X.(*ast.Ident)
+		isAttr := x != nil && x.Name == "slog" &&
+			slices.Contains([]string{"String", "Bool", "Int", "Duration", "Any", "Group", "Time", "Uint64"}, selector.Sel.Name)
+		isLog := slices.Contains([]string{
+			"LogAttrs", "Log", "DebugContext", "InfoContext", "WarnContext", "ErrorContext", "Debug", "Info", "Warn",
+		}, selector.Sel.Name)
+		if !isAttr && !isLog {
+			return true
+		}
+		for _, arg := range call.Args {
+			if literal, ok := arg.(*ast.BasicLit); ok && literal.Kind == gotoken.STRING {
+				text, err := strconv.Unquote(literal.Value)
+				require.NoError(t, err)
+				found[text] = true
+				if isAttr {
+					break
+				}
+			}
+		}
+		return true
+	})
+}
+
+// TestProblemSampleIsAnAnswer compares the sample in docs/problems.md with an
+// answer.
+func TestProblemSampleIsAnAnswer(t *testing.T) {
+	t.Parallel()
+	_, sample, found := strings.Cut(read(t, "docs/problems.md"), "```json\n")
+	require.True(t, found)
+	sample, _, _ = strings.Cut(sample, "```")
+	emulator, genauth, done := kitchen()
+	defer done()
+	mfa, err := echomfa.New(echomfa.Config{Client: genauth, EnrollURL: "/mfa"})
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, mfa.Close()) })
+	guard := mfa.Handler(echomfa.HandlerConfig{Policy: echomfa.AnyOf(echomfa.OTP, echomfa.Face)})
+	w := ask(guard(http.NotFoundHandler()), http.MethodGet, "/", "Authorization: Bearer "+emulator.AccessToken("bob"))
+
+	var want, got map[string]any
+	require.NoError(t, json.Unmarshal([]byte(sample), &want))
+	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &got))
+	assert.Len(t, got["decision_id"], len("4KXZQ2M7N5J3W6RBYTAV5C2DHE"))
+	got["decision_id"] = want["decision_id"]
+	assert.Equal(t, want, got)
+}
+
+// TestRunbookNamesEveryStat shows that no figure is left without an
+// explanation.
+func TestRunbookNamesEveryStat(t *testing.T) {
+	t.Parallel()
+	runbook := read(t, "docs/runbook.md")
+	var walk func(typ reflect.Type, prefix string)
+	walk = func(typ reflect.Type, prefix string) {
+		for i := range typ.NumField() {
+			field := typ.Field(i)
+			if field.Type.Kind() == reflect.Struct {
+				walk(field.Type, prefix+field.Name+".")
+				continue
+			}
+			assert.Contains(t, runbook, "`"+prefix+field.Name+"`")
+		}
+	}
+	walk(reflect.TypeFor[echomfa.Stats](), "")
+}
+
+// TestContributingListsEveryTarget compares the table of CONTRIBUTING with the
+// Makefile, both ways.
+func TestContributingListsEveryTarget(t *testing.T) {
+	t.Parallel()
+	targets := func(name, pattern string) []string {
+		var found []string
+		for _, match := range regexp.MustCompile(pattern).FindAllStringSubmatch(read(t, name), -1) {
+			found = append(found, match[1])
+		}
+		slices.Sort(found)
+		return found
+	}
+	made := targets("Makefile", `(?m)^([a-z-]+):.*##`)
+	require.NotEmpty(t, made)
+	assert.Equal(t, made, targets("CONTRIBUTING.md", "(?m)^\\| `make ([a-z-]+)` \\|"))
+}

@@ -1,0 +1,115 @@
+package echomfa_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync/atomic"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/genauthtest"
+)
+
+// This file holds programs for whoever runs a service: those of
+// docs/runbook.md and docs/genauth-setup.md.
+
+// Each of several instances gets its part of the calls.
+func ExampleLookupConfig() {
+	_, genauth, done := kitchen()
+	defer done()
+	const (
+		callsPerSecond = 100 // of the pool's limit, for all instances
+		instances      = 4
+	)
+	mfa, err := echomfa.New(echomfa.Config{
+		Client: genauth,
+		Lookup: echomfa.LookupConfig{MaxPerSecond: callsPerSecond / instances},
+	})
+	if err != nil {
+		panic(err)
+	}
+	defer func() { _ = mfa.Close() }()
+	fmt.Println(mfa.Stats().Entries)
+	// Output: 0
+}
+
+// The switch for the night of an outage.
+func ExampleMiddlewareConfig_modeFunc() {
+	emulator, genauth, done := kitchen()
+	defer done()
+	mfa := mustNew(genauth)
+	defer func() { _ = mfa.Close() }()
+	var reportOnly atomic.Bool // set it from your configuration or an operator's endpoint
+	guard := echomfa.WithConfig(echomfa.MiddlewareConfig{
+		Enforcer: mfa,
+		Policy:   echomfa.AnyOf(echomfa.OTP),
+		ModeFunc: func() echomfa.Mode {
+			if reportOnly.Load() {
+				return echomfa.ReportOnly
+			}
+			return echomfa.Enforce
+		},
+	})
+
+	e := echo.New()
+	e.GET("/admin", hello, guard)
+	bob := "Authorization: Bearer " + emulator.AccessToken("bob")
+	fmt.Println(ask(e, "GET", "/admin", bob).Code)
+	reportOnly.Store(true)
+	fmt.Println(ask(e, "GET", "/admin", bob).Code, mfa.Stats().WouldBlock.NotEnrolled)
+	// Output:
+	// 403
+	// 200 1
+}
+
+// Where the log line of each refusal comes from.
+func ExampleConfig_logger() {
+	_, genauth, done := kitchen()
+	defer done()
+	mfa, err := echomfa.New(echomfa.Config{
+		Client: genauth,
+		Logger: slog.New(slog.NewJSONHandler(os.Stderr, nil)),
+	})
+	if err != nil {
+		panic(err)
+	}
+	defer func() { _ = mfa.Close() }()
+	fmt.Println(mfa.Stats().BreakerOpen)
+	// Output: false
+}
+
+// Refuses the token of a user who has not finished signing in, in case that
+// GenAuth's factor endpoints take it.
+func ExampleConfig_verify() {
+	emulator, genauth, done := kitchen()
+	defer done()
+	mfa, err := echomfa.New(echomfa.Config{
+		Client: genauth,
+		Verify: func(ctx context.Context, token string) error {
+			info, err := genauth.IntrospectMFAToken(ctx, token)
+			if err != nil {
+				return err
+			}
+			if info.Active {
+				return errors.New("an MFA token is not an access token")
+			}
+			return nil
+		},
+	})
+	if err != nil {
+		panic(err)
+	}
+	defer func() { _ = mfa.Close() }()
+	half := emulator.Mint(genauthtest.Token{Kind: genauthtest.KindMFA, UserID: "alice", Opaque: true})
+	for _, token := range []string{half, emulator.AccessToken("alice")} {
+		d, err := mfa.Decide(context.Background(), token, echomfa.AnyOf(echomfa.OTP))
+		fmt.Println(d.Outcome, err)
+	}
+	// Output:
+	// unauthenticated echomfa: unauthenticated: the token was not accepted: an MFA token is not an access token
+	// allowed <nil>
+}

@@ -1,0 +1,388 @@
+package integration_test
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/client"
+	"github.com/labstack/echo/v4"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const (
+	faultAppID = "65a1b2c3d4e5f60718293a4b"
+	// deadline is the rigs' Lookup.Timeout: the default of 2 s, scaled down.
+	deadline = 200 * time.Millisecond
+	// overtime is what a request may take beyond its deadline.
+	overtime = 250 * time.Millisecond
+	// shortly is the rigs' FreshFor where facts are to grow old.
+	shortly = 50 * time.Millisecond
+)
+
+// rig is a service behind the middleware, and a GenAuth that can be spoiled,
+// both on real sockets.
+type rig struct {
+	t         *testing.T
+	front     *front // GenAuth
+	enforcer  *echomfa.Enforcer
+	genauth   *client.Client
+	echo      *echo.Echo
+	app       *httptest.Server // the service
+	browser   *http.Client
+	elsewhere *front // a host that nobody has any business with
+	dials     *dialLog
+	toxic     *toxic
+	tls       *tlsRig
+
+	mu  sync.Mutex
+	ran map[string]int // how often the handler ran, by token
+}
+
+// setup is what a row may want otherwise.
+type setup struct {
+	enforcer echomfa.Config
+	client   client.Config
+	mount    echomfa.MiddlewareConfig
+	tls      *tlsRig  // GenAuth speaks TLS
+	toxic    *toxic   // a proxy stands between
+	dials    *dialLog // what the client dials is noted
+}
+
+func otpPolicy() echomfa.Policy { return echomfa.AnyOf(echomfa.OTP) }
+
+// newRig starts a service and a good GenAuth.
+func newRig(t *testing.T, change ...func(*setup)) *rig {
+	t.Helper()
+	r := &rig{t: t, ran: make(map[string]int)}
+	r.elsewhere = newFront(t, nil)
+	var s setup
+	s.enforcer.EnrollURL, s.enforcer.LoginURL = "/mfa", "/login"
+	s.enforcer.Lookup.Timeout = deadline
+	s.client.AppID = faultAppID
+	for _, f := range change {
+		f(&s)
+	}
+	r.toxic, r.tls, r.dials = s.toxic, s.tls, s.dials
+	r.front = newFront(t, s.tls)
+	r.front.elsewhere = "http://" + r.elsewhere.addr
+	address := r.front.addr
+	if s.tls != nil {
+		s.client.HTTPClient = s.tls.client()
+	}
+	if s.dials != nil {
+		s.client.HTTPClient = s.dials.client(s.client.HTTPClient, address)
+	}
+	if s.toxic != nil {
+		address = s.toxic.start(t, address)
+	}
+	if s.client.BaseURL == "" {
+		s.client.BaseURL = "http://" + address
+		if s.tls != nil {
+			s.client.BaseURL = "https://" + address
+		}
+	}
+	var err error
+	r.genauth, err = client.New(s.client)
+	require.NoError(t, err)
+	t.Cleanup(r.genauth.CloseIdleConnections)
+	s.enforcer.Client = r.genauth
+	r.enforcer, err = echomfa.New(s.enforcer)
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, r.enforcer.Close()) })
+	r.serve(s.mount)
+	return r
+}
+
+// serve starts the service: one protected page, and the pages that a browser
+// may be sent to.
+func (r *rig) serve(mount echomfa.MiddlewareConfig) {
+	mount.Enforcer = r.enforcer
+	if mount.Policy.Err() != nil && mount.PolicyFunc == nil {
+		mount.Policy = otpPolicy()
+	}
+	r.echo = echo.New()
+	r.echo.Any("/admin", r.secret, echomfa.WithConfig(mount))
+	for _, path := range []string{"/mfa", "/login"} {
+		r.echo.GET(path, func(c echo.Context) error { return c.String(http.StatusOK, "page "+c.Path()) })
+	}
+	r.app = httptest.NewServer(r.echo)
+	r.t.Cleanup(r.app.Close)
+	transport := &http.Transport{MaxIdleConnsPerHost: 64}
+	r.t.Cleanup(transport.CloseIdleConnections)
+	r.browser = &http.Client{
+		Transport:     transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// secret is the protected handler.
+func (r *rig) secret(c echo.Context) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ran[strings.TrimPrefix(c.Request().Header.Get("Authorization"), "Bearer ")]++
+	return c.String(http.StatusOK, "the secret page")
+}
+
+func (r *rig) runs(token string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.ran[token]
+}
+
+// caller is one who asks: a user, with a browser or a program. Each has a token
+// of its own.
+type caller struct {
+	browser bool
+	has     bool // the user has enrolled OTP
+	token   string
+}
+
+func (c caller) String() string {
+	kind := "program"
+	if c.browser {
+		kind = "browser"
+	}
+	return kind + " of " + c.token
+}
+
+// callers is the table of clients: a browser and a program, each of a user who
+// has the factor and of one who has not.
+func callers() []caller {
+	return []caller{
+		{browser: true, has: true, token: tokenWith("browser")},
+		{browser: true, has: false, token: tokenWithout("browser")},
+		{browser: false, has: true, token: tokenWith("program")},
+		{browser: false, has: false, token: tokenWithout("program")},
+	}
+}
+
+// reply is what a caller got.
+type reply struct {
+	caller
+	status int
+	header http.Header
+	body   string
+	took   time.Duration
+}
+
+// ask sends a caller's request.
+func (r *rig) ask(c caller) reply {
+	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodGet, r.app.URL+"/admin?page=1", nil)
+	if !assert.NoError(r.t, err) {
+		return reply{caller: c}
+	}
+	req.Header.Set("Authorization", "Bearer "+c.token)
+	req.Header.Set("Accept", "application/json")
+	if c.browser {
+		req.Header.Set("Accept", "text/html,application/xhtml+xml,*/*;q=0.8")
+		req.Header.Set("Sec-Fetch-Mode", "navigate")
+	}
+	begin := time.Now()
+	res, err := r.browser.Do(req)
+	if !assert.NoError(r.t, err) {
+		return reply{caller: c}
+	}
+	body, err := io.ReadAll(res.Body)
+	assert.NoError(r.t, err)
+	assert.NoError(r.t, res.Body.Close())
+	return reply{caller: c, status: res.StatusCode, header: res.Header, body: string(body), took: time.Since(begin)}
+}
+
+// askAll sends the requests of all callers at once.
+func (r *rig) askAll(all []caller) []reply {
+	replies := make([]reply, len(all))
+	var wg sync.WaitGroup
+	for i, c := range all {
+		wg.Go(func() { replies[i] = r.ask(c) })
+	}
+	wg.Wait()
+	return replies
+}
+
+// granted checks that the handler ran.
+func (r *rig) granted(got reply) {
+	r.t.Helper()
+	require.True(r.t, got.has, "only for a user who has the factor: %v", got.caller)
+	assert.Equal(r.t, http.StatusOK, got.status, got.caller)
+	assert.Equal(r.t, "the secret page", got.body, got.caller)
+}
+
+// sentToEnroll checks that the user was told truthfully that the factor is
+// missing.
+func (r *rig) sentToEnroll(got reply) {
+	r.t.Helper()
+	require.False(r.t, got.has, "only for a user who has it not: %v", got.caller)
+	if got.browser {
+		assert.Equal(r.t, http.StatusFound, got.status, got.caller)
+		assert.Equal(r.t, "/mfa?return_to=%2Fadmin%3Fpage%3D1", got.header.Get("Location"), got.caller)
+	} else {
+		assert.Equal(r.t, http.StatusForbidden, got.status, got.caller)
+	}
+	assert.Zero(r.t, r.runs(got.token), got.caller)
+}
+
+// refused checks an answer that is due to a fault: 401 if GenAuth has spoken
+// about the token, else 503.
+func (r *rig) refused(got reply, status int) {
+	r.t.Helper()
+	t := r.t
+	assert.LessOrEqual(t, got.took, deadline+overtime, got.caller)
+	assert.Equal(t, "no-store", got.header.Get("Cache-Control"), got.caller)
+	assert.Equal(t, "nosniff", got.header.Get("X-Content-Type-Options"), got.caller)
+	assert.Contains(t, got.header.Values("Vary"), "Sec-Fetch-Mode", got.caller)
+	assert.NotContains(t, got.body, got.token, got.caller)
+	assert.NotContains(t, got.body, upstreamMark, "nothing of GenAuth's answer goes to the client")
+	if status == http.StatusUnauthorized && got.browser {
+		assert.Equal(t, http.StatusFound, got.status, got.caller)
+		assert.Equal(t, "/login?return_to=%2Fadmin%3Fpage%3D1", got.header.Get("Location"), got.caller)
+		return
+	}
+	assert.Equal(t, status, got.status, got.caller)
+	assert.Empty(t, got.header.Get("Location"), got.caller)
+	want := "application/problem+json"
+	if got.browser {
+		want = "text/html; charset=utf-8"
+	}
+	assert.Equal(t, want, got.header.Get("Content-Type"), got.caller)
+	if status == http.StatusUnauthorized {
+		assert.Contains(t, got.header.Get("Www-Authenticate"), `Bearer realm="mfa", error="invalid_token"`, got.caller)
+		return
+	}
+	assert.Empty(t, got.header.Get("Www-Authenticate"), got.caller)
+	assert.GreaterOrEqual(t, retryAfter(t, got), 1, got.caller)
+}
+
+func retryAfter(t *testing.T, got reply) int {
+	t.Helper()
+	seconds, err := strconv.Atoi(got.header.Get("Retry-After"))
+	require.NoError(t, err)
+	return seconds
+}
+
+// fault is a row of the matrix.
+type fault struct {
+	// setup is what the rig needs, if anything.
+	setup func(*setup)
+	// begin spoils GenAuth.
+	begin func(*rig)
+	// status is the answer: 503 unless it is set.
+	status int
+	// stale is whether facts past FreshFor serve if the operator allows it.
+	stale bool
+	// after checks what else must hold. The four callers have asked.
+	after func(*testing.T, *rig, []reply)
+	// later checks what must hold where there were facts past FreshFor.
+	later func(*testing.T, *rig)
+}
+
+// run runs the row for all clients: without any facts, with facts past their
+// time, and with those where StaleIfError is on.
+func (f fault) run(t *testing.T) {
+	t.Helper()
+	t.Parallel()
+	if f.status == 0 {
+		f.status = http.StatusServiceUnavailable
+	}
+	t.Run("cold", func(t *testing.T) {
+		t.Parallel()
+		r := f.rig(t, 0, 0)
+		f.begin(r)
+		replies := r.askAll(callers())
+		for _, got := range replies {
+			r.refused(got, f.status)
+			assert.Zero(t, r.runs(got.token), got.caller)
+		}
+		if f.after != nil {
+			f.after(t, r, replies)
+		}
+		r.nothingElsewhere()
+	})
+	t.Run("past FreshFor", func(t *testing.T) {
+		t.Parallel()
+		f.warm(t, 0, false)
+	})
+	t.Run("past FreshFor, StaleIfError", func(t *testing.T) {
+		t.Parallel()
+		f.warm(t, time.Minute, f.stale)
+	})
+}
+
+func (f fault) rig(t *testing.T, freshFor, staleIfError time.Duration) *rig {
+	t.Helper()
+	return newRig(t, func(s *setup) {
+		s.enforcer.Cache.FreshFor, s.enforcer.Cache.StaleIfError = freshFor, staleIfError
+		if f.setup != nil {
+			f.setup(s)
+		}
+	})
+}
+
+// warm lets facts grow old before the fault. Who lacks the factor is never told
+// so by old facts.
+func (f fault) warm(t *testing.T, staleIfError time.Duration, served bool) {
+	t.Helper()
+	r := f.rig(t, shortly, staleIfError)
+	all := callers()
+	for _, c := range all {
+		if got := r.ask(c); c.has {
+			r.granted(got)
+		} else {
+			r.sentToEnroll(got)
+		}
+	}
+	pass(t, shortly+time.Millisecond)
+	f.begin(r)
+	for _, got := range r.askAll(all) {
+		switch {
+		case got.has && served:
+			r.granted(got)
+			assert.LessOrEqual(t, got.took, deadline+overtime, got.caller)
+		default:
+			r.refused(got, f.status)
+			want := 0
+			if got.has {
+				want = 1
+			}
+			assert.Equal(t, want, r.runs(got.token), got.caller)
+		}
+	}
+	stale := uint64(0)
+	if served {
+		stale = 2
+	}
+	assert.Equal(t, stale, r.enforcer.Stats().Stale)
+	if f.later != nil {
+		f.later(t, r)
+	}
+	r.nothingElsewhere()
+}
+
+// nothingElsewhere checks that nobody has followed an answer to another host.
+func (r *rig) nothingElsewhere() {
+	r.t.Helper()
+	assert.Zero(r.t, r.elsewhere.accepted(), "connections to another host")
+	if r.dials != nil {
+		for _, address := range r.dials.all() {
+			assert.Equal(r.t, r.dials.home, address, "a connection to another host")
+		}
+	}
+}
+
+// pass waits: these tests run by the real clock, because they run over sockets.
+func pass(t *testing.T, d time.Duration) {
+	t.Helper()
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-t.Context().Done():
+	}
+}

@@ -1,0 +1,144 @@
+package echomfa_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/client"
+	"github.com/echomfa/echomfa/internal/answertest"
+)
+
+// TestT48InvalidateRacesALookUp: an answer that was asked for before
+// Invalidate is neither joined nor stored after it, whether the factor was
+// added or removed meanwhile.
+func TestT48InvalidateRacesALookUp(t *testing.T) {
+	t.Parallel()
+	drop := map[string]func(*testing.T, *echomfa.Enforcer, string){
+		"Invalidate": func(t *testing.T, e *echomfa.Enforcer, jwt string) {
+			t.Helper()
+			assert.NoError(t, e.Invalidate(t.Context(), jwt))
+		},
+		"InvalidateUser": func(t *testing.T, e *echomfa.Enforcer, _ string) {
+			t.Helper()
+			assert.NoError(t, e.InvalidateUser(t.Context(), "u1"))
+		},
+	}
+	states := map[string]struct{ before, after []client.FactorType }{
+		"just enrolled": {nil, []client.FactorType{echomfa.OTP}},
+		"just removed":  {[]client.FactorType{echomfa.OTP}, nil},
+	}
+	outcome := func(types []client.FactorType) echomfa.Outcome {
+		if len(types) > 0 {
+			return echomfa.Allowed
+		}
+		return echomfa.NotEnrolled
+	}
+	for how, invalidate := range drop {
+		for what, state := range states {
+			t.Run(how+", "+what, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					jwt := answertest.JWT(map[string]any{"sub": "u1", "aud": "app"})
+					d := newDirectory()
+					d.enroll(jwt, state.before...)
+					d.slow(time.Second)
+					e := newEnforcer(t, d, nil)
+					p := echomfa.AnyOf(echomfa.OTP)
+
+					older := make(chan echomfa.Decision, 1)
+					go func() { older <- decide(t, e, jwt, p) }()
+					synctest.Wait() // its look-up is under way
+					d.enroll(jwt, state.after...)
+					d.slow(0)
+					invalidate(t, e, jwt)
+
+					assert.Equal(t, outcome(state.after), decide(t, e, jwt, p).Outcome, "not joined")
+					assert.Equal(t, outcome(state.before), (<-older).Outcome, "its own waiters get its answer")
+					assert.Equal(t, outcome(state.after), decide(t, e, jwt, p).Outcome, "not stored")
+					assert.Equal(t, 2, d.total())
+				})
+			})
+		}
+	}
+}
+
+// TestInvalidateDropsARefusal shows that Invalidate makes GenAuth be asked anew
+// about a token that it had refused.
+func TestInvalidateDropsARefusal(t *testing.T) {
+	t.Parallel()
+	d := newDirectory()
+	e := newEnforcer(t, d, nil)
+	assert.Equal(t, echomfa.Unauthenticated, decide(t, e, token, echomfa.AnyOf(echomfa.OTP)).Outcome)
+	d.enroll(token, echomfa.OTP)
+	assert.NoError(t, e.Invalidate(t.Context(), token))
+	assert.Equal(t, echomfa.Allowed, decide(t, e, token, echomfa.AnyOf(echomfa.OTP)).Outcome)
+}
+
+// TestInvalidateUser shows that all of a user's tokens are dropped and nobody
+// else's, and that a user who is not known is told apart.
+func TestInvalidateUser(t *testing.T) {
+	t.Parallel()
+	d := newDirectory()
+	e := newEnforcer(t, d, nil)
+	p := echomfa.AnyOf(echomfa.OTP)
+	jwt := func(sub, id string) string {
+		return answertest.JWT(map[string]any{"sub": sub, "aud": "app", "jti": id})
+	}
+	mine, alsoMine, other := jwt("u1", "1"), jwt("u1", "2"), jwt("u2", "1")
+	for _, tok := range []string{mine, alsoMine, other, token} {
+		d.enroll(tok, echomfa.OTP)
+		decide(t, e, tok, p)
+	}
+	assert.NoError(t, e.InvalidateUser(t.Context(), "u1"))
+	for _, tok := range []string{mine, alsoMine, other, token} {
+		decide(t, e, tok, p)
+	}
+	assert.Equal(t, map[string]int{mine: 2, alsoMine: 2, other: 1, token: 1}, d.asked())
+	for _, id := range []string{"u3", "", token} {
+		assert.ErrorIs(t, e.InvalidateUser(t.Context(), id), echomfa.ErrUserNotIndexed, id)
+	}
+}
+
+// TestStaleFactsDoNotOutliveInvalidate shows that facts which were dropped while
+// a look-up was failing do not stand in for it.
+func TestStaleFactsDoNotOutliveInvalidate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := newDirectory()
+		d.enroll(token, echomfa.OTP)
+		e := newEnforcer(t, d, stale)
+		p := echomfa.AnyOf(echomfa.OTP)
+		decide(t, e, token, p)
+		pass(61 * time.Second)
+		d.fail(client.ErrUnavailable)
+		d.slow(time.Second)
+		waiting := make(chan echomfa.Decision, 1)
+		go func() { waiting <- decide(t, e, token, p) }()
+		synctest.Wait()
+		assert.NoError(t, e.Invalidate(t.Context(), token))
+		assert.Equal(t, echomfa.Unavailable, (<-waiting).Outcome)
+	})
+}
+
+// TestT48RefusalAskedForBeforeInvalidate shows that a 401 which was on its way
+// when Invalidate was called is not remembered.
+func TestT48RefusalAskedForBeforeInvalidate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := newDirectory()
+		d.slow(time.Second)
+		e := newEnforcer(t, d, nil)
+		older := make(chan echomfa.Decision, 1)
+		go func() { older <- decide(t, e, token, otp()) }()
+		synctest.Wait()
+		assert.NoError(t, e.Invalidate(t.Context(), token))
+		d.enroll(token, echomfa.OTP)
+		assert.Equal(t, echomfa.Unauthenticated, (<-older).Outcome)
+		assert.Zero(t, e.Stats().Refused)
+		assert.Equal(t, echomfa.Allowed, decide(t, e, token, otp()).Outcome)
+	})
+}

@@ -1,0 +1,79 @@
+package echomfa_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/labstack/echo/v4"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/internal/answertest"
+)
+
+type panickingObserver struct{}
+
+func (panickingObserver) ObserveDecision(context.Context, echomfa.Decision, string, string) {
+	panic("observer")
+}
+
+// observed is one call of an Observer.
+type observed struct {
+	outcome       echomfa.Outcome
+	route, method string
+}
+
+type recorder struct{ seen []observed }
+
+func (r *recorder) ObserveDecision(_ context.Context, d echomfa.Decision, route, method string) {
+	r.seen = append(r.seen, observed{d.Outcome, route, method})
+}
+
+// TestObserver shows what an Observer is told: the registered route and a
+// method from a fixed list.
+func TestObserver(t *testing.T) {
+	t.Parallel()
+	seen := &recorder{}
+	e := table(t, func(c *echomfa.Config) { c.Observer = seen })
+	cfg := echomfa.MiddlewareConfig{Enforcer: e, Policy: otp()}
+	serve(t, cfg, withToken(answertest.Enrolled))
+	serve(t, cfg, withToken(answertest.NotEnrolled))
+	_, err := e.Decide(t.Context(), answertest.Enrolled, otp())
+	require.NoError(t, err)
+
+	mux := http.NewServeMux()
+	mux.Handle("/people/{id}", e.Handler(echomfa.HandlerConfig{Policy: otp()})(http.NotFoundHandler()))
+	mux.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), "BREW", "/people/4", nil))
+
+	assert.Equal(t, []observed{
+		{echomfa.Allowed, "/admin/:id", "GET"},
+		{echomfa.NotEnrolled, "/admin/:id", "GET"},
+		{echomfa.Allowed, "", ""},
+		{echomfa.Unauthenticated, "/people/{id}", "OTHER"},
+	}, seen.seen)
+}
+
+// TestKeepDecision shows when a handler can read the decision.
+func TestKeepDecision(t *testing.T) {
+	t.Parallel()
+	for _, keep := range []bool{true, false} {
+		e := table(t, func(c *echomfa.Config) { c.KeepDecision = keep })
+		check := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			d, ok := echomfa.DecisionFrom(r.Context())
+			assert.Equal(t, keep, ok)
+			assert.Equal(t, keep, d.Enrolled.Has(echomfa.OTP))
+		})
+		app := echo.New()
+		app.Any("/*", echo.WrapHandler(check), e.Require(otp()))
+		for _, handler := range []http.Handler{app, e.Handler(echomfa.HandlerConfig{Policy: otp()})(check)} {
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+			withToken(answertest.Enrolled)(r)
+			w := httptest.NewRecorder()
+			handler.ServeHTTP(w, r)
+			assert.Equal(t, http.StatusOK, w.Code)
+		}
+	}
+}
