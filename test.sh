@@ -20,6 +20,7 @@ fi
 # The race detector needs a C compiler.
 need "$(go env CC)" gcc
 if [ -d integration ]; then
+	need git git
 	need npm npm
 	need node nodejs
 fi

@@ -1,0 +1,138 @@
+package integration_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/mod/modfile"
+	"golang.org/x/mod/module"
+	"golang.org/x/mod/zip"
+)
+
+// publishable are the modules of this repository that others import, with the
+// directory of each.
+func publishable() map[string]string {
+	return map[string]string{"github.com/echomfa/echomfa": ".."}
+}
+
+const publishedVersion = "v0.0.1"
+
+// TestModulesAreUsableFromOutside publishes each module on a proxy made of
+// files, and uses it as others do: by go get, with no replace. A module that
+// its go.mod forgets would be found by go get all the same, at whatever
+// version; so each that is built in must be named there.
+func TestModulesAreUsableFromOutside(t *testing.T) {
+	t.Parallel()
+	proxy := t.TempDir()
+	required := make(map[string]bool)
+	for path, dir := range publishable() {
+		required[path] = true
+		for _, name := range publish(t, proxy, path, dir) {
+			required[name] = true
+		}
+	}
+
+	user := t.TempDir()
+	program, err := os.ReadFile(filepath.Join("testdata", "consumer", "main.go.txt"))
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(user, "main.go"), program, 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(user, "go.mod"), []byte("module example.com/user\n\ngo 1.25.0\n"), 0o600))
+	sums, err := os.ReadFile(filepath.Join("..", "go.sum"))
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(user, "go.sum"), sums, 0o600))
+
+	settings := goSettings(t)
+	run := func(args ...string) string {
+		cmd := exec.CommandContext(t.Context(), "go", args...)
+		cmd.Dir = user
+		// What was downloaded before may come from the module cache, but not
+		// this module: that would be the one of an earlier run.
+		cmd.Env = append(os.Environ(),
+			"GOWORK=off", "GOFLAGS=-mod=mod -modcacherw", "GONOSUMDB=github.com/echomfa", "GOMODCACHE="+t.TempDir(),
+			"GOPROXY=file://"+filepath.ToSlash(proxy)+",file://"+filepath.ToSlash(settings["GOMODCACHE"])+"/cache/download,"+settings["GOPROXY"])
+		var out, failure bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &failure
+		require.NoError(t, cmd.Run(), "go %s: %s", strings.Join(args, " "), failure.String())
+		return out.String()
+	}
+	for path := range publishable() {
+		run("get", path+"@"+publishedVersion)
+	}
+	run("mod", "tidy")
+	assert.Equal(t, "403 200\n", run("run", "."))
+	for path := range publishable() {
+		built := run("list", "-deps", "-f", "{{with .Module}}{{.Path}} {{.Version}}{{end}}", path+"/...")
+		assert.Contains(t, built, path+" "+publishedVersion)
+		for line := range strings.Lines(built) {
+			if name, _, _ := strings.Cut(strings.TrimSpace(line), " "); name != "" {
+				assert.True(t, required[name], "%s is built in, but not required", name)
+			}
+		}
+	}
+	written, err := os.ReadFile(filepath.Join(user, "go.mod"))
+	require.NoError(t, err)
+	assert.NotContains(t, string(written), "replace")
+}
+
+func goSettings(t *testing.T) map[string]string {
+	t.Helper()
+	raw, err := exec.CommandContext(t.Context(), "go", "env", "-json", "GOMODCACHE", "GOPROXY").Output()
+	require.NoError(t, err)
+	settings := make(map[string]string)
+	require.NoError(t, json.Unmarshal(raw, &settings))
+	return settings
+}
+
+// publish puts the module in dir into a proxy's directory, made of what git
+// tracks or would track, and returns what its go.mod requires.
+func publish(t *testing.T, proxy, path, dir string) (required []string) {
+	t.Helper()
+	list := exec.CommandContext(t.Context(), "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+	list.Dir = dir
+	raw, err := list.Output()
+	require.NoError(t, err)
+	var files []zip.File
+	for name := range strings.SplitSeq(strings.TrimSuffix(string(raw), "\x00"), "\x00") {
+		f := treeFile{dir: dir, name: name}
+		if _, err := f.Lstat(); err == nil { // not deleted, but not yet in git
+			files = append(files, f)
+		}
+	}
+	mod, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+	require.NoError(t, err)
+	parsed, err := modfile.ParseLax("go.mod", mod, nil)
+	require.NoError(t, err)
+	for _, r := range parsed.Require {
+		required = append(required, r.Mod.Path)
+	}
+
+	var archive bytes.Buffer
+	require.NoError(t, zip.Create(&archive, module.Version{Path: path, Version: publishedVersion}, files))
+	at := filepath.Join(proxy, filepath.FromSlash(path), "@v")
+	require.NoError(t, os.MkdirAll(at, 0o750))
+	for name, content := range map[string]string{
+		"list":                     publishedVersion + "\n",
+		publishedVersion + ".info": fmt.Sprintf(`{"Version":%q,"Time":"2026-01-01T00:00:00Z"}`, publishedVersion),
+		publishedVersion + ".mod":  string(mod),
+		publishedVersion + ".zip":  archive.String(),
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(at, name), []byte(content), 0o600))
+	}
+	return required
+}
+
+// treeFile is a file of the tree, for a module's archive.
+type treeFile struct{ dir, name string }
+
+func (f treeFile) Path() string                 { return f.name }
+func (f treeFile) Lstat() (os.FileInfo, error)  { return os.Lstat(filepath.Join(f.dir, f.name)) }
+func (f treeFile) Open() (io.ReadCloser, error) { return os.Open(filepath.Join(f.dir, f.name)) }
