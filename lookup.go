@@ -155,11 +155,14 @@ func (l *lookups) fly(ctx context.Context, f *flight, token string) {
 	defer s.land(f)
 
 	f.sent = time.Now()
+	// It stays if the lister or Verify ends the goroutine, as FailNow does in a
+	// test: that is no answer, least of all that nothing is enrolled.
+	f.err = &panicError{where: "look-up", value: "the goroutine was ended"}
 	f.facts, f.err = l.guarded(ctx, f, token)
 	result := resultOf(f.err)
 	l.counts.add(result)
 	if !f.verify && (result == resultFacts || result == resultRefused) {
-		l.watch.note(ctx, l.log, result == resultRefused)
+		l.watch.note(ctx, l.tell, result == resultRefused)
 	}
 	switch result {
 	case resultFacts:
@@ -198,7 +201,7 @@ func (l *lookups) guarded(ctx context.Context, f *flight, token string) (known f
 	defer func() {
 		if v := recover(); v != nil {
 			known, err = facts{}, &panicError{where: "look-up", value: v}
-			l.log.LogAttrs(ctx, slog.LevelError, "mfa look-up panicked",
+			l.tell(ctx, slog.LevelError, "mfa look-up panicked",
 				slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
 		}
 		report(err)
@@ -305,10 +308,17 @@ func (l *lookups) logBreaker(ctx context.Context) {
 		return
 	}
 	if open {
-		l.log.LogAttrs(ctx, slog.LevelError, "mfa look-ups keep failing: one a second is tried until GenAuth answers")
+		l.tell(ctx, slog.LevelError, "mfa look-ups keep failing: one a second is tried until GenAuth answers")
 		return
 	}
-	l.log.LogAttrs(ctx, slog.LevelInfo, "mfa look-ups work again")
+	l.tell(ctx, slog.LevelInfo, "mfa look-ups work again")
+}
+
+// tell logs from a look-up's own goroutine, where nobody else would recover a
+// panic of the logger: it would end the process.
+func (l *lookups) tell(ctx context.Context, level slog.Level, msg string, attrs ...slog.Attr) {
+	defer func() { _ = recover() }()
+	l.log.LogAttrs(ctx, level, msg, attrs...)
 }
 
 // close ends all look-ups and waits for them.

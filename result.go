@@ -86,8 +86,11 @@ const (
 	watchLeast  = 10
 )
 
+// tellFunc logs, as (*lookups).tell does.
+type tellFunc func(ctx context.Context, level slog.Level, msg string, attrs ...slog.Attr)
+
 // note records what came of renewing a token that had been accepted.
-func (w *refusalWatch) note(ctx context.Context, log *slog.Logger, refused bool) {
+func (w *refusalWatch) note(ctx context.Context, tell tellFunc, refused bool) {
 	w.mu.Lock()
 	w.last = w.last << 1 & (1<<watchWindow - 1)
 	if refused {
@@ -101,7 +104,7 @@ func (w *refusalWatch) note(ctx context.Context, log *slog.Logger, refused bool)
 	samples := w.samples
 	w.mu.Unlock()
 	if rising {
-		log.LogAttrs(ctx, slog.LevelError, "mfa tokens that had been accepted are now refused by GenAuth",
+		tell(ctx, slog.LevelError, "mfa tokens that had been accepted are now refused by GenAuth",
 			slog.Int("refused", bad), slog.Int("of", samples))
 	}
 }
