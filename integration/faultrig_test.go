@@ -1,6 +1,7 @@
 package integration_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -213,6 +214,24 @@ func (r *rig) send(method, url string, c caller, header ...string) reply {
 	assert.NoError(r.t, err)
 	assert.NoError(r.t, res.Body.Close())
 	return reply{caller: c, status: res.StatusCode, header: res.Header, body: string(body), took: time.Since(begin)}
+}
+
+// local is ask without a socket between the caller and the service, for loads
+// whose cost would be the caller's own.
+func (r *rig) local(ctx context.Context, c caller) reply {
+	w := httptest.NewRecorder()
+	begin := time.Now()
+	r.echo.ServeHTTP(w, newRequest(ctx, c))
+	return reply{caller: c, status: w.Code, header: w.Header(), body: w.Body.String(), took: time.Since(begin)}
+}
+
+func newRequest(ctx context.Context, c caller) *http.Request {
+	req := httptest.NewRequestWithContext(ctx, http.MethodGet, "/admin?page=1", nil)
+	req.Header.Set("Authorization", "Bearer "+c.token)
+	if c.browser {
+		req.Header.Set("Sec-Fetch-Mode", "navigate")
+	}
+	return req
 }
 
 // askAll sends the requests of all callers at once.
