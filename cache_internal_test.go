@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
-	"unsafe"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -72,50 +70,6 @@ func TestTokenRefTellsNothing(t *testing.T) {
 func TestSizeIsValidatedBefore(t *testing.T) {
 	t.Parallel()
 	assert.Panics(t, func() { newLRU[*entry](0) })
-}
-
-// stepped returns the time that the clock tells if its wall clock, and not its
-// monotonic one, was set by that much.
-func stepped(t *testing.T, at time.Time, by time.Duration) time.Time {
-	t.Helper()
-	type layout struct { // of time.Time, which has no way to say it
-		_         uint64
-		monotonic int64
-		_         *time.Location
-	}
-	set := at.Add(by)
-	(*layout)(unsafe.Pointer(&set)).monotonic = (*layout)(unsafe.Pointer(&at)).monotonic
-	require.Zero(t, set.Sub(at))
-	require.Equal(t, by, set.Round(0).Sub(at.Round(0)))
-	return set
-}
-
-// TestAgeUnderClockSteps shows that age is what that clock says which says more:
-// a wall clock that is set ahead, or a machine that was suspended, ages facts,
-// and one that is set back does not make them younger.
-func TestAgeUnderClockSteps(t *testing.T) {
-	t.Parallel()
-	sent := time.Now()
-	for name, row := range map[string]struct {
-		passed, step, want time.Duration
-		satisfied, refused answer // what facts of that age say
-	}{
-		"no step":                          {time.Second, 0, time.Second, answerAllow, answerRefuse},
-		"set ahead by an hour":             {time.Second, time.Hour, time.Hour + time.Second, answerAsk, answerAsk},
-		"set back by an hour":              {time.Second, -time.Hour, time.Second, answerAllow, answerRefuse},
-		"set back by an hour, a bit older": {3 * time.Second, -time.Hour, 3 * time.Second, answerAllow, answerAsk},
-		"set back by an hour, old":         {time.Minute + 1, -time.Hour, time.Minute + 1, answerAsk, answerAsk},
-	} {
-		now := stepped(t, sent.Add(row.passed), row.step)
-		kept := &entry{sent: sent, freshFor: time.Minute}
-		c := newCache(testRules(), "n")
-		assert.Equal(t, row.want, kept.age(now), name)
-		assert.Equal(t, row.satisfied, c.rely(kept, true, kept.age(now)), name)
-		assert.Equal(t, row.refused, c.rely(kept, false, kept.age(now)), name)
-
-		c.shard(cacheKey{}).refused.Add(cacheKey{}, refusal{at: sent, err: ErrUnauthenticated})
-		assert.Equal(t, row.want <= c.rules.RefusedFor, c.refusal(cacheKey{}, now) != nil, name)
-	}
 }
 
 // TestContains shows which sets hold all that another holds: what decides

@@ -5,6 +5,8 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
+	"time"
 )
 
 const (
@@ -69,4 +71,46 @@ func spoil(status int, body string, header ...string) func(*rig) {
 func code(statusCode, apiCode int) string {
 	return fmt.Sprintf(`{"statusCode":%d,"apiCode":%d,"message":%q,"data":[{"factorId":"1","factorType":"OTP"}]}`,
 		statusCode, apiCode, upstreamMark)
+}
+
+// gauge notes the requests that GenAuth serves: how many at once, and when.
+type gauge struct {
+	mu       sync.Mutex
+	inFlight int
+	peak     int
+	starts   []time.Time
+}
+
+// enter notes a request until the function that it returns is called.
+func (g *gauge) enter() (leave func()) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.inFlight++
+	g.peak = max(g.peak, g.inFlight)
+	g.starts = append(g.starts, time.Now())
+	return func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.inFlight--
+	}
+}
+
+func (g *gauge) most() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.peak
+}
+
+// mostInASecond returns how many began in the busiest second.
+func (g *gauge) mostInASecond() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	most, from := 0, 0
+	for i, at := range g.starts {
+		for at.Sub(g.starts[from]) >= time.Second {
+			from++
+		}
+		most = max(most, i-from+1)
+	}
+	return most
 }

@@ -1,6 +1,8 @@
 package integration_test
 
 import (
+	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -51,6 +53,7 @@ type setup struct {
 	enforcer echomfa.Config
 	client   client.Config
 	mount    echomfa.MiddlewareConfig
+	before   []echo.MiddlewareFunc
 	tls      *tlsRig  // GenAuth speaks TLS
 	toxic    *toxic   // a proxy stands between
 	dials    *dialLog // what the client dials is noted
@@ -97,19 +100,22 @@ func newRig(t *testing.T, change ...func(*setup)) *rig {
 	r.enforcer, err = echomfa.New(s.enforcer)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, r.enforcer.Close()) })
-	r.serve(s.mount)
+	r.serve(s.mount, s.before)
 	return r
 }
 
 // serve starts the service: one protected page, and the pages that a browser
 // may be sent to.
-func (r *rig) serve(mount echomfa.MiddlewareConfig) {
+func (r *rig) serve(mount echomfa.MiddlewareConfig, before []echo.MiddlewareFunc) {
 	mount.Enforcer = r.enforcer
 	if mount.Policy.Err() != nil && mount.PolicyFunc == nil {
 		mount.Policy = otpPolicy()
 	}
 	r.echo = echo.New()
-	r.echo.Any("/admin", r.secret, echomfa.WithConfig(mount))
+	r.echo.Use(before...)
+	guarded := echomfa.WithConfig(mount)
+	r.echo.Any("/admin", r.secret, guarded)
+	r.echo.Add("BREW", "/admin", r.secret, guarded)
 	for _, path := range []string{"/mfa", "/login"} {
 		r.echo.GET(path, func(c echo.Context) error { return c.String(http.StatusOK, "page "+c.Path()) })
 	}
@@ -123,11 +129,19 @@ func (r *rig) serve(mount echomfa.MiddlewareConfig) {
 	}
 }
 
-// secret is the protected handler.
+// secret is the protected handler: a page, or what a script opens.
 func (r *rig) secret(c echo.Context) error {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	r.ran[strings.TrimPrefix(c.Request().Header.Get("Authorization"), "Bearer ")]++
+	r.mu.Unlock()
+	if c.Request().Header.Get("Upgrade") == "websocket" {
+		conn, _, err := c.Response().Hijack()
+		if err != nil {
+			return err
+		}
+		_, err = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+		return errors.Join(err, conn.Close())
+	}
 	return c.String(http.StatusOK, "the secret page")
 }
 
@@ -173,9 +187,12 @@ type reply struct {
 	took   time.Duration
 }
 
-// ask sends a caller's request.
-func (r *rig) ask(c caller) reply {
-	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodGet, r.app.URL+"/admin?page=1", nil)
+// ask sends a caller's request for the page.
+func (r *rig) ask(c caller) reply { return r.send(http.MethodGet, r.app.URL+"/admin?page=1", c) }
+
+// send sends a request with further headers (name, value).
+func (r *rig) send(method, url string, c caller, header ...string) reply {
+	req, err := http.NewRequestWithContext(r.t.Context(), method, url, nil)
 	if !assert.NoError(r.t, err) {
 		return reply{caller: c}
 	}
@@ -184,6 +201,9 @@ func (r *rig) ask(c caller) reply {
 	if c.browser {
 		req.Header.Set("Accept", "text/html,application/xhtml+xml,*/*;q=0.8")
 		req.Header.Set("Sec-Fetch-Mode", "navigate")
+	}
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
 	}
 	begin := time.Now()
 	res, err := r.browser.Do(req)
@@ -194,6 +214,24 @@ func (r *rig) ask(c caller) reply {
 	assert.NoError(r.t, err)
 	assert.NoError(r.t, res.Body.Close())
 	return reply{caller: c, status: res.StatusCode, header: res.Header, body: string(body), took: time.Since(begin)}
+}
+
+// local is ask without a socket between the caller and the service, for loads
+// whose cost would be the caller's own.
+func (r *rig) local(ctx context.Context, c caller) reply {
+	w := httptest.NewRecorder()
+	begin := time.Now()
+	r.echo.ServeHTTP(w, newRequest(ctx, c))
+	return reply{caller: c, status: w.Code, header: w.Header(), body: w.Body.String(), took: time.Since(begin)}
+}
+
+func newRequest(ctx context.Context, c caller) *http.Request {
+	req := httptest.NewRequestWithContext(ctx, http.MethodGet, "/admin?page=1", nil)
+	req.Header.Set("Authorization", "Bearer "+c.token)
+	if c.browser {
+		req.Header.Set("Sec-Fetch-Mode", "navigate")
+	}
+	return req
 }
 
 // askAll sends the requests of all callers at once.
