@@ -3,6 +3,7 @@ package echomfa
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -195,18 +196,20 @@ func (l *lookups) guarded(ctx context.Context, f *flight, token string) (known f
 	}
 	defer func() {
 		if v := recover(); v != nil {
-			known, err = facts{}, &panicError{where: "look-up", value: v}
+			said := redact(fmt.Sprint(v), token)
+			known, err = facts{}, &panicError{where: "look-up", value: said}
 			l.log.LogAttrs(ctx, slog.LevelError, "mfa look-up panicked",
-				slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
+				slog.String("panic", said), slog.String("stack", string(debug.Stack())))
 		}
 	}()
 	if f.verify && l.verify != nil {
 		// Not the breaker's business: what Verify asks is not GenAuth's list.
 		if err := l.verify(ctx, token); err != nil {
-			return facts{}, verifyError(err)
+			return facts{}, withoutToken(verifyError(err), token)
 		}
 	}
-	return l.askOrRetry(ctx, f, token)
+	known, err = l.askOrRetry(ctx, f, token)
+	return known, withoutToken(err, token)
 }
 
 // askOrRetry asks GenAuth, behind the breaker, and once more where that may

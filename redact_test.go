@@ -1,0 +1,76 @@
+package echomfa_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/client"
+)
+
+// TestT24CallbacksCannotSpreadTheToken has listers and Verify functions that
+// quote the token in their errors and panics. Neither the error nor the log has
+// it, and what the error is called by is kept.
+func TestT24CallbacksCannotSpreadTheToken(t *testing.T) {
+	t.Parallel()
+	const secret = "canary-0123456789-canary"
+	quote := func(sentinel error) func(token string) error {
+		return func(token string) error { return fmt.Errorf("cannot use %q: %w", token, sentinel) }
+	}
+	custom := errors.New("custom")
+	for name, test := range map[string]struct {
+		fail func(token string) error
+		want error
+	}{
+		"refused":       {quote(client.ErrUnauthenticated), echomfa.ErrUnauthenticated},
+		"unavailable":   {quote(client.ErrUnavailable), client.ErrUnavailable},
+		"rate limited":  {quote(client.ErrRateLimited), client.ErrRateLimited},
+		"misconfigured": {quote(client.ErrMisconfigured), echomfa.ErrMisconfigured},
+		"malformed":     {quote(client.ErrMalformed), client.ErrMalformed},
+		"custom":        {quote(custom), custom},
+		"token error": {func(token string) error {
+			return &echomfa.TokenError{Code: "invalid_token", Reason: "no " + token, Err: quote(custom)(token)}
+		}, echomfa.ErrUnauthenticated},
+		"panic":               {func(token string) error { panic("no " + token) }, nil},
+		"panic with an error": {func(token string) error { panic(quote(custom)(token)) }, nil},
+	} {
+		for _, verifies := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, verifies %v", name, verifies), func(t *testing.T) {
+				t.Parallel()
+				var log bytes.Buffer
+				lister := echomfa.FactorListerFunc(func(_ context.Context, token string) ([]client.Factor, error) {
+					return nil, test.fail(token)
+				})
+				e := newEnforcer(t, lister, func(c *echomfa.Config) {
+					c.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+					if verifies {
+						c.Verify = func(_ context.Context, token string) error { return test.fail(token) }
+					}
+				})
+				d, err := e.Decide(t.Context(), secret, otp())
+				require.Error(t, err)
+				require.NoError(t, e.Close())
+				if test.want != nil {
+					require.ErrorIs(t, err, test.want)
+				}
+				said := fmt.Appendf(nil, "%v %+v %#v %v %s", err, err, err, d, log.String())
+				for cause := err; cause != nil; cause = errors.Unwrap(cause) {
+					said = fmt.Appendf(said, " %v %+v", cause, cause)
+				}
+				assert.NotContains(t, string(said), secret)
+				assert.NotContains(t, string(said), "0123456789")
+				if refusal := (*echomfa.TokenError)(nil); errors.As(err, &refusal) {
+					assert.NotContains(t, refusal.Reason, secret)
+					assert.Equal(t, "invalid_token", refusal.Code)
+				}
+			})
+		}
+	}
+}
