@@ -29,8 +29,8 @@ type crowd struct {
 	took         []time.Duration
 }
 
-func (w *crowd) ask(r *rig, c caller) {
-	got := r.local(r.t.Context(), c)
+func (w *crowd) ask(ctx context.Context, r *rig, c caller) {
+	got := r.local(ctx, c)
 	if got.status == http.StatusOK {
 		w.right.Add(1)
 	} else {
@@ -130,7 +130,7 @@ func (f *flood) run(lasts time.Duration, tokens int) {
 			ticker := time.NewTicker(100 * time.Millisecond)
 			defer ticker.Stop()
 			for ctx.Err() == nil {
-				warm.ask(f.rig, c)
+				warm.ask(t.Context(), f.rig, c)
 				<-ticker.C
 			}
 		})
@@ -138,7 +138,7 @@ func (f *flood) run(lasts time.Duration, tokens int) {
 	// Users who sign in while it lasts: what they get is reported.
 	wg.Go(func() {
 		for i := 0; ctx.Err() == nil; i++ {
-			wg.Go(func() { first.ask(f.rig, caller{has: true, token: tokenWith("first-" + strconv.Itoa(i))}) })
+			wg.Go(func() { first.ask(t.Context(), f.rig, caller{has: true, token: tokenWith("first-" + strconv.Itoa(i))}) })
 			pass(t, 50*time.Millisecond)
 		}
 	})
