@@ -162,8 +162,8 @@ func TestF19HeapGrowth(t *testing.T) {
 	assert.Less(t, allocatedBy(t, spoil(200, string(raw), "Content-Encoding", "gzip")), uint64(8<<20))
 }
 
-// flood is an answer whose head does not end, or late.
-func flood(lines int) func(*rig) {
+// longHead is an answer whose head does not end, or late.
+func longHead(lines int) func(*rig) {
 	var head strings.Builder
 	head.WriteString("HTTP/1.1 200 OK\r\n")
 	for i := range lines {
@@ -178,7 +178,7 @@ func flood(lines int) func(*rig) {
 func TestF20TwentyThousandHeaderLines(t *testing.T) {
 	t.Parallel()
 	runAll(t, map[string]fault{
-		"lines":    {begin: flood(20000), stale: true},
+		"lines":    {begin: longHead(20000), stale: true},
 		"one line": {begin: func(r *rig) { r.front.become(send("HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 1<<20) + "\r\n\r\n")) }, stale: true},
 		"informational answers": {begin: func(r *rig) {
 			r.front.become(send(strings.Repeat("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n", 5000)))
@@ -188,5 +188,5 @@ func TestF20TwentyThousandHeaderLines(t *testing.T) {
 
 // TestF20HeapGrowth runs alone, as TestF18HeapGrowth.
 func TestF20HeapGrowth(t *testing.T) {
-	assert.Less(t, allocatedBy(t, flood(20000)), uint64(8<<20))
+	assert.Less(t, allocatedBy(t, longHead(20000)), uint64(8<<20))
 }

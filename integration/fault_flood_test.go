@@ -1,0 +1,183 @@
+package integration_test
+
+import (
+	"context"
+	"net/http"
+	"runtime"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/echomfa/echomfa"
+	"github.com/stretchr/testify/assert"
+)
+
+func liveHeap() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// crowd are the warm users: each asks ten times a second.
+type crowd struct {
+	right, wrong atomic.Int64
+	mu           sync.Mutex
+	took         []time.Duration
+}
+
+func (w *crowd) ask(ctx context.Context, r *rig, c caller) {
+	got := r.local(ctx, c)
+	if got.status == http.StatusOK {
+		w.right.Add(1)
+	} else {
+		w.wrong.Add(1)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.took = append(w.took, got.took)
+}
+
+func (w *crowd) p99() time.Duration {
+	slices.Sort(w.took)
+	return w.took[len(w.took)*99/100]
+}
+
+// sources counts from where the facts came by which requests were let through.
+type sources struct{ cached, other atomic.Int64 }
+
+func (s *sources) ObserveDecision(_ context.Context, d echomfa.Decision, _, _ string) {
+	switch {
+	case d.Outcome != echomfa.Allowed:
+	case d.Source == echomfa.Cached:
+		s.cached.Add(1)
+	default:
+		s.other.Add(1)
+	}
+}
+
+// TestF27Flood sends 10,000 made-up tokens beside 100 warm users. It runs alone:
+// it measures the heap. The flood takes half of the ten seconds that the matrix
+// gives it.
+func TestF27Flood(t *testing.T) {
+	t.Run("facts stay fresh", func(t *testing.T) {
+		f := newFlood(t, time.Minute, echomfa.LookupConfig{Timeout: 2 * time.Second})
+		f.run(4*time.Second, 10000)
+		hits, all := f.sources.cached.Load(), f.sources.cached.Load()+f.sources.other.Load()
+		assert.GreaterOrEqual(t, hits*100, all*99, "%d of %d from the cache", hits, all)
+		assert.LessOrEqual(t, f.load.mostInASecond(), 100)
+	})
+	// For three times FreshFor: the flood must not keep the users at work from
+	// being renewed. A hundred of them need about 110 look-ups a second.
+	t.Run("facts are renewed", func(t *testing.T) {
+		f := newFlood(t, time.Second, echomfa.LookupConfig{
+			Timeout: 2 * time.Second, MaxWait: 1500 * time.Millisecond, MaxPerSecond: 300,
+		})
+		f.run(3*time.Second, 1500)
+		assert.GreaterOrEqual(t, f.sources.other.Load(), int64(2*100), "each was renewed twice at least")
+		// The bucket holds a second's worth when it is full.
+		assert.LessOrEqual(t, f.load.mostInASecond(), 2*300)
+	})
+}
+
+type flood struct {
+	*rig
+	sources sources
+	load    gauge
+	warm    []caller
+}
+
+// newFlood warms a hundred users.
+func newFlood(t *testing.T, freshFor time.Duration, lookup echomfa.LookupConfig) *flood {
+	t.Helper()
+	f := &flood{}
+	f.rig = newRig(t, func(s *setup) {
+		s.enforcer.Observer = &f.sources
+		s.enforcer.Cache.FreshFor = freshFor
+		s.enforcer.Lookup = lookup
+	})
+	f.front.answer(func(w http.ResponseWriter, req *http.Request) {
+		defer f.load.enter()()
+		pass(t, 10*time.Millisecond)
+		tellTruth(w, req)
+	})
+	for i := range 100 {
+		c := caller{has: true, token: tokenWith("warm-" + strconv.Itoa(i))}
+		for got := f.local(t.Context(), c); got.status != http.StatusOK; got = f.local(t.Context(), c) {
+			pass(t, 10*time.Millisecond)
+		}
+		f.warm = append(f.warm, c)
+	}
+	f.sources.cached.Store(0)
+	f.sources.other.Store(0)
+	return f
+}
+
+// run floods for a time, and checks what holds of every flood.
+func (f *flood) run(lasts time.Duration, tokens int) {
+	t := f.t
+	t.Helper()
+	var warm, first crowd
+	var wg, waves sync.WaitGroup
+	ctx, stop := context.WithTimeout(t.Context(), lasts)
+	defer stop()
+	for i, c := range f.warm {
+		wg.Go(func() {
+			pass(t, time.Duration(i)*time.Millisecond)
+			ticker := time.NewTicker(100 * time.Millisecond)
+			defer ticker.Stop()
+			for ctx.Err() == nil {
+				warm.ask(t.Context(), f.rig, c)
+				<-ticker.C
+			}
+		})
+	}
+	// Users who sign in while it lasts: what they get is reported.
+	wg.Go(func() {
+		for i := 0; ctx.Err() == nil; i++ {
+			wg.Go(func() { first.ask(t.Context(), f.rig, caller{has: true, token: tokenWith("first-" + strconv.Itoa(i))}) })
+			pass(t, 50*time.Millisecond)
+		}
+	})
+	before := liveHeap()
+	var peak atomic.Uint64
+	wg.Go(func() {
+		for ctx.Err() == nil {
+			peak.Store(max(peak.Load(), liveHeap()))
+			pass(t, lasts/5)
+		}
+	})
+	var answers [600]atomic.Int64
+	const wave = 20 * time.Millisecond
+	perWave := tokens / int(lasts/wave)
+	ticker := time.NewTicker(wave)
+	defer ticker.Stop()
+	// More than may wait for a look-up, and few enough that what is measured is
+	// not the callers' own memory.
+	present := make(chan struct{}, 1200)
+	for sent := 0; sent < tokens; sent += perWave {
+		for n := range perWave {
+			present <- struct{}{}
+			waves.Go(func() {
+				defer func() { <-present }()
+				answers[f.local(t.Context(), caller{token: "made-up-" + strconv.Itoa(sent+n)}).status].Add(1)
+			})
+		}
+		<-ticker.C
+	}
+	waves.Wait()
+	wg.Wait()
+	grown := int64(max(peak.Load(), liveHeap())) - int64(before)
+	assert.Less(t, grown, int64(32<<20), "heap")
+	assert.Zero(t, warm.wrong.Load(), "warm users are right every time")
+	assert.Equal(t, int64(tokens), answers[401].Load()+answers[503].Load())
+	assert.Positive(t, answers[401].Load())
+	assert.LessOrEqual(t, f.load.most(), 64)
+	t.Logf("warm users: %d right, 99 %% within %v, %d from the cache, %d renewed; flood: %d times 401, %d times 503; "+
+		"first-seen users: %d right, %d told to come back; look-ups: %d at once, %d in a second; heap: %d KiB",
+		warm.right.Load(), warm.p99(), f.sources.cached.Load(), f.sources.other.Load(), answers[401].Load(), answers[503].Load(),
+		first.right.Load(), first.wrong.Load(), f.load.most(), f.load.mostInASecond(), grown>>10)
+}
