@@ -3,6 +3,7 @@ package echomfa
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/echomfa/echomfa/client"
@@ -151,4 +152,47 @@ type panicError struct {
 
 func (e *panicError) Error() string {
 	return fmt.Sprintf("echomfa: panic in %s: %v", e.where, e.value)
+}
+
+// redactedError stands for an error of the application's that repeats the token.
+// Its chain can be asked, by errors.Is and errors.As, but not printed.
+type redactedError struct {
+	text string
+	is   func(target error) bool
+	as   func(target any) bool
+}
+
+func (e *redactedError) Error() string        { return e.text }
+func (e *redactedError) Is(target error) bool { return e.is(target) }
+func (e *redactedError) As(target any) bool   { return e.as(target) }
+
+// redacted returns err, or what may be shown of it if it repeats the token, as
+// verifiers do that say which token they do not like.
+func redacted(err error, token string) error {
+	if err == nil {
+		return nil
+	}
+	text := err.Error()
+	clean := withoutToken(text, token)
+	if clean == text {
+		return err
+	}
+	return &redactedError{
+		text: clean,
+		is:   func(target error) bool { return errors.Is(err, target) },
+		as:   func(target any) bool { return errors.As(err, target) },
+	}
+}
+
+// withoutToken replaces the token in a text, and the parts of a JWT, which may
+// stand alone. Shorter parts are no secret.
+func withoutToken(text, token string) string {
+	const mark, least = "[redacted]", 8
+	text = strings.ReplaceAll(text, token, mark)
+	for part := range strings.SplitSeq(token, ".") {
+		if len(part) >= least {
+			text = strings.ReplaceAll(text, part, mark)
+		}
+	}
+	return text
 }

@@ -3,6 +3,7 @@ package echomfa
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -197,6 +198,9 @@ func (l *lookups) guarded(ctx context.Context, f *flight, token string) (known f
 	}
 	defer func() {
 		if v := recover(); v != nil {
+			if text := fmt.Sprint(v); withoutToken(text, token) != text {
+				v = withoutToken(text, token)
+			}
 			known, err = facts{}, &panicError{where: "look-up", value: v}
 			l.log.LogAttrs(ctx, slog.LevelError, "mfa look-up panicked",
 				slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
@@ -209,7 +213,7 @@ func (l *lookups) guarded(ctx context.Context, f *flight, token string) (known f
 	}()
 	if f.verify && l.verify != nil {
 		if err := l.verify(ctx, token); err != nil {
-			return facts{}, verifyError(err)
+			return facts{}, verifyError(redacted(err, token))
 		}
 	}
 	known, err = l.ask(ctx, f, token)
@@ -223,6 +227,7 @@ func (l *lookups) guarded(ctx context.Context, f *flight, token string) (known f
 func (l *lookups) ask(ctx context.Context, f *flight, token string) (facts, error) {
 	f.sent = time.Now()
 	list, err := l.lister.ListEnrolledFactors(ctx, token)
+	err = redacted(err, token)
 	var partial *client.PartialError
 	switch {
 	case errors.As(err, &partial):
