@@ -12,12 +12,19 @@ const (
 	leastSecret = 16
 )
 
-// redact takes a token out of a text.
+// redact takes a token out of a text, and the parts of a JWT, which may stand
+// alone.
 func redact(text, token string) string {
 	if len(token) < leastSecret {
 		return text
 	}
-	return strings.ReplaceAll(text, token, redacted)
+	text = strings.ReplaceAll(text, token, redacted)
+	for part := range strings.SplitSeq(token, ".") {
+		if len(part) >= leastSecret {
+			text = strings.ReplaceAll(text, part, redacted)
+		}
+	}
+	return text
 }
 
 // withoutToken returns err, or an error that says the same without the token. A
@@ -36,21 +43,26 @@ func withoutToken(err error, token string) error {
 		// How it is answered does not change.
 		return &TokenError{Code: refusal.Code, Reason: redact(refusal.Reason, token), Err: withoutToken(refusal.Err, token)}
 	}
-	return &redactedError{text: clean, err: err}
+	return &redactedError{
+		text: clean,
+		is:   func(target error) bool { return errors.Is(err, target) },
+		as:   func(target any) bool { return errors.As(err, target) },
+	}
 }
 
-// redactedError is still known for what it is, but does not unwrap to what it
-// would not say.
+// redactedError is still known for what it is, but neither unwraps to what it
+// would not say nor holds it where something that prints could reach it.
 type redactedError struct {
 	text string
-	err  error
+	is   func(target error) bool
+	as   func(target any) bool
 }
 
 func (e *redactedError) Error() string { return e.text }
 
-func (e *redactedError) Is(target error) bool { return errors.Is(e.err, target) }
+func (e *redactedError) Is(target error) bool { return e.is(target) }
 
-func (e *redactedError) As(target any) bool { return errors.As(e.err, target) }
+func (e *redactedError) As(target any) bool { return e.as(target) }
 
 // GoString is for %#v, which prints unexported fields too.
 func (e *redactedError) GoString() string { return e.text }
