@@ -122,14 +122,14 @@ func (f *flood) run(lasts time.Duration, tokens int) {
 	t.Helper()
 	var warm, first crowd
 	var wg, waves sync.WaitGroup
-	ctx, stop := context.WithTimeout(t.Context(), lasts)
-	defer stop()
+	var over atomic.Bool
+	defer time.AfterFunc(lasts, func() { over.Store(true) }).Stop()
 	for i, c := range f.warm {
 		wg.Go(func() {
 			pass(t, time.Duration(i)*time.Millisecond)
 			ticker := time.NewTicker(100 * time.Millisecond)
 			defer ticker.Stop()
-			for ctx.Err() == nil {
+			for !over.Load() {
 				warm.ask(t.Context(), f.rig, c)
 				<-ticker.C
 			}
@@ -137,7 +137,7 @@ func (f *flood) run(lasts time.Duration, tokens int) {
 	}
 	// Users who sign in while it lasts: what they get is reported.
 	wg.Go(func() {
-		for i := 0; ctx.Err() == nil; i++ {
+		for i := 0; !over.Load(); i++ {
 			wg.Go(func() { first.ask(t.Context(), f.rig, caller{has: true, token: tokenWith("first-" + strconv.Itoa(i))}) })
 			pass(t, 50*time.Millisecond)
 		}
@@ -145,7 +145,7 @@ func (f *flood) run(lasts time.Duration, tokens int) {
 	before := liveHeap()
 	var peak atomic.Uint64
 	wg.Go(func() {
-		for ctx.Err() == nil {
+		for !over.Load() {
 			peak.Store(max(peak.Load(), liveHeap()))
 			pass(t, lasts/5)
 		}

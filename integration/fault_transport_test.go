@@ -185,6 +185,19 @@ func TestF23BadCertificates(t *testing.T) {
 			badCertificate(t, certificate).run(t)
 		})
 	}
+	t.Run("unknown authority, the client's own transport", func(t *testing.T) {
+		t.Parallel()
+		f := badCertificate(t, func(r *rig) tls.Certificate { return r.tls.cert })
+		r := newRig(t, func(s *setup) {
+			s.tls = newTLSRig(t)
+			s.tls.untrusted = true
+		})
+		f.begin(r)
+		for _, got := range r.askAll(callers()) {
+			r.refused(got, http.StatusServiceUnavailable)
+		}
+		assert.Equal(t, len(callers()), r.front.accepted())
+	})
 	t.Run("no TLS at all", func(t *testing.T) {
 		fault{
 			setup: func(s *setup) { s.tls = newTLSRig(t) },

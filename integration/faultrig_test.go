@@ -76,7 +76,7 @@ func newRig(t *testing.T, change ...func(*setup)) *rig {
 	r.front = newFront(t, s.tls)
 	r.front.elsewhere = "http://" + r.elsewhere.addr
 	address := r.front.addr
-	if s.tls != nil {
+	if s.tls != nil && !s.tls.untrusted {
 		s.client.HTTPClient = s.tls.client()
 	}
 	if s.dials != nil {

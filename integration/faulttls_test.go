@@ -63,6 +63,9 @@ func (a *authority) issue(change func(*x509.Certificate)) tls.Certificate {
 type tlsRig struct {
 	authority *authority
 	cert      tls.Certificate
+	// untrusted leaves the client its own transport, which has not heard of
+	// the authority.
+	untrusted bool
 }
 
 func newTLSRig(t *testing.T) *tlsRig {
