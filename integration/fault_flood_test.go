@@ -74,7 +74,7 @@ func TestF27Flood(t *testing.T) {
 	// being renewed. A hundred of them need about 110 look-ups a second.
 	t.Run("facts are renewed", func(t *testing.T) {
 		f := newFlood(t, time.Second, echomfa.LookupConfig{
-			Timeout: 2 * time.Second, MaxWait: 1500 * time.Millisecond, MaxPerSecond: 300,
+			Timeout: 2 * time.Second, MaxWait: time.Second, MaxPerSecond: 300,
 		})
 		f.run(3*time.Second, 1500)
 		assert.GreaterOrEqual(t, f.sources.other.Load(), int64(2*100), "each was renewed twice at least")
