@@ -22,10 +22,10 @@ func acceptShapes(n int) map[string]string {
 	return shapes
 }
 
-// TestT33AcceptIsReadInLinearTime shows that each byte of a header is read a
+// TestT40AcceptIsReadInLinearTime shows that each byte of a header is read a
 // fixed number of times: it is in at most one element, and in at most one
 // parameter of that, and what is allocated grows no faster than the header.
-func TestT33AcceptIsReadInLinearTime(t *testing.T) {
+func TestT40AcceptIsReadInLinearTime(t *testing.T) {
 	const n = 64 << 10
 	small, large := acceptShapes(n), acceptShapes(4*n)
 	for name, header := range large {

@@ -62,10 +62,10 @@ func (x *exposed) ObserveDecision(_ context.Context, d echomfa.Decision, route, 
 	x.show(route + method)
 }
 
-// TestT24TokenIsSeenByGenAuthOnly sends tokens through every outcome, as every
+// TestT24AndT28TokenIsSeenByGenAuthOnly sends tokens through every outcome, as every
 // kind of client, and looks for them, or a part of them, in all that comes out:
 // they stand in the Authorization header to GenAuth and nowhere else.
-func TestT24TokenIsSeenByGenAuthOnly(t *testing.T) {
+func TestT24AndT28TokenIsSeenByGenAuthOnly(t *testing.T) {
 	t.Parallel()
 	var x exposed
 	genauth := genauthtest.Start(t)

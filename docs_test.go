@@ -2,9 +2,11 @@ package echomfa_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"go/ast"
 	"go/parser"
 	gotoken "go/token"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -254,4 +256,52 @@ func TestContributingListsEveryTarget(t *testing.T) {
 	made := targets("Makefile", `(?m)^([a-z-]+):.*##`)
 	require.NotEmpty(t, made)
 	assert.Equal(t, made, targets("CONTRIBUTING.md", "(?m)^\\| `make ([a-z-]+)` \\|"))
+}
+
+// TestThreatModelNamesEveryTest compares the rows of the threat model with the
+// tests that are named after them, both ways: no row without a test, unless it
+// says so, and no such test without its row.
+func TestThreatModelNamesEveryTest(t *testing.T) {
+	t.Parallel()
+	declared := make(map[string]bool)
+	require.NoError(t, filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.Name() == "node_modules":
+			return filepath.SkipDir
+		case strings.HasSuffix(path, "_test.go"):
+			for _, match := range regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`).FindAllStringSubmatch(read(t, path), -1) {
+				declared[match[1]] = true
+			}
+		}
+		return nil
+	}))
+	var ids []string
+	listed := make(map[string]bool)
+	for _, row := range regexp.MustCompile(`(?m)^\| ([TF]\d\d) \|.*\| ([^|]+) \|$`).FindAllStringSubmatch(read(t, "docs/threat-model.md"), -1) {
+		id, tests := row[1], row[2]
+		ids = append(ids, id)
+		if tests == "none" {
+			assert.Contains(t, []string{"T44", "F40", "F41"}, id)
+			continue
+		}
+		named := false
+		for _, test := range regexp.MustCompile("`(\\w+)`").FindAllStringSubmatch(tests, -1) {
+			assert.True(t, declared[test[1]], "%s: %s", id, test[1])
+			listed[test[1]] = true
+			named = named || strings.Contains(test[1], id)
+		}
+		assert.True(t, named, "%s: no test is named after it", id)
+	}
+	var all []string
+	for i := 1; i <= 48; i++ {
+		all = append(all, fmt.Sprintf("F%02d", i), fmt.Sprintf("T%02d", i))
+	}
+	assert.ElementsMatch(t, all, ids)
+	for test := range declared {
+		if regexp.MustCompile(`^Test[TF]\d\d`).MatchString(test) {
+			assert.True(t, listed[test], "%s is in no row", test)
+		}
+	}
 }

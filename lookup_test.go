@@ -43,9 +43,9 @@ func enrollMany(d *directory, n int) {
 	}
 }
 
-// TestOneLookUpForOneToken shows that requests with one cold token share a
+// TestT37OneLookUpForOneToken shows that requests with one cold token share a
 // look-up, and that whoever leaves takes nothing from the others.
-func TestOneLookUpForOneToken(t *testing.T) {
+func TestT37OneLookUpForOneToken(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		d := newDirectory()
@@ -164,8 +164,8 @@ func TestClose(t *testing.T) {
 	})
 }
 
-// TestManyEnforcers shows that nothing stays behind; goleak is the judge.
-func TestManyEnforcers(t *testing.T) {
+// TestT43NothingRunsAfterClose shows that nothing stays behind; goleak is the judge.
+func TestT43NothingRunsAfterClose(t *testing.T) {
 	t.Parallel()
 	d := newDirectory()
 	d.enroll(token, echomfa.OTP)

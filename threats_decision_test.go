@@ -148,9 +148,9 @@ func TestT05NoHeaderSwitchesTheCheckOff(t *testing.T) {
 	}
 }
 
-// TestT06SkipRoutesComparesRoutes and T07: no spelling of an address reaches a
+// TestT06AndT07SkipRoutesComparesRoutes shows that no spelling of an address reaches a
 // guarded handler, or makes a guarded route one of the skipped.
-func TestT06SkipRoutesComparesRoutes(t *testing.T) {
+func TestT06AndT07SkipRoutesComparesRoutes(t *testing.T) {
 	t.Parallel()
 	e := table(t, nil)
 	app := echo.New()

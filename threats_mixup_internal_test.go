@@ -9,35 +9,6 @@ import (
 	"github.com/echomfa/echomfa/client"
 )
 
-// TestT16AndT17CacheKeyPartsCannotRunTogether shows that the key covers host,
-// app id, namespace and the whole token, and that no two of them can be mistaken
-// for one another.
-func TestT16AndT17CacheKeyPartsCannotRunTogether(t *testing.T) {
-	t.Parallel()
-	keys := make(map[cacheKey]string)
-	for _, namespace := range []string{"", "a", "ab", "abc", "a\x00", "\x00\x00\x00\x00\x00\x00\x00\x01a"} {
-		c := newCache(CacheConfig{Size: 64, RefusedSize: 16}, namespace)
-		c.prefix = appendPart(make([]byte, 32), namespace) // the same secret for all
-		for _, token := range []string{"", "c", "bc", "abc", "\x00", "token", "token2", "tokeN"} {
-			name := namespace + "|" + token
-			k := c.key(token)
-			assert.NotContains(t, keys, k, name)
-			keys[k] = name
-			assert.Equal(t, k, c.key(token))
-		}
-	}
-}
-
-// TestT17KeysOfTwoProcessesDiffer shows that a key tells nothing without the
-// process's secret.
-func TestT17KeysOfTwoProcessesDiffer(t *testing.T) {
-	t.Parallel()
-	rules := CacheConfig{Size: 64, RefusedSize: 16}
-	a, b := newCache(rules, "n"), newCache(rules, "n")
-	assert.NotEqual(t, a.key("token"), b.key("token"))
-	assert.NotEqual(t, a.ref(a.key("token")), b.ref(b.key("token")))
-}
-
 // TestT16HostAndAppAreInTheNamespace shows that parts which only differ in where
 // one ends are told apart.
 func TestT16HostAndAppAreInTheNamespace(t *testing.T) {

@@ -39,7 +39,7 @@ func dripping(status int) transportFunc {
 	}
 }
 
-func TestTimeoutCoversTheWholeExchange(t *testing.T) {
+func TestT38TimeoutCoversTheWholeExchange(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		transport http.RoundTripper

@@ -137,7 +137,7 @@ func TestConnectionIsUsedAgain(t *testing.T) {
 	assert.EqualValues(t, 12, calls.Load())
 }
 
-func TestCompressionIsNeitherAskedForNorAccepted(t *testing.T) {
+func TestT39CompressionIsNeitherAskedForNorAccepted(t *testing.T) {
 	t.Parallel()
 	// A transport with compression switched on, as http.DefaultTransport is.
 	transport := &http.Transport{}
@@ -213,8 +213,8 @@ func TestBodyLimit(t *testing.T) {
 	}
 }
 
-// TestBodyLimitBoundsWhatIsRead has an answer without an end.
-func TestBodyLimitBoundsWhatIsRead(t *testing.T) {
+// TestT39BodyLimitBoundsWhatIsRead has an answer without an end.
+func TestT39BodyLimitBoundsWhatIsRead(t *testing.T) {
 	t.Parallel()
 	var read atomic.Int64
 	endless := transportFunc(func(*http.Request) (*http.Response, error) {
