@@ -5,7 +5,6 @@ GO_TOOL  := go tool -modfile=$(CURDIR)/tools/go.mod
 VULNDB   ?= https://vuln.go.dev
 # RFC 6238 as authenticator apps speak it is HMAC-SHA-1, which FIPS 140 has no
 # place for. The emulator speaks it, and nothing else does.
-TOTP_TESTS := ^(TestTOTPVectors|TestTOTPSecretForms|TestEnrollmentWalk|TestEnrollmentTokenExpires)$$
 FIPS       := GODEBUG=fips140=only GOGC=off
 
 .PHONY: help all fmt lint test cover fuzz fips vuln verify examples tidy-check ci
@@ -51,9 +50,9 @@ fuzz: ## run every fuzz target FUZZTIME (100000x) times
 	    echo "fuzz $$target" && (cd $$dir && go test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) . >/tmp/fuzz.$$$$ 2>&1 || { cat /tmp/fuzz.$$$$; exit 1; }) || exit 1; \
 	  done; done) || exit 1; done; rm -f /tmp/fuzz.*
 
-fips: ## run the root module's tests with nothing but FIPS 140 cryptography
-	@echo "fips: left out, because the emulator's one-time passwords are SHA-1: $(TOTP_TESTS)"
-	@$(FIPS) go test -count=1 -skip '$(TOTP_TESTS)' ./...
+fips: ## run the tests with nothing but FIPS 140 cryptography, but for the emulator's own
+	@echo "fips: genauthtest is left out: one-time passwords of the emulator are SHA-1 (RFC 6238)"
+	@$(FIPS) go test -count=1 $$(go list ./... | grep -v /genauthtest)
 	@if $(FIPS) go test -count=1 -run '^TestTOTPVectors$$' ./genauthtest >/dev/null 2>&1; then \
 	  echo "fips: SHA-1 works, so this was no FIPS mode"; exit 1; fi
 
