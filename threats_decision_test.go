@@ -1,7 +1,6 @@
 package echomfa_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -14,11 +13,9 @@ import (
 
 	"github.com/labstack/echo/v4"
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
 	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/client"
-	"github.com/echomfa/echomfa/genauthtest"
 	"github.com/echomfa/echomfa/internal/answertest"
 )
 
@@ -232,30 +229,6 @@ func TestT09RefusalEndsTheChain(t *testing.T) {
 	assert.NotEqual(t, echomfa.Allowed, echomfa.Decision{}.Outcome, "the zero value refuses")
 }
 
-// TestT10OddTokensAreNeverTaken sends every truncation of a good value, and
-// values that are close to it.
-func TestT10OddTokensAreNeverTaken(t *testing.T) {
-	t.Parallel()
-	d := newDirectory()
-	good := answertest.JWT(map[string]any{"sub": "u", "aud": "app"})
-	d.enroll(good, echomfa.OTP)
-	d.enroll("", echomfa.OTP) // a GenAuth that takes an empty token
-	app := guarded(t, newEnforcer(t, d, nil))
-	value := "Bearer " + good
-	for n := range len(value) {
-		assert.Equal(t, 401, send(t, app, http.MethodGet, "/", "Authorization: "+value[:n]).Code, value[:n])
-	}
-	for _, odd := range []string{
-		"Bearer", "Bearer ", "Bearer  ", "Bearer\t" + good, "Bearer " + good + " x", "Bearer " + good + ",", "Bearer \"" + good + "\"",
-		"Bearer " + good + "\x00", "Bearer ü", good, "Basic " + good, "Token " + good, "Bearer=" + good, "Bearer " + strings.Repeat("a", 8193),
-	} {
-		assert.Equal(t, 401, send(t, app, http.MethodGet, "/", "Authorization: "+odd).Code, odd)
-	}
-	assert.Zero(t, d.asked()[""])
-	assert.Zero(t, d.asked()[strings.Repeat("a", 8193)])
-	assert.Equal(t, 200, send(t, app, http.MethodGet, "/", "Authorization: "+value).Code)
-}
-
 // TestT11TroubleDoesNotOpenTheDoor has every kind of failure, for a user of whom
 // nothing is known and for one whose facts have grown old, with StaleIfError on
 // and off.
@@ -348,64 +321,4 @@ func TestT15EveryTokenIsAskedAbout(t *testing.T) {
 	assert.Equal(t, echomfa.Allowed, decide(t, e, first, otp()).Outcome)
 	assert.Equal(t, echomfa.Unauthenticated, decide(t, e, forged, otp()).Outcome)
 	assert.Equal(t, map[string]int{first: 1, forged: 1}, d.asked())
-}
-
-// TestT45MFATokenIsNoAccessToken shows the hole, a GenAuth that takes the token
-// of an unfinished sign-in, and what closes it.
-func TestT45MFATokenIsNoAccessToken(t *testing.T) {
-	t.Parallel()
-	genauth, err := genauthtest.New(genauthtest.Config{AcceptMFATokens: true})
-	require.NoError(t, err)
-	t.Cleanup(genauth.Close)
-	genauth.AddUser(genauthtest.User{ID: "alice", Username: "alice"})
-	genauth.Enroll("alice", genauthtest.OTP)
-	c, err := client.New(client.Config{BaseURL: genauth.URL(), AppID: genauth.AppID()})
-	require.NoError(t, err)
-	t.Cleanup(c.CloseIdleConnections)
-	e := newEnforcer(t, c, func(cfg *echomfa.Config) {
-		cfg.Audience = nil
-		cfg.Verify = func(ctx context.Context, token string) error {
-			info, err := c.IntrospectMFAToken(ctx, token)
-			if err == nil && info.Active {
-				return fmt.Errorf("the sign-in is not finished: %w", echomfa.ErrUnauthenticated)
-			}
-			return err
-		}
-	})
-	unfinished := genauth.Mint(genauthtest.Token{Kind: genauthtest.KindMFA, UserID: "alice", Opaque: true})
-	assert.Equal(t, echomfa.Unauthenticated, decide(t, e, unfinished, otp()).Outcome)
-	assert.Zero(t, genauth.ListCalls(), "it was not even asked")
-	assert.Equal(t, echomfa.Allowed, decide(t, e, genauth.AccessToken("alice"), otp()).Outcome)
-
-	open := newEnforcer(t, c, nil)
-	assert.Equal(t, echomfa.Allowed, decide(t, open, unfinished, otp()).Outcome, "this is why Verify exists")
-}
-
-// TestT46AndT47TokensForOthers shows that GenAuth accepting a token is not
-// enough: it must be an access token, of a user, for this application.
-func TestT46AndT47TokensForOthers(t *testing.T) {
-	t.Parallel()
-	genauth, err := genauthtest.New(genauthtest.Config{AcceptAnyAudience: true, AcceptIDTokens: true})
-	require.NoError(t, err)
-	t.Cleanup(genauth.Close)
-	genauth.AddUser(genauthtest.User{ID: "alice", Username: "alice"})
-	genauth.Enroll("alice", genauthtest.OTP)
-	c, err := client.New(client.Config{BaseURL: genauth.URL(), AppID: genauth.AppID()})
-	require.NoError(t, err)
-	t.Cleanup(c.CloseIdleConnections)
-	e := newEnforcer(t, c, func(cfg *echomfa.Config) { cfg.Audience = nil })
-	for name, other := range map[string]genauthtest.Token{
-		"T46 of another application": {UserID: "alice", Audience: "another-app"},
-		"T47 an ID token":            {UserID: "alice", Kind: genauthtest.KindID},
-		"T47 of a machine":           {Kind: genauthtest.KindMachine},
-	} {
-		d, err := e.Decide(t.Context(), genauth.Mint(other), otp())
-		assert.Equal(t, echomfa.Unauthenticated, d.Outcome, name)
-		var refused *echomfa.TokenError
-		require.ErrorAs(t, err, &refused, name)
-		assert.Equal(t, "invalid_token", refused.Code, name)
-		assert.NotEmpty(t, refused.Reason, name)
-	}
-	assert.Zero(t, genauth.ListCalls())
-	assert.Equal(t, echomfa.Allowed, decide(t, e, genauth.AccessToken("alice"), otp()).Outcome)
 }
