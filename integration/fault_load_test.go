@@ -20,13 +20,9 @@ import (
 	"go.uber.org/goleak"
 )
 
-// patient gives look-ups the default of 2 s, for loads that keep both cores of
-// a small machine busy.
-func patient(s *setup) { s.enforcer.Lookup.Timeout = 2 * time.Second }
-
 func TestF28OneBadTokenRepeated(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, patient)
+	r := newRig(t)
 	begin := time.Now()
 	var wg sync.WaitGroup
 	for range 8 {
@@ -108,7 +104,7 @@ func TestF30OneColdTokenAThousandTimes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, patient)
+			r := newRig(t)
 			row.begin(r)
 			release := r.front.hold()
 			var wg sync.WaitGroup
@@ -151,7 +147,7 @@ func (f *front) hold() (release func()) {
 
 func TestF31FirstCallerGoes(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, patient)
+	r := newRig(t)
 	release := r.front.hold()
 	first, leave := context.WithCancel(t.Context())
 	defer leave()
@@ -298,7 +294,6 @@ func TestF38CancelsOverSockets(t *testing.T) {
 	r := newRig(t, func(s *setup) {
 		s.enforcer.Cache.Size, s.enforcer.Lookup.MaxPerSecond = 8, 1e6
 		s.enforcer.KeepDecision = true
-		patient(s)
 	})
 	r.front.answer(func(w http.ResponseWriter, req *http.Request) {
 		name := strings.TrimPrefix(req.Header.Get("Authorization"), "Bearer ")

@@ -88,7 +88,7 @@ func TestF18HeapGrowth(t *testing.T) {
 // by the client's own transport.
 func allocatedBy(t *testing.T, begin func(*rig)) uint64 {
 	t.Helper()
-	r := newRig(t, func(s *setup) { s.enforcer.Lookup.Timeout = 2 * time.Second })
+	r := newRig(t)
 	begin(r)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
