@@ -31,7 +31,7 @@ func TestT33WhoIsABrowser(t *testing.T) {
 		`x/y;a="\",text/html`: false,
 		"text/html;q =0":      false, "text/html;q= 0": false, "text/html;x": false, "text/html;=x": false, "text/html;x=a b": false,
 		"text/html;q=0;q=1": false, `text/html;x="a`: false, `text/html;x="a"b`: false, `text/html;x="a\"`: false,
-		`text/html;x="a\"b"`: true, `text/html;x="";y=1`: true, "text/html; ;": true, "text/html;x=\"a\x7f\"": false,
+		`text/html;x="a\"b"`: true, `text/html;x="a b"`: true, "text/html;x=\"a\tb\"": true, "text/html;x=\"a\x01\"": false, `text/html;x="";y=1`: true, "text/html; ;": true, "text/html;x=\"a\x7f\"": false,
 	} {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
 		r.Header.Set("Accept", accept)
