@@ -54,3 +54,32 @@ func TestClockSetBackDoesNotAskForEver(t *testing.T) {
 		assert.Equal(t, 1, calls)
 	})
 }
+
+// TestQueueHoldsNoMoreThanItSays fills the queue to its last place, with one
+// class and with all of them.
+func TestQueueHoldsNoMoreThanItSays(t *testing.T) {
+	t.Parallel()
+	fill := func(b *budget, c class, n int) {
+		for range n {
+			_, err := b.enter(c, time.Now())
+			require.NoError(t, err)
+		}
+	}
+	for name, parts := range map[string][classes]int{
+		"renewals":    {renewal: maxQueued},
+		"all of them": {renewal: maxQueued / 4, recheck: maxQueued / 4, cold: maxQueued / 2},
+	} {
+		b := newBudget(1, 1000, time.Second)
+		fill(b, renewal, 1) // has the only slot
+		for c, n := range parts {
+			fill(b, class(c), n)
+		}
+		_, queued, _ := b.figures()
+		assert.Equal(t, maxQueued, queued, name)
+		for c := range parts {
+			_, err := b.enter(class(c), time.Now())
+			assert.ErrorIs(t, err, errQueueFull, name)
+		}
+		b.close()
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -84,4 +85,20 @@ func TestContains(t *testing.T) {
 		assert.False(t, all.contains(other), other)
 	}
 	assert.False(t, FactorSet{}.contains(all))
+}
+
+// TestFactsServeToTheirLastInstant has the ends of the lives of facts, to the
+// nanosecond.
+func TestFactsServeToTheirLastInstant(t *testing.T) {
+	t.Parallel()
+	c := newCache(CacheConfig{Size: 64, RefusedSize: 16, FreshFor: time.Minute, DenyFreshFor: 2 * time.Second}, "n")
+	e := &entry{freshFor: 50 * time.Second}
+	assert.Equal(t, answerAllow, c.rely(e, true, 50*time.Second))
+	assert.Equal(t, answerAsk, c.rely(e, true, 50*time.Second+1))
+	assert.Equal(t, answerRefuse, c.rely(e, false, 2*time.Second))
+	assert.Equal(t, answerAsk, c.rely(e, false, 2*time.Second+1))
+	e.partial = true
+	assert.Equal(t, answerAllow, c.rely(e, true, 50*time.Second))
+	assert.Equal(t, answerFail, c.rely(e, false, 2*time.Second))
+	assert.Equal(t, answerAsk, c.rely(e, false, 2*time.Second+1))
 }
