@@ -2,12 +2,13 @@
 MODULES  := $(shell find . -name go.mod -not -path './tools/*' -not -path '*/node_modules/*' -exec dirname {} \; | sort)
 FUZZTIME ?= 100000x
 GO_TOOL  := go tool -modfile=$(CURDIR)/tools/go.mod
+GREMLINS := v0.6.0
 VULNDB   ?= https://vuln.go.dev
 # RFC 6238 as authenticator apps speak it is HMAC-SHA-1, which FIPS 140 has no
 # place for. The emulator speaks it, and nothing else does.
 FIPS       := GODEBUG=fips140=only GOGC=off
 
-.PHONY: help all fmt lint test cover fuzz fips vuln verify examples tidy-check ci
+.PHONY: help all fmt lint test cover fuzz mutate fips vuln verify examples tidy-check ci
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -49,6 +50,11 @@ fuzz: ## run every fuzz target FUZZTIME (100000x) times
 	  for target in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' $$dir/*_test.go 2>/dev/null | sed 's/func //'); do \
 	    echo "fuzz $$target" && (cd $$dir && go test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) . >/tmp/fuzz.$$$$ 2>&1 || { cat /tmp/fuzz.$$$$; exit 1; }) || exit 1; \
 	  done; done) || exit 1; done; rm -f /tmp/fuzz.*
+
+mutate: ## change what decides in small ways, and see that a test notices (an hour)
+	go run github.com/go-gremlins/gremlins/cmd/gremlins@$(GREMLINS) unleash . --invert-logical --timeout-coefficient 20 \
+	  -E '^(client|genauthtest|internal|examples|integration)/' \
+	  -E '^(mount|handler|middleware|response|page|errors|enforcer|config|result|calm|redact|doc)\.go'
 
 fips: ## run the tests with nothing but FIPS 140 cryptography, but for the emulator's own
 	@echo "fips: genauthtest is left out: one-time passwords of the emulator are SHA-1 (RFC 6238)"
