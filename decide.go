@@ -56,7 +56,7 @@ func checkSubject(q inquiry) error {
 	switch {
 	case err != nil:
 		return &TokenError{Code: codeInvalidToken, Reason: "the token is malformed", Err: err}
-	case !c.jwt || c.subject == "" || c.subject != q.subject:
+	case c.subject == "" || c.subject != q.subject:
 		return errBadToken("the token belongs to another user than the session")
 	}
 	return nil
