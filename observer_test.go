@@ -1,7 +1,9 @@
 package echomfa_test
 
 import (
+	"bytes"
 	"context"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -76,4 +78,27 @@ func TestKeepDecision(t *testing.T) {
 			assert.Equal(t, http.StatusOK, w.Code)
 		}
 	}
+}
+
+// TestLogLevels shows how loud each refusal is: who was refused is news, what
+// could not be found out is a warning, unless nobody waits for it any more, and
+// a question that GenAuth refuses is an error.
+func TestLogLevels(t *testing.T) {
+	t.Parallel()
+	for bearer, want := range map[string]string{
+		answertest.NotEnrolled: "INFO", "token-refused": "INFO", "token-unavailable": "WARN", "token-limited": "WARN",
+		"token-malformed": "WARN", "token-misconfigured": "ERROR",
+	} {
+		var log bytes.Buffer
+		e := table(t, func(c *echomfa.Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+		decide(t, e, bearer, otp())
+		assert.Contains(t, log.String(), "level="+want+" msg=\"mfa refused\"", bearer)
+	}
+	var log bytes.Buffer
+	e := table(t, func(c *echomfa.Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	_, err := e.Decide(gone, answertest.Enrolled, otp())
+	require.ErrorIs(t, err, context.Canceled)
+	assert.Contains(t, log.String(), "level=INFO msg=\"mfa refused\"")
 }

@@ -25,9 +25,8 @@ func spell(sets []uint32, others []FactorType) string {
 		common &= s
 		all |= s
 	}
-	n, k := bits.OnesCount32(all), bits.OnesCount32(sets[0])
 	switch {
-	case len(sets) == 1 || n == len(sets) && k == 1:
+	case len(sets) == 1:
 	case common != 0:
 		rest := make([]uint32, len(sets))
 		for i, s := range sets {
@@ -39,11 +38,11 @@ func spell(sets []uint32, others []FactorType) string {
 		}
 		return spellAll(common, others) + " and " + text
 	case isCount(sets):
-		types := make([]string, 0, n)
+		types := make([]string, 0, bits.OnesCount32(all))
 		for _, t := range typesOf(all, others) {
 			types = append(types, spellType(t))
 		}
-		return strconv.Itoa(k) + " of (" + strings.Join(types, ", ") + ")"
+		return strconv.Itoa(bits.OnesCount32(sets[0])) + " of (" + strings.Join(types, ", ") + ")"
 	}
 	alternatives := make([]string, 0, len(sets))
 	for _, s := range sets {

@@ -213,6 +213,7 @@ func TestInvalidPolicies(t *testing.T) {
 	for i := range many {
 		many[i] = echomfa.FactorType(fmt.Sprintf("T%02d", i))
 	}
+	require.NoError(t, echomfa.AllOf(echomfa.FactorType(strings.Repeat("x", 64))).Err())
 	for name, p := range map[string]echomfa.Policy{
 		"zero":           {},
 		"AllOf nothing":  echomfa.AllOf(),
