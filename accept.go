@@ -3,6 +3,8 @@ package echomfa
 import (
 	"net/http"
 	"strings"
+
+	"github.com/echomfa/echomfa/internal/fieldvalue"
 )
 
 // client kinds: who is asking decides what a refusal looks like. A program
@@ -44,7 +46,7 @@ func prefersHTML(lines []string) bool {
 	html := -1
 	ranges := make(map[string]int, 4)
 	for _, line := range lines {
-		for element := range elements(line, ',') {
+		for element := range fieldvalue.Elements(line, ',') {
 			switch name, q, ok := mediaRange(element); name {
 			case "text/html":
 				if ok {
@@ -52,7 +54,7 @@ func prefersHTML(lines []string) bool {
 				}
 			case "application/json", "application/problem+json", "application/*", "*/*":
 				if !ok {
-					q = maxQuality
+					q = fieldvalue.MaxQuality
 				}
 				ranges[name] = max(ranges[name], q+1)
 			}
@@ -75,15 +77,13 @@ func prefersHTML(lines []string) bool {
 	return true
 }
 
-const maxQuality = 1000
-
 // mediaRange reads one element of an Accept header: its name in lower case, its
 // quality in thousandths, and whether its parameters are well-formed. Those
 // other than q narrow a range in ways that do not matter here.
 func mediaRange(element string) (name string, q int, ok bool) {
-	q, ok = maxQuality, true
+	q, ok = fieldvalue.MaxQuality, true
 	first, weighted := true, false
-	for part := range elements(element, ';') {
+	for part := range fieldvalue.Elements(element, ';') {
 		part = strings.Trim(part, " \t")
 		key, value, _ := strings.Cut(part, "=")
 		switch {
@@ -91,7 +91,7 @@ func mediaRange(element string) (name string, q int, ok bool) {
 			name, first = strings.ToLower(part), false
 		case part == "":
 		case strings.EqualFold(key, "q"):
-			weight, valid := quality(value)
+			weight, valid := fieldvalue.Quality(value)
 			q, ok, weighted = weight, ok && valid && !weighted, true
 		default:
 			ok = ok && isHTTPToken(key) && (isHTTPToken(value) || isQuotedString(value))
@@ -117,42 +117,4 @@ func isQuotedString(s string) bool {
 		}
 	}
 	return false
-}
-
-// quality reads a qvalue: "0" to "1" with up to three decimals (RFC 9110,
-// section 12.4.2).
-func quality(s string) (int, bool) {
-	whole, decimals, dotted := strings.Cut(s, ".")
-	if (whole != "0" && whole != "1") || len(decimals) > 3 || (dotted && strings.Trim(decimals, "0123456789") != "") {
-		return 0, false
-	}
-	q := 0
-	for _, c := range (decimals + "000")[:3] {
-		q = q*10 + int(c-'0')
-	}
-	if whole == "1" {
-		return maxQuality, q == 0
-	}
-	return q, true
-}
-
-// elements splits at a separator that is not in a quoted string.
-func elements(s string, separator byte) func(func(string) bool) {
-	return func(yield func(string) bool) {
-		start, quoted := 0, false
-		for i := 0; i < len(s); i++ {
-			switch {
-			case quoted && s[i] == '\\':
-				i++
-			case s[i] == '"':
-				quoted = !quoted
-			case !quoted && s[i] == separator:
-				if !yield(s[start:i]) {
-					return
-				}
-				start = i + 1
-			}
-		}
-		yield(s[start:])
-	}
 }

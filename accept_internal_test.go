@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+
+	"github.com/echomfa/echomfa/internal/fieldvalue"
 )
 
 // acceptShapes are headers of n bytes that a careless reader goes over again
@@ -30,10 +32,10 @@ func TestT40AcceptIsReadInLinearTime(t *testing.T) {
 	small, large := acceptShapes(n), acceptShapes(4*n)
 	for name, header := range large {
 		bytes := 0
-		for element := range elements(header, ',') {
+		for element := range fieldvalue.Elements(header, ',') {
 			bytes += len(element) + 1
 			inside := 0
-			for part := range elements(element, ';') {
+			for part := range fieldvalue.Elements(element, ';') {
 				inside += len(part) + 1
 			}
 			assert.Equal(t, len(element)+1, inside, name)

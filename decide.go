@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/echomfa/echomfa/client"
+	"github.com/echomfa/echomfa/internal/claims"
 )
 
 // inquiry is one request's question, apart from the policy.
@@ -52,11 +53,11 @@ func (e *Enforcer) decide(ctx context.Context, d Decision, q inquiry) (Decision,
 // checkSubject compares whom the token names with whom the handler serves. An
 // opaque token names nobody.
 func checkSubject(q inquiry) error {
-	c, err := parseClaims(q.token)
+	c, err := claims.Parse(q.token)
 	switch {
 	case err != nil:
 		return &TokenError{Code: codeInvalidToken, Reason: "the token is malformed", Err: err}
-	case c.subject == "" || c.subject != q.subject:
+	case c.Subject == "" || c.Subject != q.subject:
 		return errBadToken("the token belongs to another user than the session")
 	}
 	return nil
@@ -88,7 +89,7 @@ func (e *Enforcer) newFlight(token string, k cacheKey, known *entry, now time.Ti
 	if known != nil {
 		return &flight{key: k, user: known.user, expires: known.expires, keep: true}, nil
 	}
-	c, err := parseClaims(token)
+	c, err := claims.Parse(token)
 	if err != nil {
 		return nil, &TokenError{Code: codeInvalidToken, Reason: "the token is malformed", Err: err}
 	}
@@ -97,9 +98,9 @@ func (e *Enforcer) newFlight(token string, k cacheKey, known *entry, now time.Ti
 	}
 	return &flight{
 		key:     k,
-		user:    e.cache.userHash(c.subject),
-		expires: c.expires,
-		keep:    c.storable(now),
+		user:    e.cache.userHash(c.Subject),
+		expires: c.Expires,
+		keep:    c.Storable(now),
 		verify:  true,
 	}, nil
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/echomfa/echomfa/client"
+	"github.com/echomfa/echomfa/internal/fieldvalue"
 )
 
 // refusal answers, in the words of RFC 9457. The types are pages of this
@@ -203,7 +204,7 @@ func addVary(h http.Header, names ...string) {
 
 func headerHasToken(lines []string, name string) bool {
 	for _, line := range lines {
-		for element := range elements(line, ',') {
+		for element := range fieldvalue.Elements(line, ',') {
 			if element = strings.Trim(element, " \t"); element == "*" || strings.EqualFold(element, name) {
 				return true
 			}

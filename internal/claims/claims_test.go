@@ -1,4 +1,4 @@
-package echomfa
+package claims_test
 
 import (
 	"encoding/base64"
@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/echomfa/echomfa/internal/claims"
 )
 
 // readsAsObject is a careless reading of a part of a JWT.
@@ -35,19 +37,19 @@ func readsAsObject(part string) map[string]any {
 func FuzzClaims(f *testing.F) {
 	encode := base64.RawURLEncoding.EncodeToString
 	header := encode([]byte(`{"alg":"RS256"}`))
-	for _, claims := range []string{
+	for _, set := range []string{
 		`{}`, `{"sub":"u","aud":"a","exp":1}`, `{"aud":["a","b"],"exp":1.5}`, `{"exp":1e300}`, `{"exp":"1"}`, `{"exp":-1}`,
 		`{"sub":"a","sub":"b"}`, `{"AUD":"a"}`, `{"nonce":null,"at_hash":"x"}`, `[]`, `{"sub":7}`,
 	} {
-		f.Add(header + "." + encode([]byte(claims)) + ".c2ln")
+		f.Add(header + "." + encode([]byte(set)) + ".c2ln")
 	}
 	f.Add("opaque")
 	f.Add(header + ".e30")
 	f.Fuzz(func(t *testing.T, token string) {
-		c, err := parseClaims(token)
+		c, err := claims.Parse(token)
 		parts := strings.Split(token, ".")
-		if err != nil || !c.jwt {
-			require.Equal(t, claims{}, c)
+		if err != nil || !c.JWT {
+			require.Equal(t, claims.Claims{}, c)
 			if err == nil {
 				require.False(t, len(parts) > 1 && readsAsObject(parts[0]) != nil, "it passed for an opaque token")
 			}
@@ -57,8 +59,8 @@ func FuzzClaims(f *testing.F) {
 		said := readsAsObject(parts[1])
 		require.NotNil(t, said)
 		subject, _ := said["sub"].(string)
-		require.Equal(t, subject, c.subject)
-		for _, audience := range c.audience {
+		require.Equal(t, subject, c.Subject)
+		for _, audience := range c.Audience {
 			switch aud := said["aud"].(type) {
 			case string:
 				require.Equal(t, aud, audience)
@@ -68,32 +70,30 @@ func FuzzClaims(f *testing.F) {
 				t.Fatalf("%q is no audience", aud)
 			}
 		}
-		require.Equal(t, said["nonce"] != nil || said["at_hash"] != nil, c.idToken)
+		require.Equal(t, said["nonce"] != nil || said["at_hash"] != nil, c.IDToken)
 		checkExp(t, &c, said["exp"])
 	})
 }
 
 // checkExp checks that facts about a token are kept until its exp at most.
-func checkExp(t *testing.T, c *claims, exp any) {
+func checkExp(t *testing.T, c *claims.Claims, exp any) {
 	t.Helper()
 	now := time.Now()
 	if exp == nil {
-		require.False(t, c.badExp)
-		require.True(t, c.expires.IsZero())
-		require.True(t, c.storable(now))
+		require.False(t, c.BadExp)
+		require.True(t, c.Expires.IsZero())
+		require.True(t, c.Storable(now))
 		return
 	}
 	number, isNumber := exp.(json.Number)
 	seconds, err := strconv.ParseFloat(string(number), 64)
-	if !isNumber || err != nil || seconds < 0 || c.badExp {
-		require.False(t, c.storable(now), "%v", exp)
-		require.False(t, c.storable(time.Time{}), "%v", exp)
+	if !isNumber || err != nil || seconds < 0 || c.BadExp {
+		require.False(t, c.Storable(now), "%v", exp)
+		require.False(t, c.Storable(time.Time{}), "%v", exp)
 		return
 	}
 	end := time.Unix(int64(seconds)+1, 0) // exp rounded up, or a second more
-	require.False(t, end.Before(c.expires))
-	require.False(t, c.storable(end))
-	kept := entry{expires: c.expires}
-	require.False(t, kept.usable(end))
-	require.True(t, kept.usable(c.expires.Add(-1)), "it serves until then")
+	require.False(t, end.Before(c.Expires))
+	require.False(t, c.Storable(end))
+	require.True(t, c.Storable(c.Expires.Add(-1)), "it serves until then")
 }
