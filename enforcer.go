@@ -5,6 +5,8 @@ import (
 	"errors"
 	"html/template"
 	"net/http"
+	"slices"
+	"sync"
 
 	"github.com/sony/gobreaker/v2"
 )
@@ -24,6 +26,7 @@ type Enforcer struct {
 	cache    *cache
 	lookups  *lookups
 	counts   decisionCounts
+	mounted  policies
 }
 
 // New returns an Enforcer, or all that is wrong with the configuration, each
@@ -138,6 +141,36 @@ func (e *Enforcer) Token(r *http.Request) (string, error) {
 		return "", errNotMade
 	}
 	return e.source.token(r)
+}
+
+// Policies returns the policies that guard something: those of all mounts made
+// so far, each once, without exempt ones and without what a PolicyFunc may
+// choose. An enrollment page warns by them before a factor is removed.
+func (e *Enforcer) Policies() []Policy {
+	if !e.ready() {
+		return nil
+	}
+	return e.mounted.all()
+}
+
+// policies is a list of distinct policies that grows as mounts are made.
+type policies struct {
+	mu   sync.Mutex
+	list []Policy
+}
+
+func (l *policies) add(p Policy) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, exempt := p.IsExempt(); !exempt && !slices.ContainsFunc(l.list, p.Equal) {
+		l.list = append(l.list, p)
+	}
+}
+
+func (l *policies) all() []Policy {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.list)
 }
 
 // Stats are counts since the Enforcer was made, and its present state.

@@ -48,11 +48,13 @@ func (m *mount[C]) validate() error {
 	return errors.Join(errs...)
 }
 
-// announce logs what an operator should know of a policy before it matters.
+// announce makes the policy known to the enforcer, and logs what an operator
+// should know of it before it matters.
 func (m *mount[C]) announce() {
 	if m.policyFunc != nil {
 		return
 	}
+	m.enforcer.mounted.add(m.policy)
 	for _, t := range m.policy.weak() {
 		m.enforcer.cfg.Logger.LogAttrs(context.Background(), slog.LevelWarn,
 			"mfa policy is satisfied by a factor that users may have without having enrolled it",

@@ -167,6 +167,25 @@ func (e *Enforcer) ReturnTo(value string) string {
 	return checkReturnTo(value)
 }
 
+// ReturnToParam returns the name of the parameter that carries a return-to, as
+// [ReturnToConfig] says.
+func (e *Enforcer) ReturnToParam() string {
+	if !e.ready() {
+		return defaultReturnParam
+	}
+	return e.cfg.ReturnTo.Param
+}
+
+// LoginLocation returns the LoginURL with a return-to, for a page that asks the
+// user to sign in, or "" if there is no LoginURL. A return-to that [Enforcer.ReturnTo]
+// would not pass is left out.
+func (e *Enforcer) LoginLocation(returnTo string) string {
+	if !e.ready() {
+		return ""
+	}
+	return e.login.location(checkReturnTo(returnTo), e.returnTo)
+}
+
 // fromRequest returns the return-to of a request's own address. It is made of
 // the escaped path and the raw query and nothing else: Host and forwarded
 // headers are the client's to choose, and so is a return_to parameter.

@@ -34,8 +34,9 @@ func run(ctx context.Context, environ []string, out, errOut io.Writer) int {
 		return 2
 	}
 	welcome := func(net.Addr) string { return "" }
+	var demo *genauthtest.Server
 	if s.host == "" {
-		demo, err := startDemo()
+		demo, err = startDemo()
 		if err != nil {
 			_, _ = fmt.Fprintln(errOut, "portal:", err)
 			return 1
@@ -44,7 +45,7 @@ func run(ctx context.Context, environ []string, out, errOut io.Writer) int {
 		s.host, s.appID = demo.URL(), demo.AppID()
 		welcome = func(addr net.Addr) string { return howToSignIn(demo, addr) }
 	}
-	app, err := newPortal(s)
+	app, err := newPortal(s, demo)
 	if err != nil {
 		_, _ = fmt.Fprintln(errOut, "portal:", err)
 		return 2
@@ -77,30 +78,4 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler) err
 		return err
 	}
 	return <-done
-}
-
-// startDemo starts the emulator with two users.
-func startDemo() (*genauthtest.Server, error) {
-	demo, err := genauthtest.New(genauthtest.Config{})
-	if err != nil {
-		return nil, err
-	}
-	demo.AddUser(genauthtest.User{ID: "alice-id", Username: "alice", Password: "alice-password"})
-	demo.AddUser(genauthtest.User{ID: "bob-id", Username: "bob", Password: "bob-password"})
-	demo.Enroll("alice-id", genauthtest.OTP)
-	return demo, nil
-}
-
-// howToSignIn tells the demo's users and tokens. The tokens are opaque ones: they
-// fit a line.
-func howToSignIn(demo *genauthtest.Server, addr net.Addr) string {
-	token := func(user string) string { return demo.Mint(genauthtest.Token{UserID: user, Opaque: true}) }
-	return fmt.Sprintf(`portal: no GENAUTH_* is set: a GenAuth emulator runs at %[1]s
-portal: in a browser, open http://%[2]s and sign in as
-          alice / alice-password   has enrolled an authenticator app
-          bob   / bob-password     has enrolled nothing
-portal: with curl:
-          curl -i -H 'Authorization: Bearer %[3]s' http://%[2]s/api/admin   # alice
-          curl -i -H 'Authorization: Bearer %[4]s' http://%[2]s/api/admin   # bob
-`, demo.URL(), addr, token("alice-id"), token("bob-id"))
 }

@@ -64,6 +64,15 @@ func readSettings(environ []string) (settings, error) {
 	return s, errors.Join(errs...)
 }
 
+// enrollPath is where the enrollment pages are mounted: at ENROLL_URL, or, where
+// that leads to another host, at /mfa, for the account page.
+func (s *settings) enrollPath() string {
+	if strings.HasPrefix(s.enrollURL, "/") {
+		return s.enrollURL
+	}
+	return "/mfa"
+}
+
 // isLoopback reports whether only this machine can reach an address.
 func isLoopback(addr string) bool {
 	host, _, err := net.SplitHostPort(addr)

@@ -1,0 +1,249 @@
+package enroll
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/client"
+)
+
+// Config configures a [Handler]. It is copied: later changes have no effect.
+type Config struct {
+	// Client speaks to GenAuth. Required.
+	Client *client.Client
+	// Enforcer says where the token of a request is and who is signed in, and
+	// forgets what it knows when a factor changes. Required. Its EnrollURL
+	// should lead here.
+	Enforcer *echomfa.Enforcer
+	// BasePath is where the handler is mounted, such as "/mfa". Required. The
+	// handler serves it and all that is below it; do not strip it.
+	BasePath string
+	// Policy is what users come to satisfy. Required, unless PolicyFunc is set.
+	Policy echomfa.Policy
+	// PolicyFunc chooses the policy instead of Policy, for an app that has
+	// several: by the return-to, which has been checked and may be empty. An
+	// error is a 500. Optional.
+	PolicyFunc func(r *http.Request, returnTo string) (echomfa.Policy, error)
+
+	// StateKeys encrypt what a form carries from one step to the next. The
+	// first encrypts and all of them decrypt: to change the key, put the new
+	// one in front, and drop the old one half an hour later. Required: random
+	// bytes, at least 32 each, the same on all instances. For a demo,
+	// [InsecureRandomKey].
+	StateKeys [][]byte
+
+	// RecentSignIn returns when the user of a request has signed in, with the
+	// password or whatever else stands for them; the zero time means that it
+	// is not known. An error is a 500, but one matching
+	// [echomfa.ErrUnauthenticated] asks to sign in. Optional. Default: the
+	// auth_time of the access token, if GenAuth puts one there. Never use iat,
+	// which a refreshed token has anew.
+	RecentSignIn func(r *http.Request) (time.Time, error)
+	// SignInWithin is how long ago a recent sign-in may be, and how long a code
+	// of the authenticator app proves who is there. Optional. Default 15
+	// minutes, at most an hour.
+	SignInWithin time.Duration
+	// InsecureSkipProof lets whoever has a session add and remove factors.
+	InsecureSkipProof bool
+	// OnChange is told each factor that has been added or removed here, so
+	// that the app can tell the user by another way. It runs before the answer
+	// is sent and should be quick. Optional.
+	OnChange func(ctx context.Context, e Event)
+
+	// Home is the path that users go to where no return-to is given. Optional.
+	// Default "/".
+	Home string
+	// HostedURL is a page of GenAuth where users enroll what these pages
+	// cannot, such as their face: usually the personal center, at /u of the
+	// app's address. Optional. Default: such factors cannot be enrolled.
+	HostedURL string
+	// Support says whom to ask when nothing here helps, in a few words:
+	// "the help desk, phone 1234". Optional.
+	Support string
+	// Brand is the look of the app. Optional.
+	Brand Brand
+	// Region is the two-letter region whose calling code is selected first.
+	// Optional. Default "CN", as GenAuth assumes.
+	Region string
+	// Language returns the language of a request as a tag, such as "zh-CN".
+	// Optional. Default, and for "": what Accept-Language prefers.
+	Language func(r *http.Request) string
+	// Messages change texts or add languages, by tag and key. The keys are
+	// those of the files in locales. What a language lacks is in English.
+	// Optional.
+	Messages map[string]map[string]string
+	// Templates replace templates, by files "*.html" that define them anew.
+	// The names and what they are given: see the files in pages, and [Page].
+	// Optional.
+	Templates fs.FS
+	// Logger gets a line for each failure that is not the user's. It is never
+	// given a token, a secret, a code, an address or a number. Optional.
+	// Default: nothing is logged.
+	Logger *slog.Logger
+}
+
+// Brand is the look of an app.
+type Brand struct {
+	// Name is the name of the app. Optional.
+	Name string
+	// LogoPath is the path of a picture of this app. Optional.
+	LogoPath string
+	// Color is the color of buttons and links, such as "#0b57d0". White text
+	// on it must be legible: a contrast of at least 4.5 to 1 (WCAG 2.2, 1.4.3).
+	// Optional.
+	Color string
+}
+
+// Change is what has been done to a factor.
+type Change uint8
+
+// The changes. The zero value is none.
+const (
+	Enrolled Change = iota + 1
+	Removed
+)
+
+// String returns "enrolled" or "removed".
+func (c Change) String() string {
+	switch c {
+	case Enrolled:
+		return "enrolled"
+	case Removed:
+		return "removed"
+	}
+	return "none"
+}
+
+// Event is a change of a user's factors.
+type Event struct {
+	// Change is what has been done.
+	Change Change
+	// Type is the type of the factor.
+	Type client.FactorType
+	// Subject is the sub of the access token, or empty if the token is opaque.
+	Subject string
+	// Time is when it was done.
+	Time time.Time
+}
+
+const (
+	defaultSignInWithin = 15 * time.Minute
+	maxSignInWithin     = time.Hour
+	defaultColor        = "#0b57d0"
+	defaultRegion       = "CN"
+	minKeyBytes         = 32
+)
+
+// InsecureRandomKey returns a key for [Config.StateKeys] that no other process
+// knows: after a restart, and on another instance, users have to begin anew.
+func InsecureRandomKey() []byte {
+	key := make([]byte, minKeyBytes)
+	rand.Read(key) // never fails, as its documentation says
+	return key
+}
+
+// prepared returns the configuration with its defaults, and all that is wrong
+// with it.
+func (c Config) prepared() (Config, error) {
+	var errs []error
+	wrong := func(field, format string, args ...any) {
+		errs = append(errs, fmt.Errorf("enroll: "+field+": "+format, args...))
+	}
+	if c.Client == nil || c.Client.AppID() == "" {
+		wrong("Client", "required, made by client.New")
+	}
+	if c.Enforcer == nil {
+		wrong("Enforcer", "required, made by echomfa.New")
+	}
+	if !strings.HasPrefix(c.BasePath, "/") || path.Clean(c.BasePath) != c.BasePath || c.BasePath == "/" || !isPath(c.BasePath) {
+		wrong("BasePath", `%q is not a path such as "/mfa"`, c.BasePath)
+	}
+	switch {
+	case c.PolicyFunc == nil:
+		if err := needsFactors(c.Policy); err != nil {
+			wrong("Policy", "%w", err)
+		}
+	case len(c.Policy.Types()) > 0:
+		wrong("Policy and PolicyFunc", "set one of them")
+	}
+	c.StateKeys = slices.Clone(c.StateKeys)
+	if len(c.StateKeys) == 0 {
+		wrong("StateKeys", "required: at least one key of %d random bytes", minKeyBytes)
+	}
+	for i, key := range c.StateKeys {
+		if len(key) < minKeyBytes {
+			wrong(fmt.Sprintf("StateKeys[%d]", i), "%d bytes are too few: at least %d", len(key), minKeyBytes)
+		}
+		c.StateKeys[i] = slices.Clone(key)
+	}
+	if c.SignInWithin == 0 {
+		c.SignInWithin = defaultSignInWithin
+	}
+	if c.SignInWithin < 0 || c.SignInWithin > maxSignInWithin {
+		wrong("SignInWithin", "%v is not between 0 and %v", c.SignInWithin, maxSignInWithin)
+	}
+	if c.Home == "" {
+		c.Home = "/"
+	}
+	if c.Enforcer != nil && c.Enforcer.ReturnTo(c.Home) == "" {
+		wrong("Home", "%q is not a path of this app", c.Home)
+	}
+	if u, err := url.Parse(c.HostedURL); c.HostedURL != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "") {
+		wrong("HostedURL", "%q is not an http(s) URL", c.HostedURL)
+	}
+	if c.Region == "" {
+		c.Region = defaultRegion
+	}
+	if callingCode(c.Region) == "" {
+		wrong("Region", `%q is not a region such as "CN"`, c.Region)
+	}
+	errs = append(errs, c.Brand.prepare())
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c, errors.Join(errs...)
+}
+
+// needsFactors reports why a policy is none to enroll for.
+func needsFactors(p echomfa.Policy) error {
+	if err := p.Err(); err != nil {
+		return err
+	}
+	if _, exempt := p.IsExempt(); exempt {
+		return errors.New("an exempt policy needs no factors")
+	}
+	return nil
+}
+
+func (b *Brand) prepare() error {
+	if b.Color == "" {
+		b.Color = defaultColor
+	}
+	var errs []error
+	if ratio, err := contrastToWhite(b.Color); err != nil {
+		errs = append(errs, fmt.Errorf("enroll: Brand.Color: %w", err))
+	} else if ratio < 4.5 {
+		errs = append(errs, fmt.Errorf("enroll: Brand.Color: %s has a contrast of %.1f to white text: at least 4.5", b.Color, ratio))
+	}
+	if b.LogoPath != "" && (!strings.HasPrefix(b.LogoPath, "/") || !isPath(b.LogoPath)) {
+		errs = append(errs, fmt.Errorf(`enroll: Brand.LogoPath: %q is not a path such as "/logo.svg"`, b.LogoPath))
+	}
+	return errors.Join(errs...)
+}
+
+// isPath reports whether s is a path and nothing more.
+func isPath(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && u.Path == s && u.EscapedPath() == s && !strings.Contains(s, "//")
+}

@@ -1,0 +1,42 @@
+// Package enroll serves ready-made pages on which users enroll MFA factors at
+// GenAuth, and come back to the page that asked for them.
+//
+// GenAuth documents no deep link with a return address, so an application needs
+// pages of its own. A [Handler] is that: mount it where [echomfa.Config]'s
+// EnrollURL points, at the path itself and below it.
+//
+//	pages, err := enroll.New(enroll.Config{
+//		Client: genauth, Enforcer: mfa, BasePath: "/mfa",
+//		Policy: admin, StateKeys: [][]byte{key},
+//	})
+//	...
+//	e.Any("/mfa", echo.WrapHandler(pages))
+//	e.Any("/mfa/*", echo.WrapHandler(pages))
+//
+// The pages say what is missing, offer what the app offers, walk the user
+// through an authenticator app, a text message or an e-mail, show the recovery
+// code once, make the change count at once, and go back. They work without
+// JavaScript and on a phone, in English and Chinese.
+//
+// # Who may change factors
+//
+// Enrollment is how accounts are taken over: whoever binds a factor of their own
+// passes every check that asks for one. So adding or removing a factor needs
+// either a code of the authenticator app that is enrolled already or, where none
+// is, a sign-in of the last 15 minutes: see [Config.RecentSignIn].
+//
+// These pages guard the way that leads through them. Whoever holds a raw access
+// token can bind or remove factors at GenAuth directly, and no page can prevent
+// that: keep access tokens on the server.
+//
+// # State
+//
+// Nothing is kept in memory between the steps, so that any instance can serve
+// any of them, and two tabs do not get in each other's way. What a step needs of
+// the one before is in a hidden field of the form, encrypted and bound to the
+// access token, under the keys of [Config.StateKeys]. The shared secret of an
+// authenticator app is never in a URL, a log line, a cookie or a cache.
+//
+// The one exception counts wrong codes: each instance lets a user try ten of
+// them, and then one every 90 seconds.
+package enroll

@@ -1,0 +1,194 @@
+package enroll
+
+import (
+	"errors"
+	"fmt"
+	"html/template"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strings"
+
+	"github.com/echomfa/echomfa"
+)
+
+// Handler serves the enrollment pages. Make one with [New] and mount it at
+// [Config.BasePath] and below it. It may be used by several goroutines at once.
+// The zero Handler answers 500.
+type Handler struct {
+	cfg           Config
+	seal          *sealer
+	csrf          *http.CrossOriginProtection
+	attempts      *attempts
+	languages     languages
+	templates     *template.Template
+	assets        map[string]asset
+	style, script string
+	policy        string // Content-Security-Policy
+}
+
+// New returns the handler, or all that is wrong with the configuration, each
+// mistake naming its field. It starts nothing and asks nobody.
+func New(cfg Config) (*Handler, error) {
+	cfg, err := cfg.prepared()
+	errs := []error{err}
+	h := &Handler{cfg: cfg, csrf: http.NewCrossOriginProtection(), attempts: newAttempts()}
+	h.languages, err = newLanguages(cfg.Messages)
+	errs = append(errs, err)
+	h.templates, err = newTemplates(cfg.Templates)
+	errs = append(errs, err)
+	h.seal, err = newSealer(cfg.StateKeys)
+	if err := errors.Join(append(errs, err)...); err != nil {
+		return nil, err
+	}
+	h.assets, h.style, h.script = newAssets(cfg.Brand)
+	h.policy = contentPolicy(cfg.Enforcer.LoginLocation(""))
+	return h, nil
+}
+
+// step is what a path below BasePath does. All of them change something or show
+// a secret, so they are forms: a link, which anybody can make, starts nothing.
+type step func(*visit)
+
+func stepAt(path string) step {
+	switch path {
+	case "/begin":
+		return (*visit).begin
+	case "/send":
+		return (*visit).send
+	case "/confirm":
+		return (*visit).confirm
+	case "/recovery":
+		return (*visit).recovery
+	case "/done":
+		return (*visit).done
+	case "/check":
+		return (*visit).check
+	case "/remove":
+		return (*visit).remove
+	}
+	return nil
+}
+
+// ServeHTTP serves the page, step or file that a request asks for.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if h.seal == nil {
+		http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
+		return
+	}
+	path, ok := strings.CutPrefix(r.URL.Path, h.cfg.BasePath)
+	if !ok || path != "" && path[0] != '/' {
+		http.NotFound(w, r)
+		return
+	}
+	reading := r.Method == http.MethodGet || r.Method == http.MethodHead
+	if file, ok := h.assets[path]; ok && reading {
+		file.serve(w, r)
+		return
+	}
+	h.setHeaders(w.Header())
+	v := &visit{h: h, w: w, r: r, lang: defaultLanguage}
+	defer v.recover()
+	v.lang = h.languages.choose(r, h.chosenLanguage(r))
+	step := stepAt(path)
+	if path == "" || path == "/" {
+		step = nil
+	} else if step == nil {
+		v.message(http.StatusNotFound, "error.not_found")
+		return
+	}
+	switch {
+	case step != nil && r.Method == http.MethodPost:
+		v.serve(step)
+	case step != nil && reading: // an address typed anew, or kept
+		v.redirect(h.cfg.BasePath)
+	case step == nil && reading:
+		v.serve((*visit).start)
+	default:
+		w.Header().Set("Allow", map[bool]string{true: "POST", false: "GET, HEAD"}[step != nil])
+		v.message(http.StatusMethodNotAllowed, "error.method")
+	}
+}
+
+func (h *Handler) chosenLanguage(r *http.Request) string {
+	if h.cfg.Language == nil {
+		return ""
+	}
+	return h.cfg.Language(r)
+}
+
+// recover makes a panic a page. Nothing that the page shows depends on what was
+// being done.
+func (v *visit) recover() {
+	p := recover()
+	if p == nil {
+		return
+	}
+	if aborted, ok := p.(error); ok && errors.Is(aborted, http.ErrAbortHandler) {
+		panic(p)
+	}
+	v.h.cfg.Logger.LogAttrs(v.r.Context(), slog.LevelError, "enrollment page panicked",
+		slog.String("panic", fmt.Sprint(p)), slog.String("stack", string(debug.Stack())))
+	v.message(http.StatusInternalServerError, "error.internal")
+}
+
+// serve does what every page needs first: the form, the user, and what is asked
+// of the user.
+func (v *visit) serve(do step) {
+	if err := v.h.csrf.Check(v.r); err != nil {
+		v.message(http.StatusForbidden, "error.cross_site")
+		return
+	}
+	v.r.Body = http.MaxBytesReader(v.w, v.r.Body, maxFormBytes)
+	if err := v.r.ParseForm(); err != nil {
+		v.message(http.StatusBadRequest, "error.form")
+		return
+	}
+	values := v.r.URL.Query()
+	if v.r.Method == http.MethodPost {
+		values = v.r.PostForm
+	}
+	v.form, v.back = values, v.h.returnTo(values.Get(v.h.cfg.Enforcer.ReturnToParam()))
+	if v.identify() {
+		do(v)
+	}
+}
+
+// returnTo checks a return-to. One that leads here is no place to go back to.
+func (h *Handler) returnTo(value string) string {
+	back := h.cfg.Enforcer.ReturnTo(value)
+	path, _, _ := strings.Cut(back, "?")
+	if path == h.cfg.BasePath || strings.HasPrefix(path, h.cfg.BasePath+"/") {
+		return ""
+	}
+	return back
+}
+
+// identify finds out who is here and what they have enrolled, and reports
+// whether the page may go on. It asks by way of the enforcer: whatever a request
+// costs is in its budgets, and a token that it would not take gets no page.
+func (v *visit) identify() bool {
+	cfg, ctx := &v.h.cfg, v.r.Context()
+	var err error
+	if v.token, err = cfg.Enforcer.Token(v.r); err != nil {
+		cfg.Enforcer.WriteRefusal(v.w, v.r, err)
+		return false
+	}
+	v.wanted = cfg.Policy
+	if cfg.PolicyFunc != nil {
+		if v.wanted, err = cfg.PolicyFunc(v.r, v.back); err == nil {
+			err = needsFactors(v.wanted)
+		}
+		if err != nil {
+			v.log("enrollment policy failed", err)
+			v.message(http.StatusInternalServerError, "error.internal")
+			return false
+		}
+	}
+	v.decision, err = cfg.Enforcer.Decide(ctx, v.token, v.wanted)
+	if err != nil && !errors.Is(err, echomfa.ErrNotEnrolled) {
+		cfg.Enforcer.WriteRefusal(v.w, v.r, err)
+		return false
+	}
+	return true
+}

@@ -1,0 +1,109 @@
+package enroll
+
+import (
+	"errors"
+	"net/http"
+	"net/mail"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/echomfa/echomfa/client"
+)
+
+// sendEvery is how often GenAuth documents to send a code to an address.
+const sendEvery = time.Minute
+
+// maxAddressBytes is the longest address that mail can be sent to (RFC 5321,
+// section 4.5.3.1.3, as its erratum 1690 counts).
+const maxAddressBytes = 254
+
+// phoneDigits are the digits of a number without its country code: E.164 has
+// fifteen in all.
+var phoneDigits = regexp.MustCompile(`^[0-9]{4,14}$`)
+
+func (v *visit) addressPage(st *state) *Page {
+	region := st.Region
+	if region == "" {
+		region = v.h.cfg.Region
+	}
+	return &Page{
+		Name: "address", Type: st.Type, State: v.h.seal.seal(st, v.token),
+		Region: region, Phone: st.Phone, Email: st.Email,
+	}
+}
+
+func (v *visit) messagePage(st *state) *Page {
+	return &Page{Name: "sent", Type: st.Type, State: v.h.seal.seal(st, v.token), Address: st.address()}
+}
+
+// address is where the code goes, as the user knows it.
+func (st *state) address() string {
+	if st.Type == client.SMS {
+		return callingCode(st.Region) + " " + st.Phone
+	}
+	return st.Email
+}
+
+// send sends a code to the address that was typed, or to the same one again.
+func (v *visit) send() {
+	st, ok := v.state()
+	if !ok || st.Done || st.Type != client.SMS && st.Type != client.Email {
+		v.restart()
+		return
+	}
+	again := st.Token != ""
+	if !again {
+		if field, key := st.setAddress(v.form.Get("region"), v.form.Get("phone"), v.form.Get("email")); key != "" {
+			v.show(v.addressPage(st).wrong(v, http.StatusUnprocessableEntity, field, key))
+			return
+		}
+	} else if time.Since(st.Begun) < sendEvery {
+		v.show(v.messagePage(st).wrong(v, http.StatusTooManyRequests, "", "error.one_a_minute"))
+		return
+	}
+	begun := time.Now()
+	e, err := v.h.cfg.Client.SendEnrollFactorRequest(v.r.Context(), v.token, client.EnrollRequest{
+		Type: st.Type, PhoneCountryCode: callingCode(st.Region), PhoneNumber: st.Phone, Email: st.Email,
+	})
+	switch {
+	case err == nil:
+		st.Begun, st.Token = begun, e.Token
+		p := v.messagePage(st)
+		if again {
+			p.Notice = v.text("notice.sent_again")
+		}
+		v.show(p)
+	case errors.Is(err, client.ErrRateLimited) && again:
+		v.show(v.messagePage(st).wrong(v, http.StatusTooManyRequests, "", "error.one_a_minute"))
+	case errors.Is(err, client.ErrRateLimited):
+		v.show(v.addressPage(st).wrong(v, http.StatusTooManyRequests, "", "error.one_a_minute"))
+	default:
+		if !v.refusedToBegin(err) {
+			v.fail(err)
+		}
+	}
+}
+
+// setAddress reads what the user typed into the state. It returns the field that
+// is wrong and why, or "".
+func (st *state) setAddress(region, phone, email string) (field, key string) {
+	if st.Type == client.Email {
+		st.Email = strings.TrimSpace(email)
+		parsed, err := mail.ParseAddress(st.Email)
+		if err != nil || parsed.Address != st.Email || len(st.Email) > maxAddressBytes {
+			return "email", "error.email"
+		}
+		return "", ""
+	}
+	st.Region = region
+	st.Phone = strings.NewReplacer(" ", "", "-", "", ".", "", "(", "", ")", "", "\u00a0", "").Replace(phone)
+	code := callingCode(region)
+	switch {
+	case code == "":
+		return "region", "error.region"
+	case !phoneDigits.MatchString(st.Phone) || len(code)-1+len(st.Phone) > 15:
+		return "phone", "error.phone"
+	}
+	return "", ""
+}

@@ -1,0 +1,119 @@
+package enroll
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/client"
+	"github.com/echomfa/echomfa/internal/claims"
+)
+
+// What stands between a session and a change of factors.
+var (
+	errNeedsCode   = errors.New("enroll: a code of the authenticator app is needed")
+	errWrongCode   = errors.New("enroll: the code is wrong")
+	errTooMany     = errors.New("enroll: too many codes were tried")
+	errNeedsSignIn = errors.New("enroll: a recent sign-in is needed")
+	errUnknown     = errors.New("enroll: neither RecentSignIn nor auth_time says when the user signed in")
+)
+
+// proven returns until when it is proved that the user is there, and not only
+// their session: by a code of the authenticator app if there is one, since
+// binding another factor is how a stolen session becomes a stolen account, and
+// by a recent sign-in where there is none to ask for. GenAuth has no call that
+// proves a factor of another type.
+func (v *visit) proven(enrolled []client.Factor, partial bool) (until time.Time, err error) {
+	cfg, now := &v.h.cfg, time.Now()
+	until = now.Add(cfg.SignInWithin)
+	switch {
+	case cfg.InsecureSkipProof:
+		return until, nil
+	case has(enrolled, client.OTP):
+		return until, v.provenByCode()
+	case partial:
+		// One of the factors that could not be read may be the app.
+		return time.Time{}, client.ErrMalformed
+	}
+	signedIn, err := v.signedIn()
+	if err != nil {
+		return time.Time{}, err
+	}
+	// A time to come is no time to go by; clocks differ by a little.
+	if signedIn.After(now.Add(time.Minute)) || now.Sub(signedIn) > cfg.SignInWithin {
+		return time.Time{}, errNeedsSignIn
+	}
+	return signedIn.Add(cfg.SignInWithin), nil
+}
+
+func (v *visit) provenByCode() error {
+	code := v.typed()
+	switch {
+	case v.form.Get("code") == "":
+		return errNeedsCode
+	case !isCode(code, client.OTP):
+		return errWrongCode
+	case !v.mayTry():
+		return errTooMany
+	}
+	verified, err := v.h.cfg.Client.VerifyTOTP(v.r.Context(), v.token, code)
+	switch {
+	case client.IsWrongCode(err), err == nil && !verified:
+		return errWrongCode
+	case err != nil:
+		return err
+	}
+	return nil
+}
+
+// signedIn returns when the user signed in. The zero time is a very old sign-in.
+func (v *visit) signedIn() (time.Time, error) {
+	if ask := v.h.cfg.RecentSignIn; ask != nil {
+		at, err := ask(v.r)
+		if errors.Is(err, echomfa.ErrUnauthenticated) {
+			return time.Time{}, errNeedsSignIn
+		}
+		return at, err
+	}
+	// The claim is unverified here, but GenAuth has accepted this very token.
+	c, err := claims.Parse(v.token)
+	if err != nil || c.AuthTime.IsZero() {
+		return time.Time{}, errUnknown
+	}
+	return c.AuthTime, nil
+}
+
+// unproven answers an error of proven. The form that it shows asks for the code
+// and comes back to action.
+func (v *visit) unproven(err error, ask *Page) {
+	switch {
+	case errors.Is(err, errNeedsCode):
+		v.show(ask)
+	case errors.Is(err, errWrongCode):
+		v.show(ask.wrong(v, http.StatusUnprocessableEntity, "code", "error.code"))
+	case errors.Is(err, errTooMany):
+		v.show(ask.wrong(v, http.StatusTooManyRequests, "code", "error.too_many"))
+	case errors.Is(err, errNeedsSignIn):
+		v.show(&Page{Name: "signin", Status: http.StatusForbidden, SignIn: v.h.cfg.Enforcer.LoginLocation(v.startPath())})
+	case errors.Is(err, errUnknown):
+		v.log("enrollment needs a recent sign-in", err)
+		v.message(http.StatusForbidden, "error.sign_in_unknown")
+	default:
+		v.failedProof(err)
+	}
+}
+
+// failedProof tells a call to GenAuth that failed from the app's own function.
+func (v *visit) failedProof(err error) {
+	for _, class := range []error{
+		client.ErrUnauthenticated, client.ErrRateLimited, client.ErrMisconfigured, client.ErrMalformed, client.ErrUnavailable,
+	} {
+		if errors.Is(err, class) {
+			v.fail(err)
+			return
+		}
+	}
+	v.log("RecentSignIn failed", err)
+	v.message(http.StatusInternalServerError, "error.internal")
+}

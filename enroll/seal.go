@@ -1,0 +1,113 @@
+package enroll
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/echomfa/echomfa/client"
+)
+
+// state is what a step needs of the one before. It goes to the browser and
+// comes back in a hidden field, sealed.
+type state struct {
+	Type client.FactorType `json:"type"`
+	// ProvenUntil is how long it is taken for granted that the user is there,
+	// and so how long the state is good.
+	ProvenUntil time.Time `json:"proven_until"`
+	// Had says that the user had a factor of the type before.
+	Had bool `json:"had,omitempty"`
+	// Begun is when Token was asked for, and Token what GenAuth calls the
+	// enrollment token.
+	Begun time.Time `json:"begun,omitzero"`
+	Token string    `json:"token,omitempty"`
+	// KeyURI is the otpauth URI of an authenticator app, and Recovery the code
+	// for when it is lost.
+	KeyURI   string `json:"key_uri,omitempty"`
+	Recovery string `json:"recovery,omitempty"`
+	// Region, Phone and Email are where a code goes.
+	Region string `json:"region,omitempty"`
+	Phone  string `json:"phone,omitempty"`
+	Email  string `json:"email,omitempty"`
+	// Done says that the factor is enrolled and only the recovery code is left
+	// to be saved.
+	Done bool `json:"done,omitempty"`
+}
+
+// maxSealedBytes is more than any state has.
+const maxSealedBytes = 16 << 10
+
+// errState is the answer to every state that is not good, whatever is wrong
+// with it.
+var errState = errors.New("enroll: the state is not one of ours, or too old")
+
+// sealer encrypts states. It may be used by several goroutines at once.
+type sealer struct {
+	newestFirst []cipher.AEAD
+}
+
+func newSealer(keys [][]byte) (*sealer, error) {
+	s := &sealer{}
+	for _, key := range keys {
+		derived, err := hkdf.Key(sha256.New, key, nil, "echomfa/enroll state v1", 32)
+		if err != nil {
+			return nil, fmt.Errorf("enroll: StateKeys: %w", err)
+		}
+		block, err := aes.NewCipher(derived)
+		if err != nil {
+			return nil, fmt.Errorf("enroll: StateKeys: %w", err)
+		}
+		aead, err := cipher.NewGCMWithRandomNonce(block)
+		if err != nil {
+			return nil, fmt.Errorf("enroll: StateKeys: %w", err)
+		}
+		s.newestFirst = append(s.newestFirst, aead)
+	}
+	return s, nil
+}
+
+// seal returns a state as a form can carry it. It opens only beside the same
+// access token.
+func (s *sealer) seal(st *state, accessToken string) string {
+	plain, err := json.Marshal(st)
+	if err != nil {
+		panic(err) // it holds strings and times
+	}
+	return base64.RawURLEncoding.EncodeToString(s.newestFirst[0].Seal(nil, nil, plain, binding(accessToken)))
+}
+
+// open returns the state in a form's field.
+func (s *sealer) open(sealed, accessToken string, now time.Time) (*state, error) {
+	if len(sealed) > maxSealedBytes {
+		return nil, errState
+	}
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(sealed)
+	if err != nil {
+		return nil, errState
+	}
+	for _, aead := range s.newestFirst {
+		plain, err := aead.Open(nil, nil, raw, binding(accessToken))
+		if err != nil {
+			continue
+		}
+		var st state
+		if err := json.Unmarshal(plain, &st); err != nil || !now.Before(st.ProvenUntil) {
+			return nil, errState
+		}
+		return &st, nil
+	}
+	return nil, errState
+}
+
+// binding is what a state is bound to: it is authenticated and not encrypted.
+// The digest only tells tokens apart: nobody sees it.
+func binding(accessToken string) []byte {
+	digest := sha256.Sum256([]byte(accessToken))
+	return digest[:]
+}

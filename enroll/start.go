@@ -1,0 +1,125 @@
+package enroll
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+
+	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/client"
+)
+
+// start shows what is missing and what can be done about it.
+func (v *visit) start() {
+	offered, err := v.h.cfg.Client.ListFactorsToEnroll(v.r.Context(), v.token)
+	if skipped := (*client.PartialError)(nil); err != nil && !errors.As(err, &skipped) {
+		v.fail(err)
+		return
+	}
+	offered = v.h.walkable(offered)
+	p := &Page{
+		Name:      "start",
+		Satisfied: v.decision.Outcome == echomfa.Allowed,
+		Missing:   v.decision.Missing,
+		Enrolled:  v.decision.Enrolled.Types(),
+		Helpful:   helpful(v.decision.Missing, offered),
+	}
+	for _, t := range offered {
+		if !slices.Contains(p.Helpful, t) {
+			p.Other = append(p.Other, t)
+		}
+	}
+	if !p.Satisfied && len(p.Helpful) == 0 {
+		// No policy check at start-up can know it: what an app offers is set at
+		// GenAuth, and may be changed there.
+		p.Name, p.Other = "deadend", nil
+		v.h.cfg.Logger.WarnContext(v.r.Context(), "enrollment policy cannot be satisfied by what the app offers")
+	}
+	v.show(p)
+}
+
+// walkable returns the types, normalized, that users can enroll by these pages,
+// or by GenAuth's if there is an address to send them to.
+func (h *Handler) walkable(offered []client.FactorType) []client.FactorType {
+	var list []client.FactorType
+	for _, t := range offered {
+		t = t.Normalize()
+		if (h.cfg.HostedURL != "" || walked(t)) && !slices.Contains(list, t) {
+			list = append(list, t)
+		}
+	}
+	return list
+}
+
+// walked reports whether these pages can enroll a type.
+func walked(t client.FactorType) bool { return t == client.OTP || t == client.SMS || t == client.Email }
+
+// helpful returns what is offered and part of an alternative that can be
+// enrolled whole.
+func helpful(missing [][]client.FactorType, offered []client.FactorType) []client.FactorType {
+	var list []client.FactorType
+	for _, t := range offered {
+		if slices.ContainsFunc(missing, func(types []client.FactorType) bool {
+			return slices.Contains(types, t) && containsAll(offered, types)
+		}) {
+			list = append(list, t)
+		}
+	}
+	return list
+}
+
+func containsAll(list, types []client.FactorType) bool {
+	for _, t := range types {
+		if !slices.Contains(list, t) {
+			return false
+		}
+	}
+	return true
+}
+
+// check forgets what is known, so that what was enrolled elsewhere a moment ago
+// counts, and goes back.
+func (v *visit) check() {
+	v.forget(v.r.Context())
+	v.redirect(v.destination())
+}
+
+// begin starts the enrollment of a factor, once it is proved who asks for it.
+func (v *visit) begin() {
+	t := client.FactorType(v.form.Get("type")).Normalize()
+	switch {
+	case t == "":
+		v.redirect(v.startPath())
+		return
+	case !walked(t):
+		v.show(&Page{Name: "face", Type: t, Hosted: v.h.cfg.HostedURL})
+		return
+	}
+	enrolled, partial, err := v.fresh()
+	if err != nil {
+		v.fail(err)
+		return
+	}
+	until, err := v.proven(enrolled, partial)
+	if err != nil {
+		v.unproven(err, &Page{Name: "prove", Type: t, Action: "begin"})
+		return
+	}
+	st := &state{Type: t, ProvenUntil: until, Had: has(enrolled, t)}
+	if t == client.OTP {
+		v.beginApp(st, "")
+		return
+	}
+	v.show(v.addressPage(st))
+}
+
+// refusedToBegin answers an error of SendEnrollFactorRequest that is about the
+// factor: GenAuth does not document why it refuses one.
+func (v *visit) refusedToBegin(err error) bool {
+	if !errors.Is(err, client.ErrMisconfigured) {
+		return false
+	}
+	v.log("GenAuth refused to begin an enrollment", err)
+	v.message(http.StatusConflict, "error.not_offered")
+	return true
+}

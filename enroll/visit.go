@@ -1,0 +1,166 @@
+package enroll
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/client"
+	"github.com/echomfa/echomfa/internal/claims"
+)
+
+// maxFormBytes is more than any form has: its state, and what a user types.
+const maxFormBytes = 32 << 10
+
+// visit is one request to the pages.
+type visit struct {
+	h    *Handler
+	w    http.ResponseWriter
+	r    *http.Request
+	lang string
+
+	form     url.Values // of a form, else the query
+	back     string     // the return-to, checked, or empty
+	token    string
+	wanted   echomfa.Policy
+	decision echomfa.Decision // about wanted
+}
+
+// destination is where the user goes in the end.
+func (v *visit) destination() string {
+	if v.back != "" {
+		return v.back
+	}
+	return v.h.cfg.Home
+}
+
+// redirect sends the browser on by a GET. The address is a path of this app,
+// checked when the form came in.
+func (v *visit) redirect(to string) {
+	v.w.Header().Set("Location", to)
+	v.w.WriteHeader(http.StatusSeeOther)
+}
+
+// startPath is the first page, with the return-to.
+func (v *visit) startPath() string {
+	if v.back == "" {
+		return v.h.cfg.BasePath
+	}
+	return v.h.cfg.BasePath + "?" + v.h.cfg.Enforcer.ReturnToParam() + "=" + url.QueryEscape(v.back)
+}
+
+// message shows a page that says one thing.
+func (v *visit) message(status int, key string) {
+	v.show(&Page{Name: "message", Status: status, Error: v.text(key)})
+}
+
+func (v *visit) text(key string) string { return (&Page{texts: v.h.languages[v.lang]}).T(key) }
+
+// fail answers a call to GenAuth that could not be made or told nothing.
+func (v *visit) fail(err error) {
+	if errors.Is(err, client.ErrUnauthenticated) {
+		// The token was good a moment ago: what is known of it is not.
+		_ = v.h.cfg.Enforcer.Invalidate(v.r.Context(), v.token)
+		v.h.cfg.Enforcer.WriteRefusal(v.w, v.r, err)
+		return
+	}
+	v.log("enrollment call failed", err)
+	v.w.Header().Set("Retry-After", strconv.Itoa(retryAfter(err)))
+	v.message(http.StatusServiceUnavailable, "error.unavailable")
+}
+
+func retryAfter(err error) int {
+	wait := 1.0
+	if api := (*client.APIError)(nil); errors.As(err, &api) {
+		wait = max(wait, math.Ceil(api.RetryAfter.Seconds()))
+	}
+	return int(wait)
+}
+
+// restart answers a state that is not good: what was begun is begun anew.
+func (v *visit) restart() {
+	v.message(http.StatusBadRequest, "error.state")
+}
+
+// log writes a line for a failure that is not the user's. Errors of the client
+// hold no token, code, address or number.
+func (v *visit) log(message string, err error) {
+	level := slog.LevelWarn
+	if !errors.Is(err, client.ErrUnavailable) && !errors.Is(err, client.ErrRateLimited) {
+		level = slog.LevelError
+	}
+	v.h.cfg.Logger.LogAttrs(v.r.Context(), level, message, slog.String("path", v.r.URL.Path), slog.String("error", err.Error()))
+}
+
+// subject returns the sub of the access token, or "" if it is opaque. GenAuth
+// has accepted the token.
+func (v *visit) subject() string {
+	c, err := claims.Parse(v.token)
+	if err != nil {
+		return ""
+	}
+	return c.Subject
+}
+
+// changed makes a change count at once, in this session and the user's others,
+// and tells the app.
+func (v *visit) changed(change Change, t client.FactorType) {
+	ctx := context.WithoutCancel(v.r.Context()) // it has happened, whoever waits
+	v.forget(ctx)
+	if v.h.cfg.OnChange == nil {
+		return
+	}
+	defer func() {
+		if p := recover(); p != nil { // the user's way does not end here
+			v.h.cfg.Logger.LogAttrs(ctx, slog.LevelError, "OnChange panicked", slog.Any("panic", p))
+		}
+	}()
+	v.h.cfg.OnChange(ctx, Event{Change: change, Type: t, Subject: v.subject(), Time: time.Now()})
+}
+
+// forget drops what is known of the user.
+func (v *visit) forget(ctx context.Context) {
+	_ = v.h.cfg.Enforcer.Invalidate(ctx, v.token) // a token that has been decided about
+	if user := v.subject(); user != "" {
+		_ = v.h.cfg.Enforcer.InvalidateUser(ctx, user) // there may be no other session
+	}
+}
+
+// fresh returns the user's factors as GenAuth has them now.
+func (v *visit) fresh() (list []client.Factor, partial bool, err error) {
+	list, err = v.h.cfg.Client.ListEnrolledFactors(v.r.Context(), v.token)
+	if skipped := (*client.PartialError)(nil); errors.As(err, &skipped) {
+		return list, true, nil
+	}
+	return list, false, err
+}
+
+// typed returns what the user typed as a code: people copy spaces along.
+func (v *visit) typed() string {
+	return strings.NewReplacer(" ", "", "-", "", "\u00a0", "", "\t", "").Replace(v.form.Get("code"))
+}
+
+// isCode reports whether s can be a code: some digits, and for an authenticator
+// app six.
+func isCode(s string, t client.FactorType) bool {
+	if t == client.OTP && len(s) != 6 {
+		return false
+	}
+	return len(s) >= 4 && len(s) <= 10 && strings.Trim(s, "0123456789") == ""
+}
+
+func has(list []client.Factor, t client.FactorType) bool {
+	for _, f := range list {
+		if f.Type.Normalize() == t {
+			return true
+		}
+	}
+	return false
+}
