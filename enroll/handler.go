@@ -165,8 +165,9 @@ func (h *Handler) returnTo(value string) string {
 }
 
 // identify finds out who is here and what they have enrolled, and reports
-// whether the page may go on. It asks by way of the enforcer: whatever a request
-// costs is in its budgets, and a token that it would not take gets no page.
+// whether the page may go on. It asks by way of the enforcer, within its budgets
+// and with its memory of refused tokens: a token that the enforcer does not take
+// costs no other call.
 func (v *visit) identify() bool {
 	cfg, ctx := &v.h.cfg, v.r.Context()
 	var err error

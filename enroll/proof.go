@@ -44,7 +44,17 @@ func (v *visit) proven(enrolled []client.Factor, partial bool) (until time.Time,
 	if signedIn.After(now.Add(time.Minute)) || now.Sub(signedIn) > cfg.SignInWithin {
 		return time.Time{}, errNeedsSignIn
 	}
-	return signedIn.Add(cfg.SignInWithin), nil
+	return later(signedIn.Add(cfg.SignInWithin), now.Add(timeToFinish)), nil
+}
+
+// timeToFinish is what a user has at least to finish what was begun in time.
+const timeToFinish = 5 * time.Minute
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 func (v *visit) provenByCode() error {

@@ -12,7 +12,8 @@ import (
 // start shows what is missing and what can be done about it.
 func (v *visit) start() {
 	offered, err := v.h.cfg.Client.ListFactorsToEnroll(v.r.Context(), v.token)
-	if skipped := (*client.PartialError)(nil); err != nil && !errors.As(err, &skipped) {
+	skipped := (*client.PartialError)(nil)
+	if err != nil && !errors.As(err, &skipped) {
 		v.fail(err)
 		return
 	}
@@ -29,7 +30,12 @@ func (v *visit) start() {
 			p.Other = append(p.Other, t)
 		}
 	}
-	if !p.Satisfied && len(p.Helpful) == 0 {
+	switch {
+	case p.Satisfied || len(p.Helpful) > 0:
+	case skipped != nil: // what was left out may be what helps
+		v.fail(err)
+		return
+	default:
 		// No policy check at start-up can know it: what an app offers is set at
 		// GenAuth, and may be changed there.
 		p.Name, p.Other = "deadend", nil
