@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/enroll"
 )
 
 // documents returns the texts of the README and the pages beside it.
@@ -56,7 +57,7 @@ func TestGoBlocksOfDocumentsAreCompiled(t *testing.T) {
 	t.Parallel()
 	var compiled []string
 	for _, pattern := range []string{
-		"*example*_test.go", "client/*example*_test.go", "genauthtest/*example*_test.go",
+		"*example*_test.go", "client/*example*_test.go", "enroll/*example*_test.go", "genauthtest/*example*_test.go",
 		"integration/*example*_test.go", "examples/*/*.go",
 	} {
 		names := glob(t, pattern)
@@ -139,12 +140,26 @@ func TestPolicyTableOfReadme(t *testing.T) {
 	}
 }
 
+// TestEnrollmentPageNamesEveryField compares the configuration table with the
+// struct, both ways.
+func TestEnrollmentPageNamesEveryField(t *testing.T) {
+	t.Parallel()
+	var fields, rows []string
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[enroll.Config]()) {
+		fields = append(fields, field.Name)
+	}
+	for _, row := range regexp.MustCompile("(?m)^\\| `(\\w+)` \\|").FindAllStringSubmatch(read(t, "docs/enrollment.md"), -1) {
+		rows = append(rows, row[1])
+	}
+	assert.ElementsMatch(t, fields, rows)
+}
+
 // TestLogSchemaIsComplete compares the messages and keys that the code logs
 // with the tables of docs/log.schema.md, both ways.
 func TestLogSchemaIsComplete(t *testing.T) {
 	t.Parallel()
 	written := make(map[string]bool)
-	for _, pattern := range []string{"*.go", "client/*.go"} {
+	for _, pattern := range []string{"*.go", "client/*.go", "enroll/*.go"} {
 		for _, name := range glob(t, pattern) {
 			if !strings.HasSuffix(name, "_test.go") {
 				logged(t, name, written)
@@ -180,7 +195,7 @@ func logged(t *testing.T, name string, found map[string]bool) {
 		isAttr := x != nil && x.Name == "slog" &&
 			slices.Contains([]string{"String", "Bool", "Int", "Duration", "Any", "Group", "Time", "Uint64"}, selector.Sel.Name)
 		isLog := slices.Contains([]string{
-			"LogAttrs", "Log", "DebugContext", "InfoContext", "WarnContext", "ErrorContext", "Debug", "Info", "Warn",
+			"LogAttrs", "log", "Log", "DebugContext", "InfoContext", "WarnContext", "ErrorContext", "Debug", "Info", "Warn",
 		}, selector.Sel.Name)
 		if !isAttr && !isLog {
 			return true

@@ -2,6 +2,7 @@ package enroll
 
 import (
 	"errors"
+	"log/slog"
 	"net/http"
 	"slices"
 
@@ -39,7 +40,8 @@ func (v *visit) start() {
 		// No policy check at start-up can know it: what an app offers is set at
 		// GenAuth, and may be changed there.
 		p.Name, p.Other = "deadend", nil
-		v.h.cfg.Logger.WarnContext(v.r.Context(), "enrollment policy cannot be satisfied by what the app offers")
+		v.h.cfg.Logger.LogAttrs(v.r.Context(), slog.LevelWarn, "enrollment policy cannot be satisfied by what the app offers",
+			slog.String("path", v.r.URL.Path))
 	}
 	v.show(p)
 }

@@ -1,0 +1,82 @@
+package enroll_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/client"
+	"github.com/echomfa/echomfa/enroll"
+	"github.com/echomfa/echomfa/genauthtest"
+)
+
+// This file holds the programs of docs/enrollment.md.
+
+// Example mounts the pages where the enforcer sends browsers to enroll.
+func Example() {
+	genauth, err := genauthtest.New(genauthtest.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer genauth.Close()
+	genauth.AddUser(genauthtest.User{ID: "bob"})
+	_ = os.Setenv("GENAUTH_HOST", genauth.URL())
+	_ = os.Setenv("GENAUTH_APP_ID", genauth.AppID())
+
+	app, err := newApp(enroll.InsecureRandomKey())
+	if err != nil {
+		log.Fatal(err)
+	}
+	server := httptest.NewServer(app)
+	defer server.Close()
+
+	fmt.Println(open(server.URL+"/admin?page=2", genauth.AccessToken("bob")))
+	// Output: Set up one more sign-in factor: /mfa?return_to=%2Fadmin%3Fpage%3D2
+}
+
+func newApp(stateKey []byte) (*echo.Echo, error) {
+	genauth, err := client.New(client.Config{BaseURL: os.Getenv("GENAUTH_HOST"), AppID: os.Getenv("GENAUTH_APP_ID")})
+	if err != nil {
+		return nil, err
+	}
+	mfa, err := echomfa.New(echomfa.Config{Client: genauth, EnrollURL: "/mfa", LoginURL: "/login"})
+	if err != nil {
+		return nil, err
+	}
+	policy := echomfa.AnyOf(echomfa.OTP, echomfa.Face)
+	pages, err := enroll.New(enroll.Config{
+		Client:       genauth,
+		Enforcer:     mfa,
+		BasePath:     "/mfa",
+		Policy:       policy,
+		StateKeys:    [][]byte{stateKey}, // 32 random bytes, the same on all instances
+		RecentSignIn: signedInAt,
+		OnChange:     tellTheUser,
+		Brand:        enroll.Brand{Name: "Example"},
+	})
+	if err != nil {
+		return nil, err
+	}
+	e := echo.New()
+	e.Any("/mfa", echo.WrapHandler(pages))
+	e.Any("/mfa/*", echo.WrapHandler(pages)) // Echo's wildcard does not match "/mfa" itself
+	e.GET("/admin", func(c echo.Context) error { return c.String(http.StatusOK, "Hello, admin\n") }, mfa.Require(policy))
+	return e, nil
+}
+
+// signedInAt returns when the user of a request gave the password: your session
+// knows.
+func signedInAt(*http.Request) (time.Time, error) { return time.Now(), nil }
+
+// tellTheUser tells the user by another way, such as an e-mail: if it was
+// somebody else, the user should know.
+func tellTheUser(_ context.Context, e enroll.Event) {
+	log.Printf("%s: %s was %s", e.Subject, e.Type, e.Change)
+}
