@@ -212,7 +212,7 @@ func (e *Enforcer) fail(d Decision, k cacheKey, err error) (Decision, error) {
 		return d, err
 	}
 	now := time.Now()
-	if known := e.cache.entry(k, now); r.stale() && known != nil && d.Policy.satisfied(known.enrolled) {
+	if known := e.cache.entry(k, now); r.stale() && !refuses(err) && known != nil && d.Policy.satisfied(known.enrolled) {
 		switch age := known.age(now); {
 		case age <= known.freshFor: // another request has learned it
 			d.use(&known.facts, Cached, age)
