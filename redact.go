@@ -39,14 +39,17 @@ func withoutToken(err error, token string) error {
 	if clean == text {
 		return err
 	}
-	if refusal := (*TokenError)(nil); errors.As(err, &refusal) {
+	if refusal := (*TokenError)(nil); errors.As(err, &refusal) && !undetermined(err) {
 		// How it is answered does not change.
 		return &TokenError{Code: refusal.Code, Reason: redact(refusal.Reason, token), Err: withoutToken(refusal.Err, token)}
 	}
 	return &redactedError{
 		text: clean,
 		is:   func(target error) bool { return errors.Is(err, target) },
-		as:   func(target any) bool { return errors.As(err, target) },
+		as: func(target any) bool {
+			_, refusal := target.(**TokenError) // its Reason is shown to the client
+			return !refusal && errors.As(err, target)
+		},
 	}
 }
 

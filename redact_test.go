@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"testing"
 
+	"github.com/labstack/echo/v4"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -38,6 +40,9 @@ func TestT24CallbacksCannotSpreadTheToken(t *testing.T) {
 		"token error": {func(token string) error {
 			return &echomfa.TokenError{Code: "invalid_token", Reason: "no " + token, Err: quote(custom)(token)}
 		}, echomfa.ErrUnauthenticated},
+		"token error of no verdict": {func(token string) error {
+			return errors.Join(&echomfa.TokenError{Reason: "no " + token}, client.ErrUnavailable)
+		}, echomfa.ErrUnavailable},
 		"panic":               {func(token string) error { panic("no " + token) }, nil},
 		"panic with an error": {func(token string) error { panic(quote(custom)(token)) }, nil},
 	} {
@@ -73,4 +78,44 @@ func TestT24CallbacksCannotSpreadTheToken(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestSubjectAndObserverCannotSpreadTheToken has callbacks that run when the
+// token has been read, and quote it in their errors and panics.
+func TestSubjectAndObserverCannotSpreadTheToken(t *testing.T) {
+	t.Parallel()
+	const secret = "canary-0123456789-canary"
+	for name, subject := range map[string]func(token string) (string, error){
+		"error":   func(token string) (string, error) { return "", fmt.Errorf("cannot parse %q", token) },
+		"refusal": func(token string) (string, error) { return "", fmt.Errorf("%w: %q", echomfa.ErrUnauthenticated, token) },
+		"panic":   func(token string) (string, error) { panic("cannot parse " + token) },
+		"request": nil, // the Observer panics with it
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var log bytes.Buffer
+			cfg := echomfa.MiddlewareConfig{Policy: otp(), Enforcer: newEnforcer(t, newDirectory(), func(c *echomfa.Config) {
+				c.Logger = slog.New(slog.NewTextHandler(&log, nil))
+				if subject == nil {
+					c.Observer = panickingWith{http.Header{"Authorization": {"Bearer " + secret}}}
+				}
+			})}
+			if subject != nil {
+				cfg.Subject = func(echo.Context) (string, error) { return subject(secret) }
+			}
+			got := serve(t, cfg, withToken(secret))
+			assert.False(t, got.ran)
+			assert.NotContains(t, log.String(), "0123456789")
+			assert.Contains(t, log.String(), "[redacted]")
+			assert.NotContains(t, fmt.Sprintf("%v %+v %#v", got.err, got.err, got.err), "0123456789")
+			assert.NotContains(t, got.Body.String(), "0123456789")
+		})
+	}
+}
+
+// panickingWith is an Observer that panics with a value.
+type panickingWith struct{ value any }
+
+func (p panickingWith) ObserveDecision(context.Context, echomfa.Decision, string, string) {
+	panic(p.value)
 }
