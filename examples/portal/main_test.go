@@ -173,6 +173,22 @@ func TestEnrollElsewhere(t *testing.T) {
 	assert.Equal(t, "/login?return_to=%2Fadmin%3Fx%3D1", w.Header().Get("Location"))
 }
 
+// TestListenEverywhere shows that an ADDR which is no address for a browser needs
+// no BASE_URL while the enrollment page is the portal's own, and that a script's
+// page is then found by the Host that the browser used.
+func TestListenEverywhere(t *testing.T) {
+	t.Parallel()
+	for _, addr := range []string{":8080", "0.0.0.0:8080", "127.0.0.1:0"} {
+		s, err := readSettings(env("ADDR", addr, "GENAUTH_HOST", "http://127.0.0.1:1", "GENAUTH_APP_ID", "a"))
+		require.NoError(t, err, addr)
+		p, err := newPortal(s)
+		require.NoError(t, err, addr)
+		t.Cleanup(p.close)
+		w := get(t, p.handler(), "http://portal.example/admin", "HX-Request: true", "HX-Current-URL: http://portal.example/admin?x=1")
+		assert.Equal(t, "/login?return_to=%2Fadmin%3Fx%3D1", w.Header().Get("HX-Redirect"), addr)
+	}
+}
+
 // TestPasswordGoesToOneHost shows that neither a redirect nor a failure that
 // looks like a success signs anybody in.
 func TestPasswordGoesToOneHost(t *testing.T) {
