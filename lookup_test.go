@@ -176,6 +176,29 @@ func TestT43NothingRunsAfterClose(t *testing.T) {
 	}
 }
 
+// TestT43CloseWaitsForLookUps shows that Close ends a look-up under way, and does
+// not return before its goroutine has: here a second later.
+func TestT43CloseWaitsForLookUps(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var ended atomic.Bool
+		e := newEnforcer(t, echomfa.FactorListerFunc(func(ctx context.Context, _ string) ([]client.Factor, error) {
+			<-ctx.Done()
+			pass(time.Second)
+			ended.Store(true)
+			return nil, ctx.Err()
+		}), nil)
+		var wg sync.WaitGroup
+		wg.Go(func() { decide(t, e, token, echomfa.AnyOf(echomfa.OTP)) })
+		synctest.Wait()
+		begin := time.Now()
+		require.NoError(t, e.Close())
+		assert.True(t, ended.Load())
+		assert.Equal(t, time.Second, time.Since(begin), "ended at once, not by its deadline")
+		wg.Wait()
+	})
+}
+
 // TestStats counts.
 func TestStats(t *testing.T) {
 	t.Parallel()
