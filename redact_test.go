@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"testing"
+	"weak"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -73,4 +75,32 @@ func TestT24CallbacksCannotSpreadTheToken(t *testing.T) {
 			})
 		}
 	}
+}
+
+// quotingError is an error that holds a token.
+type quotingError struct{ token string }
+
+func (e *quotingError) Error() string { return "bad token " + e.token }
+
+// TestT28RefusalsDoNotKeepTheToken shows that the memory of a refused token does
+// not hold the error in which Verify quoted it, nor can it be had from there.
+func TestT28RefusalsDoNotKeepTheToken(t *testing.T) {
+	t.Parallel()
+	const secret = "canary-0123456789-canary"
+	var quoted weak.Pointer[quotingError]
+	e := newEnforcer(t, newDirectory(), func(c *echomfa.Config) {
+		c.Verify = func(_ context.Context, token string) error {
+			err := &quotingError{token}
+			quoted = weak.Make(err)
+			return err
+		}
+	})
+	_, err := e.Decide(t.Context(), secret, otp())
+	require.ErrorIs(t, err, echomfa.ErrUnauthenticated)
+	var quoting *quotingError
+	assert.NotErrorAs(t, err, &quoting)
+	assert.Equal(t, 1, e.Stats().Refused)
+	runtime.GC()
+	assert.Nil(t, quoted.Value())
+	runtime.KeepAlive(e)
 }
