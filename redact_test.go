@@ -10,6 +10,7 @@ import (
 	"testing"
 	"weak"
 
+	"github.com/labstack/echo/v4"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -74,6 +75,59 @@ func TestT24CallbacksCannotSpreadTheToken(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestT24MountCallbacksCannotSpreadTheToken has the callbacks of a mount quote
+// the token of the request, in errors and in panics.
+func TestT24MountCallbacksCannotSpreadTheToken(t *testing.T) {
+	t.Parallel()
+	const secret = "canary-0123456789-canary"
+	custom := errors.New("custom")
+	quote := func() error { return fmt.Errorf("cannot use %q: %w", secret, custom) }
+	type config = echomfa.MiddlewareConfig
+	policy := func(answer func() error) func(*config) {
+		return func(c *config) {
+			c.Policy = echomfa.Policy{}
+			c.PolicyFunc = func(echo.Context) (echomfa.Policy, error) { return otp(), answer() }
+		}
+	}
+	subject := func(answer func() error) func(*config) {
+		return func(c *config) { c.Subject = func(echo.Context) (string, error) { return "", answer() } }
+	}
+	for name, test := range map[string]struct {
+		change func(*config)
+		code   int
+		want   error
+	}{
+		"PolicyFunc fails":           {policy(quote), 500, custom},
+		"PolicyFunc panics":          {policy(func() error { panic(quote()) }), 500, nil},
+		"Subject fails":              {subject(quote), 500, custom},
+		"Subject panics":             {subject(func() error { panic("no " + secret) }), 500, nil},
+		"Subject says there is none": {subject(func() error { return errors.Join(quote(), echomfa.ErrUnauthenticated) }), 401, custom},
+		"ErrorHandler panics": {func(c *config) {
+			c.ErrorHandler = func(echo.Context, error) error { panic(quote()) }
+		}, 500, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var log bytes.Buffer
+			d := newDirectory()
+			d.enroll(secret)
+			cfg := config{Policy: otp(), Enforcer: newEnforcer(t, d, func(c *echomfa.Config) {
+				c.Logger = slog.New(slog.NewTextHandler(&log, nil))
+			})}
+			test.change(&cfg)
+			got := serve(t, cfg, withToken(secret))
+			assert.False(t, got.ran)
+			assert.Equal(t, test.code, got.Code)
+			if test.want != nil {
+				require.ErrorIs(t, got.err, test.want)
+			}
+			said := fmt.Sprintf("%v %+v %#v %s %s", got.err, got.err, got.err, got.Body, log.String())
+			assert.Contains(t, said, "[redacted]")
+			assert.NotContains(t, said, "0123456789")
+		})
 	}
 }
 
