@@ -33,10 +33,10 @@ func TestT10OddTokensAreNeverTaken(t *testing.T) {
 		"Bearer", "Bearer ", "Bearer  ", "Bearer\t" + good, "Bearer " + good + " x", "Bearer " + good + ",", "Bearer \"" + good + "\"",
 		"Bearer " + good + "\x00", "Bearer ü", good, "Basic " + good, "Token " + good, "Bearer=" + good, "Bearer " + strings.Repeat("a", 8193),
 	} {
+		asked := d.total()
 		assert.Equal(t, 401, send(t, app, http.MethodGet, "/", "Authorization: "+odd).Code, odd)
+		assert.Equal(t, asked, d.total(), "%q is not even asked about", odd)
 	}
-	assert.Zero(t, d.asked()[""])
-	assert.Zero(t, d.asked()[strings.Repeat("a", 8193)])
 	assert.Equal(t, 200, send(t, app, http.MethodGet, "/", "Authorization: "+value).Code)
 }
 
