@@ -165,6 +165,9 @@ func (e *Enforcer) join(d *Decision, token string, f *flight) (joined *flight, d
 		d.Outcome = Unauthenticated
 		return nil, true, r.err
 	}
+	if c == cold {
+		f.verify = true // what was known when the request came is forgotten
+	}
 	if under := s.flights[f.key]; under != nil && now.Before(under.deadline) {
 		e.lookups.budget.promote(under.ticket, c)
 		return under, false, nil

@@ -66,7 +66,7 @@ func (m *mount[C]) check(c C, r *http.Request, route string) (d Decision, err er
 	q := inquiry{route: route, method: methodLabel(r.Method)}
 	defer func() {
 		if v := recover(); v != nil {
-			d, err = m.enforcer.panicked(r.Context(), "callback", v, q.token)
+			d, err = m.enforcer.panicked(r.Context(), "callback", v, m.secret(r, &q))
 		}
 	}()
 	if m.skipper != nil && m.skipper(c) {
@@ -82,7 +82,7 @@ func (m *mount[C]) decide(c C, r *http.Request, q *inquiry) (Decision, error) {
 	if m.policyFunc != nil {
 		p, err := m.policyFunc(c)
 		if err != nil {
-			return d, fmt.Errorf("echomfa: PolicyFunc: %w", concealed{err})
+			return d, fmt.Errorf("echomfa: PolicyFunc: %w", concealed{withoutToken(err, m.secret(r, q))})
 		}
 		d.Policy = p
 	}
@@ -119,6 +119,24 @@ func (m *mount[C]) readToken(c C, r *http.Request) (string, error) {
 	return m.enforcer.source.token(r)
 }
 
+// secret returns the token that a callback may have quoted, as far as it is
+// known without calling one.
+func (m *mount[C]) secret(r *http.Request, q *inquiry) string {
+	if q.token != "" || m.token != nil {
+		return q.token
+	}
+	return m.enforcer.declaredToken(r)
+}
+
+// declaredToken returns the token of a request in a header or a cookie, or "".
+func (e *Enforcer) declaredToken(r *http.Request) string {
+	if e.source.custom != nil {
+		return ""
+	}
+	token, _ := e.source.token(r)
+	return token
+}
+
 // subjectFailed is a Subject function's error: without an identity to serve
 // there is none to check.
 func subjectFailed(d Decision, err error) (Decision, error) {
@@ -146,9 +164,8 @@ func (c concealed) Is(target error) bool {
 	return errors.Is(c.err, target)
 }
 
-// panicked makes a panic a refusal that tells the client nothing, and the log
-// nothing of the token, as far as that has been read. Aborting a handler by
-// [http.ErrAbortHandler] is no failure, and goes on.
+// panicked makes a panic a refusal that tells the client nothing, and nobody the
+// token. Aborting a handler by [http.ErrAbortHandler] is no failure, and goes on.
 func (e *Enforcer) panicked(ctx context.Context, where string, v any, token string) (Decision, error) {
 	if aborted, ok := v.(error); ok && errors.Is(aborted, http.ErrAbortHandler) {
 		panic(v)
