@@ -6,6 +6,9 @@ GREMLINS := v0.6.0
 VULNDB   ?= https://vuln.go.dev
 # RFC 6238 as authenticator apps speak it is HMAC-SHA-1, which FIPS 140 has no
 # place for. The emulator speaks it, and nothing else does.
+# GOGC: the generators of random numbers that TestMain seeds must last. A
+# collection of garbage drops them, and one that is seeded anew inside a synctest
+# bubble, where the clock has no noise, panics.
 FIPS       := GODEBUG=fips140=only GOGC=off
 
 .PHONY: help all fmt lint test cover fuzz mutate fips vuln verify examples tidy-check ci

@@ -35,10 +35,10 @@ type Config struct {
 	Token func(r *http.Request) (string, error)
 	// Verify checks a token beyond what GenAuth says of it, such as its
 	// signature. It is called before facts about a token are kept, and again
-	// only when nothing is known of the token any more, within Lookup.Timeout. An error is a 401, unless it matches
-	// ErrUnavailable, an error class of the client package other than
-	// ErrUnauthenticated, or is a network error or the end of ctx: then it is
-	// a 503. Optional.
+	// only when nothing is known of the token any more, within Lookup.Timeout.
+	// An error is a 401, unless it matches, among others, ErrUnavailable, an
+	// error class of the client package other than ErrUnauthenticated, a
+	// network error or the end of ctx: then it is a 503. Optional.
 	Verify func(ctx context.Context, token string) error
 	// Audience lists what the aud claim of a JWT may hold; one of them must be
 	// there. Optional with a [*client.Client]: its app id.

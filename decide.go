@@ -166,6 +166,9 @@ func (e *Enforcer) join(d *Decision, token string, f *flight) (joined *flight, d
 		d.Outcome = Unauthenticated
 		return nil, true, r.err
 	}
+	if c == cold {
+		f.verify = true // what was known when the request came is forgotten
+	}
 	if under := s.flights[f.key]; under != nil && now.Before(under.deadline) {
 		e.lookups.budget.promote(under.ticket, c)
 		return under, false, nil
@@ -213,7 +216,7 @@ func (e *Enforcer) fail(d Decision, k cacheKey, err error) (Decision, error) {
 		return d, err
 	}
 	now := time.Now()
-	if known := e.cache.entry(k, now); r.stale() && known != nil && d.Policy.satisfied(known.enrolled) {
+	if known := e.cache.entry(k, now); r.stale() && !refuses(err) && known != nil && d.Policy.satisfied(known.enrolled) {
 		switch age := known.age(now); {
 		case age <= known.freshFor: // another request has learned it
 			d.use(&known.facts, Cached, age)

@@ -80,6 +80,40 @@ func TestGoBlocksOfDocumentsAreCompiled(t *testing.T) {
 
 func normalized(text string) string { return strings.Join(strings.Fields(text), " ") }
 
+// TestCommandsOfReadmeWork shows that every line of the README's shell blocks
+// starts something that is there. What the Go block is, the test of
+// examples/quickstart shows.
+func TestCommandsOfReadmeWork(t *testing.T) {
+	t.Parallel()
+	module := regexp.MustCompile(`(?m)^module (\S+)$`).FindStringSubmatch(read(t, "go.mod"))
+	require.NotNil(t, module)
+	readme := read(t, "README.md")
+	blocks := regexp.MustCompile("(?s)```(\\w*)\n(.*?)```").FindAllStringSubmatch(readme, -1)
+	require.Len(t, blocks, strings.Count(readme, "```")/2, "a block that says what it is in the usual way")
+	lines := 0
+	for _, block := range blocks {
+		if block[1] == "go" {
+			continue
+		}
+		require.Equal(t, "sh", block[1])
+		for line := range strings.Lines(block[2]) {
+			lines++
+			switch words := strings.Fields(line); {
+			case len(words) == 3 && words[0] == "go" && words[1] == "get":
+				assert.Equal(t, module[1], words[2])
+			case len(words) == 5 && words[0] == "go" && words[1] == "-C" && words[3] == "run":
+				assert.FileExists(t, filepath.Join(words[2], "go.mod"))
+				assert.Contains(t, read(t, words[2]+"/"+words[4]+"/main.go"), "\npackage main\n")
+			case len(words) == 1 && strings.HasPrefix(words[0], "./"):
+				assert.Contains(t, read(t, words[0]), "#!/bin/sh\n")
+			default:
+				assert.Fail(t, "nothing shows that this works", line)
+			}
+		}
+	}
+	assert.Equal(t, 3, lines)
+}
+
 // TestLinksOfDocumentsLead shows that every relative link names a file, and
 // every fragment a heading of it.
 func TestLinksOfDocumentsLead(t *testing.T) {

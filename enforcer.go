@@ -73,7 +73,7 @@ func (e *Enforcer) Decide(ctx context.Context, token string, p Policy) (d Decisi
 	}
 	defer func() {
 		if v := recover(); v != nil {
-			d, err = e.panicked(ctx, "callback", v)
+			d, err = e.panicked(ctx, "callback", v, token)
 		}
 	}()
 	d, err = e.decideToken(ctx, token, p)

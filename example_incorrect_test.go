@@ -2,6 +2,8 @@ package echomfa_test
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -83,15 +85,29 @@ func ExampleWithConfig_urlPrefix_incorrect() {
 	// 401
 }
 
-// Incorrect: a Skipper on what the client says of itself. Anybody can say it.
+// Incorrect: a Skipper on a claim of a token that nobody has verified. Anybody
+// can write one.
 func ExampleWithConfig_unverifiedClaim_incorrect() {
 	mfa := mistakes()
 	defer func() { _ = mfa.Close() }()
 	app := echo.New()
 	app.GET("/admin", hello, echomfa.WithConfig(echomfa.MiddlewareConfig{
 		Enforcer: mfa, Policy: echomfa.AnyOf(echomfa.OTP),
-		Skipper: func(c echo.Context) bool { return c.Request().Header.Get("X-Service-Account") != "" },
+		Skipper: func(c echo.Context) bool {
+			var claims struct{ Role string }
+			parts := strings.Split(c.Request().Header.Get("Authorization"), ".")
+			if len(parts) == 3 {
+				raw, _ := base64.RawURLEncoding.DecodeString(parts[1])
+				_ = json.Unmarshal(raw, &claims)
+			}
+			return claims.Role == "service"
+		},
 	}))
-	fmt.Println(status(app, "/admin", "X-Service-Account", "really"))
-	// Output: 200
+	for _, role := range []string{"user", "service"} {
+		payload := base64.RawURLEncoding.EncodeToString([]byte(`{"role":"` + role + `"}`))
+		fmt.Println(status(app, "/admin", "Authorization", "Bearer e30."+payload+".forged"))
+	}
+	// Output:
+	// 401
+	// 200
 }

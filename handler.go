@@ -71,7 +71,7 @@ func (e *Enforcer) refuseHTTP(w http.ResponseWriter, r *http.Request, err error,
 	tracked := &writeTracker{ResponseWriter: w, status: situationOf(err).status()}
 	defer func() {
 		if v := recover(); v != nil {
-			_, err := e.panicked(r.Context(), "ErrorHandler", v)
+			_, err := e.panicked(r.Context(), "ErrorHandler", v, e.declaredToken(r))
 			if !tracked.wrote {
 				e.writeRefusal(w, r, err)
 			}

@@ -1,11 +1,16 @@
 package echomfa_test
 
 import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/client"
@@ -140,5 +145,39 @@ func TestT48RefusalAskedForBeforeInvalidate(t *testing.T) {
 		assert.Equal(t, echomfa.Unauthenticated, (<-older).Outcome)
 		assert.Zero(t, e.Stats().Refused)
 		assert.Equal(t, echomfa.Allowed, decide(t, e, token, otp()).Outcome)
+	})
+}
+
+// TestT48ForgottenTokenIsVerifiedAgain has a request of a known token outlive
+// Invalidate while it waits: the look-up that it then begins knows nothing of
+// the token, and starts by verifying it.
+func TestT48ForgottenTokenIsVerifiedAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := newDirectory()
+		d.enroll(token)
+		var verified atomic.Int32
+		e := newEnforcer(t, d, func(c *echomfa.Config) {
+			c.Lookup.Timeout = 30 * time.Second
+			c.Verify = func(context.Context, string) error {
+				if verified.Add(1) > 1 {
+					return errors.New("signed out")
+				}
+				return nil
+			}
+		})
+		assert.Equal(t, echomfa.NotEnrolled, decide(t, e, token, otp()).Outcome)
+		d.slow(6 * time.Second)
+		pass(3 * time.Second)
+		var wg sync.WaitGroup
+		wg.Go(func() { decide(t, e, token, otp()) })
+		pass(4 * time.Second)
+		wg.Go(func() {
+			assert.Equal(t, echomfa.Unauthenticated, decide(t, e, token, otp()).Outcome)
+		})
+		pass(time.Second)
+		require.NoError(t, e.Invalidate(t.Context(), token))
+		wg.Wait()
+		assert.EqualValues(t, 2, verified.Load())
 	})
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"runtime/debug"
 	"sync"
@@ -44,9 +43,10 @@ type LookupConfig struct {
 // An implementation may be called by several goroutines at once and must
 // return before ctx ends. An empty list must mean that the user has none:
 // everything else is an error, matching one of the client package's classes;
-// an error that matches none counts as [client.ErrUnavailable]. A list that
-// left something out comes together with an error matching
-// [*client.PartialError].
+// an error that matches none counts as [client.ErrUnavailable], and one that
+// matches another beside [client.ErrUnauthenticated] refuses no token. A list
+// that left something out comes together with an error matching
+// [*client.PartialError] and no refusal.
 type FactorLister interface {
 	ListEnrolledFactors(ctx context.Context, token string) ([]client.Factor, error)
 }
@@ -240,14 +240,14 @@ func (l *lookups) ask(ctx context.Context, f *flight, token string) (facts, erro
 	list, err := l.lister.ListEnrolledFactors(ctx, token)
 	var partial *client.PartialError
 	switch {
-	case errors.As(err, &partial):
-		return newFacts(list, true), nil
-	case errors.Is(err, ErrUnauthenticated):
+	case err == nil:
+		return newFacts(list, false), nil
+	case resultOf(err) == resultRefused:
 		return facts{}, &TokenError{Code: codeInvalidToken, Reason: "the token was refused", Err: err}
-	case err != nil:
-		return facts{}, err
+	case errors.As(err, &partial) && !refuses(err):
+		return newFacts(list, true), nil
 	}
-	return newFacts(list, false), nil
+	return facts{}, err
 }
 
 // pauseToRetry reports whether the look-up may be tried once more, after a
@@ -293,19 +293,9 @@ func pauseFor(err error) (time.Duration, bool) {
 	return minRetryFor, limited
 }
 
-// verifyError tells a verdict of Verify from its failure to reach one: unknown
-// is not "no".
+// verifyError tells a verdict of Verify from its failure to reach one.
 func verifyError(err error) error {
-	var network net.Error
-	for _, unknown := range []error{
-		ErrUnavailable, ErrMisconfigured, client.ErrUnavailable, client.ErrRateLimited, client.ErrMalformed,
-		context.DeadlineExceeded, context.Canceled,
-	} {
-		if errors.Is(err, unknown) {
-			return err
-		}
-	}
-	if errors.As(err, &network) {
+	if undetermined(err) {
 		return err
 	}
 	return &TokenError{Code: codeInvalidToken, Reason: "the token was not accepted", Err: err}

@@ -164,7 +164,8 @@ func TestClose(t *testing.T) {
 	})
 }
 
-// TestT43NothingRunsAfterClose shows that nothing stays behind; goleak is the judge.
+// TestT43NothingRunsAfterClose shows that nothing stays behind, of which goleak
+// is the judge, and that Close itself waits for it.
 func TestT43NothingRunsAfterClose(t *testing.T) {
 	t.Parallel()
 	d := newDirectory()
@@ -174,6 +175,44 @@ func TestT43NothingRunsAfterClose(t *testing.T) {
 		decide(t, e, token, echomfa.AnyOf(echomfa.OTP))
 		require.NoError(t, e.Close())
 	}
+	synctest.Test(t, func(t *testing.T) {
+		ended := false
+		e := newEnforcer(t, echomfa.FactorListerFunc(func(ctx context.Context, _ string) ([]client.Factor, error) {
+			<-ctx.Done()
+			pass(time.Second) // it takes its time to leave
+			ended = true
+			return nil, ctx.Err()
+		}), nil)
+		go func() { _, _ = e.Decide(t.Context(), token, otp()) }()
+		synctest.Wait()
+		begin := time.Now()
+		require.NoError(t, e.Close())
+		assert.True(t, ended, "Close waits for what runs")
+		assert.Equal(t, time.Second, time.Since(begin), "and ends it, before its deadline")
+	})
+}
+
+// TestT43CloseWaitsForLookUps shows that Close ends a look-up under way, and does
+// not return before its goroutine has: here a second later.
+func TestT43CloseWaitsForLookUps(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var ended atomic.Bool
+		e := newEnforcer(t, echomfa.FactorListerFunc(func(ctx context.Context, _ string) ([]client.Factor, error) {
+			<-ctx.Done()
+			pass(time.Second)
+			ended.Store(true)
+			return nil, ctx.Err()
+		}), nil)
+		var wg sync.WaitGroup
+		wg.Go(func() { decide(t, e, token, echomfa.AnyOf(echomfa.OTP)) })
+		synctest.Wait()
+		begin := time.Now()
+		require.NoError(t, e.Close())
+		assert.True(t, ended.Load())
+		assert.Equal(t, time.Second, time.Since(begin), "ended at once, not by its deadline")
+		wg.Wait()
+	})
 }
 
 // TestStats counts.

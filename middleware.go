@@ -99,7 +99,7 @@ func (cfg *MiddlewareConfig) refuse(c echo.Context, err error) (returned error) 
 	w, r := c.Response(), c.Request()
 	defer func() {
 		if v := recover(); v != nil {
-			_, err := cfg.Enforcer.panicked(r.Context(), "ErrorHandler", v)
+			_, err := cfg.Enforcer.panicked(r.Context(), "ErrorHandler", v, cfg.Enforcer.declaredToken(r))
 			returned = cfg.answer(c, err)
 		}
 	}()

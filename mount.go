@@ -65,15 +65,15 @@ func (m *mount[C]) announce() {
 // check decides about a request. Whatever panics in a callback, the decision is
 // then the zero one, which refuses.
 func (m *mount[C]) check(c C, r *http.Request, route string) (d Decision, err error) {
+	q := inquiry{route: route, method: methodLabel(r.Method)}
 	defer func() {
 		if v := recover(); v != nil {
-			d, err = m.enforcer.panicked(r.Context(), "callback", v)
+			d, err = m.enforcer.panicked(r.Context(), "callback", v, m.secret(r, &q))
 		}
 	}()
 	if m.skipper != nil && m.skipper(c) {
 		return Decision{Outcome: Exempted, Enforced: true}, nil
 	}
-	q := inquiry{route: route, method: methodLabel(r.Method)}
 	d, err = m.decide(c, r, &q)
 	return m.enforcer.settle(r.Context(), d, err, q)
 }
@@ -84,7 +84,7 @@ func (m *mount[C]) decide(c C, r *http.Request, q *inquiry) (Decision, error) {
 	if m.policyFunc != nil {
 		p, err := m.policyFunc(c)
 		if err != nil {
-			return d, fmt.Errorf("echomfa: PolicyFunc: %w", concealed{err})
+			return d, fmt.Errorf("echomfa: PolicyFunc: %w", concealed{withoutToken(err, m.secret(r, q))})
 		}
 		d.Policy = p
 	}
@@ -101,7 +101,7 @@ func (m *mount[C]) decide(c C, r *http.Request, q *inquiry) (Decision, error) {
 	if m.subject != nil {
 		q.checkSubject = true
 		if q.subject, err = m.subject(c); err != nil {
-			return subjectFailed(d, err)
+			return subjectFailed(d, withoutToken(err, q.token))
 		}
 	}
 	return m.enforcer.decide(r.Context(), d, *q)
@@ -119,6 +119,24 @@ func (m *mount[C]) readToken(c C, r *http.Request) (string, error) {
 		return checkCustom(m.token(c))
 	}
 	return m.enforcer.source.token(r)
+}
+
+// secret returns the token that a callback may have quoted, as far as it is
+// known without calling one.
+func (m *mount[C]) secret(r *http.Request, q *inquiry) string {
+	if q.token != "" || m.token != nil {
+		return q.token
+	}
+	return m.enforcer.declaredToken(r)
+}
+
+// declaredToken returns the token of a request in a header or a cookie, or "".
+func (e *Enforcer) declaredToken(r *http.Request) string {
+	if e.source.custom != nil {
+		return ""
+	}
+	token, _ := e.source.token(r)
+	return token
 }
 
 // subjectFailed is a Subject function's error: without an identity to serve
@@ -148,18 +166,19 @@ func (c concealed) Is(target error) bool {
 	return errors.Is(c.err, target)
 }
 
-// panicked makes a panic a refusal that tells the client nothing. Aborting a
-// handler by [http.ErrAbortHandler] is no failure, and goes on.
-func (e *Enforcer) panicked(ctx context.Context, where string, v any) (Decision, error) {
+// panicked makes a panic a refusal that tells the client nothing, and nobody the
+// token. Aborting a handler by [http.ErrAbortHandler] is no failure, and goes on.
+func (e *Enforcer) panicked(ctx context.Context, where string, v any, token string) (Decision, error) {
 	if aborted, ok := v.(error); ok && errors.Is(aborted, http.ErrAbortHandler) {
 		panic(v)
 	}
 	d := Decision{Enforced: true, ID: newID()}
-	err := &internalError{decisionID: d.ID, err: &panicError{where: where, value: v}}
+	said := redact(fmt.Sprint(v), token)
+	err := &internalError{decisionID: d.ID, err: &panicError{where: where, value: said}}
 	func() {
 		defer func() { _ = recover() }() // it may be the logger that panics
 		e.cfg.Logger.LogAttrs(ctx, slog.LevelError, "mfa callback panicked",
-			slog.String("decision_id", d.ID), slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
+			slog.String("decision_id", d.ID), slog.String("panic", said), slog.String("stack", string(debug.Stack())))
 	}()
 	return d, err
 }

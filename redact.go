@@ -1,8 +1,13 @@
 package echomfa
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
+
+	"github.com/echomfa/echomfa/client"
 )
 
 const (
@@ -39,30 +44,57 @@ func withoutToken(err error, token string) error {
 	if clean == text {
 		return err
 	}
-	if refusal := (*TokenError)(nil); errors.As(err, &refusal) {
+	if refusal := (*TokenError)(nil); errors.As(err, &refusal) && !undetermined(err) {
 		// How it is answered does not change.
 		return &TokenError{Code: refusal.Code, Reason: redact(refusal.Reason, token), Err: withoutToken(refusal.Err, token)}
 	}
-	return &redactedError{
-		text: clean,
-		is:   func(target error) bool { return errors.Is(err, target) },
-		as:   func(target any) bool { return errors.As(err, target) },
+	e := &redactedError{text: clean, parts: untelling(err, token)}
+	for _, class := range []error{
+		ErrUnauthenticated, ErrNotEnrolled, ErrUnavailable, ErrMisconfigured, ErrInvalidPolicy,
+		client.ErrUnavailable, client.ErrRateLimited, client.ErrMalformed, context.DeadlineExceeded, context.Canceled,
+	} {
+		if errors.Is(err, class) {
+			e.classes = append(e.classes, class)
+		}
 	}
+	return e
 }
 
-// redactedError is still known for what it is, but neither unwraps to what it
-// would not say nor holds it where something that prints could reach it.
+// untelling returns those parts of an error that do not show the token.
+func untelling(err error, token string) []error {
+	if err == nil {
+		return nil
+	}
+	if text := fmt.Sprintf("%v %#v", err, err); redact(text, token) == text {
+		return []error{err}
+	}
+	if one, ok := any(err).(interface{ Unwrap() error }); ok {
+		return untelling(one.Unwrap(), token)
+	}
+	var parts []error
+	if several, ok := any(err).(interface{ Unwrap() []error }); ok {
+		for _, inner := range several.Unwrap() {
+			parts = append(parts, untelling(inner, token)...)
+		}
+	}
+	return parts
+}
+
+// redactedError is still known for what it is. It does not hold the error that
+// it stands for: a refusal is remembered, and tokens are not.
 type redactedError struct {
-	text string
-	is   func(target error) bool
-	as   func(target any) bool
+	text    string
+	classes []error // which the error matched, in its own way
+	parts   []error // what it was made of, without what shows the token
 }
 
 func (e *redactedError) Error() string { return e.text }
 
-func (e *redactedError) Is(target error) bool { return e.is(target) }
+func (e *redactedError) Is(target error) bool {
+	return slices.ContainsFunc(e.classes, func(class error) bool { return class == target })
+}
 
-func (e *redactedError) As(target any) bool { return e.as(target) }
+func (e *redactedError) Unwrap() []error { return e.parts }
 
 // GoString is for %#v, which prints unexported fields too.
 func (e *redactedError) GoString() string { return e.text }

@@ -6,8 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"runtime"
 	"testing"
+	"weak"
 
+	"github.com/labstack/echo/v4"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -38,6 +42,9 @@ func TestT24CallbacksCannotSpreadTheToken(t *testing.T) {
 		"token error": {func(token string) error {
 			return &echomfa.TokenError{Code: "invalid_token", Reason: "no " + token, Err: quote(custom)(token)}
 		}, echomfa.ErrUnauthenticated},
+		"token error of no verdict": {func(token string) error {
+			return errors.Join(&echomfa.TokenError{Reason: "no " + token}, client.ErrUnavailable)
+		}, echomfa.ErrUnavailable},
 		"panic":               {func(token string) error { panic("no " + token) }, nil},
 		"panic with an error": {func(token string) error { panic(quote(custom)(token)) }, nil},
 	} {
@@ -73,4 +80,125 @@ func TestT24CallbacksCannotSpreadTheToken(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestT24MountCallbacksCannotSpreadTheToken has the callbacks of a mount quote
+// the token of the request, in errors and in panics.
+func TestT24MountCallbacksCannotSpreadTheToken(t *testing.T) {
+	t.Parallel()
+	const secret = "canary-0123456789-canary"
+	custom := errors.New("custom")
+	quote := func() error { return fmt.Errorf("cannot use %q: %w", secret, custom) }
+	type config = echomfa.MiddlewareConfig
+	policy := func(answer func() error) func(*config) {
+		return func(c *config) {
+			c.Policy = echomfa.Policy{}
+			c.PolicyFunc = func(echo.Context) (echomfa.Policy, error) { return otp(), answer() }
+		}
+	}
+	subject := func(answer func() error) func(*config) {
+		return func(c *config) { c.Subject = func(echo.Context) (string, error) { return "", answer() } }
+	}
+	for name, test := range map[string]struct {
+		change func(*config)
+		code   int
+		want   error
+	}{
+		"PolicyFunc fails":           {policy(quote), 500, custom},
+		"PolicyFunc panics":          {policy(func() error { panic(quote()) }), 500, nil},
+		"Subject fails":              {subject(quote), 500, custom},
+		"Subject panics":             {subject(func() error { panic("no " + secret) }), 500, nil},
+		"Subject says there is none": {subject(func() error { return errors.Join(quote(), echomfa.ErrUnauthenticated) }), 401, custom},
+		"ErrorHandler panics": {func(c *config) {
+			c.ErrorHandler = func(echo.Context, error) error { panic(quote()) }
+		}, 500, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var log bytes.Buffer
+			d := newDirectory()
+			d.enroll(secret)
+			cfg := config{Policy: otp(), Enforcer: newEnforcer(t, d, func(c *echomfa.Config) {
+				c.Logger = slog.New(slog.NewTextHandler(&log, nil))
+			})}
+			test.change(&cfg)
+			got := serve(t, cfg, withToken(secret))
+			assert.False(t, got.ran)
+			assert.Equal(t, test.code, got.Code)
+			if test.want != nil {
+				require.ErrorIs(t, got.err, test.want)
+			}
+			said := fmt.Sprintf("%v %+v %#v %s %s", got.err, got.err, got.err, got.Body, log.String())
+			assert.Contains(t, said, "[redacted]")
+			assert.NotContains(t, said, "0123456789")
+		})
+	}
+}
+
+// TestSubjectAndObserverCannotSpreadTheToken has callbacks that run when the
+// token has been read, and quote it in their errors and panics.
+func TestSubjectAndObserverCannotSpreadTheToken(t *testing.T) {
+	t.Parallel()
+	const secret = "canary-0123456789-canary"
+	for name, subject := range map[string]func(token string) (string, error){
+		"error":   func(token string) (string, error) { return "", fmt.Errorf("cannot parse %q", token) },
+		"refusal": func(token string) (string, error) { return "", fmt.Errorf("%w: %q", echomfa.ErrUnauthenticated, token) },
+		"panic":   func(token string) (string, error) { panic("cannot parse " + token) },
+		"request": nil, // the Observer panics with it
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var log bytes.Buffer
+			cfg := echomfa.MiddlewareConfig{Policy: otp(), Enforcer: newEnforcer(t, newDirectory(), func(c *echomfa.Config) {
+				c.Logger = slog.New(slog.NewTextHandler(&log, nil))
+				if subject == nil {
+					c.Observer = panickingWith{http.Header{"Authorization": {"Bearer " + secret}}}
+				}
+			})}
+			if subject != nil {
+				cfg.Subject = func(echo.Context) (string, error) { return subject(secret) }
+			}
+			got := serve(t, cfg, withToken(secret))
+			assert.False(t, got.ran)
+			assert.NotContains(t, log.String(), "0123456789")
+			assert.Contains(t, log.String(), "[redacted]")
+			assert.NotContains(t, fmt.Sprintf("%v %+v %#v", got.err, got.err, got.err), "0123456789")
+			assert.NotContains(t, got.Body.String(), "0123456789")
+		})
+	}
+}
+
+// panickingWith is an Observer that panics with a value.
+type panickingWith struct{ value any }
+
+func (p panickingWith) ObserveDecision(context.Context, echomfa.Decision, string, string) {
+	panic(p.value)
+}
+
+// quotingError is an error that holds a token.
+type quotingError struct{ token string }
+
+func (e *quotingError) Error() string { return "bad token " + e.token }
+
+// TestT28RefusalsDoNotKeepTheToken shows that the memory of a refused token does
+// not hold the error in which Verify quoted it, nor can it be had from there.
+func TestT28RefusalsDoNotKeepTheToken(t *testing.T) {
+	t.Parallel()
+	const secret = "canary-0123456789-canary"
+	var quoted weak.Pointer[quotingError]
+	e := newEnforcer(t, newDirectory(), func(c *echomfa.Config) {
+		c.Verify = func(_ context.Context, token string) error {
+			err := &quotingError{token}
+			quoted = weak.Make(err)
+			return err
+		}
+	})
+	_, err := e.Decide(t.Context(), secret, otp())
+	require.ErrorIs(t, err, echomfa.ErrUnauthenticated)
+	var quoting *quotingError
+	assert.NotErrorAs(t, err, &quoting)
+	assert.Equal(t, 1, e.Stats().Refused)
+	runtime.GC()
+	assert.Nil(t, quoted.Value())
+	runtime.KeepAlive(e)
 }

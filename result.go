@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/bits"
+	"net"
 	"sync"
 	"sync/atomic"
 
@@ -37,7 +38,7 @@ func resultOf(err error) result {
 	case errors.Is(err, errQueueFull), errors.Is(err, errQueueWait), errors.Is(err, errPaused),
 		errors.Is(err, errBreakerOpen), errors.Is(err, errReportWait), errors.Is(err, ErrClosed):
 		return resultTurnedAway
-	case errors.Is(err, ErrUnauthenticated):
+	case errors.Is(err, ErrUnauthenticated) && !undetermined(err):
 		return resultRefused
 	case errors.Is(err, client.ErrRateLimited):
 		return resultLimited
@@ -48,6 +49,27 @@ func resultOf(err error) result {
 	default:
 		return resultUnavailable
 	}
+}
+
+// undetermined reports whether an error says, whatever else it says, that there
+// was no verdict: unknown is not "no".
+func undetermined(err error) bool {
+	var network net.Error
+	for _, unknown := range []error{
+		ErrUnavailable, ErrMisconfigured, client.ErrUnavailable, client.ErrRateLimited, client.ErrMalformed,
+		context.DeadlineExceeded, context.Canceled,
+	} {
+		if errors.Is(err, unknown) {
+			return true
+		}
+	}
+	return errors.As(err, &network)
+}
+
+// refuses reports whether an error says, whatever else it says, that GenAuth
+// has refused the token or the question: nothing stands in for that.
+func refuses(err error) bool {
+	return errors.Is(err, ErrUnauthenticated) || errors.Is(err, ErrMisconfigured)
 }
 
 // outage reports whether the result speaks of GenAuth being down. A 401, 403 or

@@ -17,8 +17,12 @@ if ! command -v go >/dev/null 2>&1; then
 	echo "test.sh: Go 1.25 or newer is missing: see https://go.dev/doc/install" >&2
 	exit 2
 fi
-# The race detector needs a C compiler.
-need "$(go env CC)" gcc
+# The race detector needs a C compiler, and the C library's headers, which Debian
+# only recommends beside it.
+if ! echo '#include <stdlib.h>' | $(go env CC) -E - >/dev/null 2>&1; then
+	missing="$missing C-compiler"
+	packages="$packages gcc libc6-dev"
+fi
 if [ -d integration ]; then
 	need git git
 	need npm npm

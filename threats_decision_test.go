@@ -161,13 +161,16 @@ func TestT06AndT07SkipRoutesComparesRoutes(t *testing.T) {
 	app.GET("/mfa", page("public"))
 	app.GET("/admin", page("secret"))
 	app.GET("/admin/*", page("secret"))
+	app.GET("/public/admin", page("secret")) // a prefix of an address is not its route
+	app.GET("/mfa/admin", page("secret"))
+	app.GET("/:any/mfa", page("secret"))
 	assert.Equal(t, 200, send(t, app, http.MethodGet, "/public/a").Code)
 	assert.Equal(t, 200, send(t, app, http.MethodGet, "/mfa").Code)
 
 	spellings := 0
-	for _, lead := range []string{"", "/", "/public/..", "/public/.", "/./", "/%2e", "/public%2f..", "/mfa/..", "/mfa;", "/;/public"} {
+	for _, lead := range []string{"", "/", "/public", "/mfa", "/public/..", "/public/.", "/./", "/%2e", "/public%2f..", "/mfa/..", "/mfa;", "/;/public"} {
 		for _, name := range []string{"/admin", "/Admin", "/%61dmin", "/admin/", "//admin", "/admin;x", "/admin%2f", "/admin%00", "/admin/../public/x", "/admin/public/"} {
-			for _, tail := range []string{"", "/", "?/public/x", "?return_to=/mfa", "/..", "/%2e%2e/public", "#/public", "/public/"} {
+			for _, tail := range []string{"", "/", "?/public/x", "?return_to=/mfa", "/mfa", "/..", "/%2e%2e/public", "#/public", "/public/"} {
 				r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
 				if err := setTarget(r, lead+name+tail); err != nil {
 					continue // net/http's server would not take it either

@@ -5,17 +5,39 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/echomfa/echomfa/client"
 )
 
-// TestT16HostAndAppAreInTheNamespace shows that parts which only differ in where
-// one ends are told apart.
+// TestT16HostAndAppAreInTheNamespace shows that a token has another key at each
+// host, app and namespace, also at those that only differ in where one ends, and
+// whatever the secret of the process is.
 func TestT16HostAndAppAreInTheNamespace(t *testing.T) {
 	t.Parallel()
-	one := appendPart(appendPart(nil, "https://a"), "bc")
-	two := appendPart(appendPart(nil, "https://ab"), "c")
-	assert.NotEqual(t, one, two)
+	keys := make(map[cacheKey]string)
+	for _, source := range [][3]string{
+		{"https://a.example", "app", ""},
+		{"https://b.example", "app", ""},
+		{"https://a.example", "app2", ""},
+		{"https://a.example", "app", "n"},
+		{"https://a.example", "ap", "pn"},
+		{"https://a.example/a", "pp", ""},
+		{"https://a.example:8443", "app", ""},
+		{"https://a.example/x", "app", ""},
+	} {
+		genauth, err := client.New(client.Config{BaseURL: source[0], AppID: source[1]})
+		require.NoError(t, err)
+		cfg, err := Config{Client: genauth, Namespace: source[2]}.prepared()
+		require.NoError(t, err)
+		c := newCache(cfg.Cache, cfg.Namespace)
+		secret := c.prefix[:len(c.secret)]
+		require.Equal(t, c.secret[:], secret)
+		clear(secret) // as if all had the same
+		k := c.key("token")
+		assert.Empty(t, keys[k], "%v", source)
+		keys[k] = fmt.Sprint(source)
+	}
 }
 
 // TestT36WhatAnEntryHoldsIsBounded shows that no answer can make one entry large.

@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -78,6 +79,11 @@ func TestT22RedirectIsNotFollowed(t *testing.T) {
 // at globals.
 func TestT23GlobalsAndTheUsersClientStayAsTheyAre(t *testing.T) {
 	defaultClient, defaultTransport := *http.DefaultClient, http.DefaultTransport
+	shared := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+		return nil, errors.New("the transport of the whole process is used")
+	}}
+	http.DefaultTransport = shared
+	t.Cleanup(func() { http.DefaultTransport = defaultTransport })
 	jar, err := cookiejar.New(nil)
 	require.NoError(t, err)
 	transport := &http.Transport{}
@@ -102,7 +108,8 @@ func TestT23GlobalsAndTheUsersClientStayAsTheyAre(t *testing.T) {
 	}
 	assert.Equal(t, defaultClient, *http.DefaultClient)
 	assert.Nil(t, http.DefaultClient.Transport)
-	assert.Same(t, defaultTransport, http.DefaultTransport)
+	assert.Same(t, shared, http.DefaultTransport)
+	assert.False(t, shared.DisableCompression)
 	assert.Equal(t, before.Jar, own.Jar)
 	assert.Same(t, transport, own.Transport)
 	assert.Nil(t, own.CheckRedirect)

@@ -109,8 +109,9 @@ func publish(t *testing.T, proxy, path, dir string) (required []string) {
 	}
 	mod, err := os.ReadFile(filepath.Join(dir, "go.mod"))
 	require.NoError(t, err)
-	parsed, err := modfile.ParseLax("go.mod", mod, nil)
+	parsed, err := modfile.Parse("go.mod", mod, nil)
 	require.NoError(t, err)
+	assert.Empty(t, parsed.Replace, "%s would be another module for others", path)
 	for _, r := range parsed.Require {
 		required = append(required, r.Mod.Path)
 	}

@@ -211,7 +211,6 @@ func TestF16EveryPrefixOfAGoodAnswer(t *testing.T) {
 	}
 	spoil(200, body)(r)
 	require.Equal(t, echomfa.Allowed, decide(len(body)))
-	r.nothingElsewhere()
 }
 
 func TestF16TruncatedAnswers(t *testing.T) {
@@ -244,13 +243,8 @@ func TestF17ContentTypeIsNotLookedAt(t *testing.T) {
 				_, _ = io.WriteString(w, truth(req))
 			})
 			for _, got := range r.askAll(callers()) {
-				if got.has {
-					r.granted(got)
-				} else {
-					r.sentToEnroll(got)
-				}
+				r.right(got)
 			}
-			r.nothingElsewhere()
 		})
 	}
 }

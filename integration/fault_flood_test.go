@@ -22,18 +22,29 @@ func liveHeap() uint64 {
 	return m.HeapAlloc
 }
 
-// crowd are the warm users: each asks ten times a second.
+// crowd are users of one kind, and what they got: the right answer, a wrong one,
+// or that they shall come back.
 type crowd struct {
-	right, wrong atomic.Int64
-	mu           sync.Mutex
-	took         []time.Duration
+	right, wrong, later atomic.Int64
+	mu                  sync.Mutex
+	took                []time.Duration
 }
 
 func (w *crowd) ask(ctx context.Context, r *rig, c caller) {
 	got := r.local(ctx, c)
-	if got.status == http.StatusOK {
+	want := http.StatusForbidden
+	switch {
+	case c.has:
+		want = http.StatusOK
+	case c.browser:
+		want = http.StatusFound
+	}
+	switch got.status {
+	case want:
 		w.right.Add(1)
-	} else {
+	case http.StatusServiceUnavailable:
+		w.later.Add(1)
+	default:
 		w.wrong.Add(1)
 	}
 	w.mu.Lock()
@@ -87,7 +98,8 @@ type flood struct {
 	*rig
 	sources sources
 	load    gauge
-	warm    []caller
+	warm    []caller // have the factor
+	lacking []caller // have it not
 }
 
 // newFlood warms a hundred users.
@@ -105,11 +117,14 @@ func newFlood(t *testing.T, freshFor time.Duration, lookup echomfa.LookupConfig)
 		tellTruth(w, req)
 	})
 	for i := range 100 {
-		c := caller{has: true, token: tokenWith("warm-" + strconv.Itoa(i))}
+		c := caller{browser: i%2 == 0, has: true, token: tokenWith("warm-" + strconv.Itoa(i))}
 		for got := f.local(t.Context(), c); got.status != http.StatusOK; got = f.local(t.Context(), c) {
 			pass(t, 10*time.Millisecond)
 		}
 		f.warm = append(f.warm, c)
+	}
+	for i := range 4 {
+		f.lacking = append(f.lacking, caller{browser: i%2 == 0, token: tokenWithout("lacking-" + strconv.Itoa(i))})
 	}
 	f.sources.cached.Store(0)
 	f.sources.other.Store(0)
@@ -120,17 +135,21 @@ func newFlood(t *testing.T, freshFor time.Duration, lookup echomfa.LookupConfig)
 func (f *flood) run(lasts time.Duration, tokens int) {
 	t := f.t
 	t.Helper()
-	var warm, first crowd
+	var warm, lacking, first crowd
 	var wg, waves sync.WaitGroup
 	var over atomic.Bool
 	defer time.AfterFunc(lasts, func() { over.Store(true) }).Stop()
-	for i, c := range f.warm {
+	for i, c := range slices.Concat(f.warm, f.lacking) {
+		users := &warm
+		if !c.has {
+			users = &lacking
+		}
 		wg.Go(func() {
 			pass(t, time.Duration(i)*time.Millisecond)
 			ticker := time.NewTicker(100 * time.Millisecond)
 			defer ticker.Stop()
 			for !over.Load() {
-				warm.ask(t.Context(), f.rig, c)
+				users.ask(t.Context(), f.rig, c)
 				<-ticker.C
 			}
 		})
@@ -138,7 +157,8 @@ func (f *flood) run(lasts time.Duration, tokens int) {
 	// Users who sign in while it lasts: what they get is reported.
 	wg.Go(func() {
 		for i := 0; !over.Load(); i++ {
-			wg.Go(func() { first.ask(t.Context(), f.rig, caller{has: true, token: tokenWith("first-" + strconv.Itoa(i))}) })
+			c := caller{browser: i%2 == 0, has: true, token: tokenWith("first-" + strconv.Itoa(i))}
+			wg.Go(func() { first.ask(t.Context(), f.rig, c) })
 			pass(t, 50*time.Millisecond)
 		}
 	})
@@ -172,12 +192,16 @@ func (f *flood) run(lasts time.Duration, tokens int) {
 	wg.Wait()
 	grown := int64(max(peak.Load(), liveHeap())) - int64(before)
 	assert.Less(t, grown, int64(32<<20), "heap")
-	assert.Zero(t, warm.wrong.Load(), "warm users are right every time")
+	assert.Zero(t, warm.wrong.Load()+warm.later.Load(), "warm users are right every time")
+	assert.Zero(t, lacking.wrong.Load(), "nobody gets by")
+	assert.Zero(t, first.wrong.Load())
+	assert.Equal(t, f.sources.cached.Load()+f.sources.other.Load(), warm.right.Load()+first.right.Load(), "nobody else was let through")
 	assert.Equal(t, int64(tokens), answers[401].Load()+answers[503].Load())
 	assert.Positive(t, answers[401].Load())
 	assert.LessOrEqual(t, f.load.most(), 64)
 	t.Logf("warm users: %d right, 99 %% within %v, %d from the cache, %d renewed; flood: %d times 401, %d times 503; "+
-		"first-seen users: %d right, %d told to come back; look-ups: %d at once, %d in a second; heap: %d KiB",
+		"first-seen users: %d right, %d told to come back; users without the factor: %d right, %d told to come back; "+
+		"look-ups: %d at once, %d in a second; heap: %d KiB",
 		warm.right.Load(), warm.p99(), f.sources.cached.Load(), f.sources.other.Load(), answers[401].Load(), answers[503].Load(),
-		first.right.Load(), first.wrong.Load(), f.load.most(), f.load.mostInASecond(), grown>>10)
+		first.right.Load(), first.later.Load(), lacking.right.Load(), lacking.later.Load(), f.load.most(), f.load.mostInASecond(), grown>>10)
 }

@@ -57,7 +57,11 @@ func TestF44ResponseIsCommitted(t *testing.T) {
 				s.before = append(s.before, func(next echo.HandlerFunc) echo.HandlerFunc {
 					return func(c echo.Context) error {
 						_ = c.String(http.StatusAccepted, "begun")
-						return next(c)
+						sent := c.Response().Header().Clone()
+						err := next(c)
+						// What is set now goes nowhere, and would not be seen by the caller.
+						assert.Equal(t, sent, c.Response().Header())
+						return err
 					}
 				})
 			})
@@ -70,9 +74,6 @@ func TestF44ResponseIsCommitted(t *testing.T) {
 				}
 				assert.Equal(t, "begun", got.body)
 				assert.Zero(t, r.runs(got.token), got.caller)
-				for _, header := range []string{"Location", "Www-Authenticate", "Retry-After", "Cache-Control", "Vary"} {
-					assert.Empty(t, got.header.Get(header), header)
-				}
 			}
 		})
 	}
@@ -196,11 +197,7 @@ func TestF48HopByHopHeaders(t *testing.T) {
 	trick := []string{"Connection", "Authorization, Cookie, Accept, Sec-Fetch-Mode"}
 	for _, c := range callers() {
 		got := r.send(http.MethodGet, r.app.URL+"/admin?page=1", c, trick...)
-		if c.has {
-			r.granted(got)
-		} else {
-			r.sentToEnroll(got)
-		}
+		r.right(got)
 	}
 	// A proxy that heeds the header takes the token away: nobody's request.
 	target, err := url.Parse(r.app.URL)

@@ -2,10 +2,13 @@ package integration_test
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -15,6 +18,7 @@ import (
 
 	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/client"
+	"github.com/labstack/echo/v4"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -25,11 +29,15 @@ func TestF28OneBadTokenRepeated(t *testing.T) {
 	r := newRig(t)
 	begin := time.Now()
 	var wg sync.WaitGroup
-	for range 8 {
+	for i := range 8 {
 		wg.Go(func() {
 			for range 10000 / 8 {
-				got := r.local(t.Context(), caller{token: "nobody"})
-				assert.Equal(t, http.StatusUnauthorized, got.status)
+				got := r.local(t.Context(), caller{browser: i%2 == 0, token: "nobody"})
+				if got.browser {
+					assert.Equal(t, "/login?return_to=%2Fadmin%3Fpage%3D1", got.header.Get("Location"))
+				} else {
+					assert.Equal(t, http.StatusUnauthorized, got.status)
+				}
 			}
 		})
 	}
@@ -108,14 +116,10 @@ func TestF30OneColdTokenAThousandTimes(t *testing.T) {
 			row.begin(r)
 			release := r.front.hold()
 			var wg sync.WaitGroup
-			var arrived atomic.Int64
 			for range 1000 {
-				wg.Go(func() {
-					arrived.Add(1)
-					assert.Equal(t, row.status, r.local(t.Context(), row.caller).status)
-				})
+				wg.Go(func() { assert.Equal(t, row.status, r.local(t.Context(), row.caller).status) })
 			}
-			for arrived.Load() < 1000 || r.front.calls() == 0 {
+			for r.enforcer.Stats().Misses < 1000 || r.front.calls() == 0 {
 				pass(t, time.Millisecond)
 			}
 			release()
@@ -147,27 +151,32 @@ func (f *front) hold() (release func()) {
 
 func TestF31FirstCallerGoes(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
-	release := r.front.hold()
-	first, leave := context.WithCancel(t.Context())
-	defer leave()
-	gone := make(chan reply, 1)
-	go func() { gone <- r.local(first, callers()[2]) }()
-	for r.front.calls() == 0 {
-		pass(t, time.Millisecond)
+	for _, c := range callers() {
+		t.Run(c.String(), func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			release := r.front.hold()
+			first, leave := context.WithCancel(t.Context())
+			defer leave()
+			gone := make(chan reply, 1)
+			go func() { gone <- r.local(first, c) }()
+			for r.front.calls() == 0 {
+				pass(t, time.Millisecond)
+			}
+			var wg sync.WaitGroup
+			for range 999 {
+				wg.Go(func() { r.right(r.local(t.Context(), c)) })
+			}
+			pass(t, 5*time.Millisecond)
+			leave()
+			left := <-gone
+			assert.Equal(t, http.StatusServiceUnavailable, left.status, "the first is gone before the answer")
+			release()
+			wg.Wait()
+			assert.Equal(t, 1, r.front.calls())
+			assert.Equal(t, map[bool]int{true: 999, false: 0}[c.has], r.runs(c.token))
+		})
 	}
-	var wg sync.WaitGroup
-	for range 999 {
-		wg.Go(func() { r.granted(r.local(t.Context(), callers()[2])) })
-	}
-	pass(t, 5*time.Millisecond)
-	leave()
-	left := <-gone
-	assert.Equal(t, http.StatusServiceUnavailable, left.status, "the first is gone before the answer")
-	release()
-	wg.Wait()
-	assert.Equal(t, 1, r.front.calls())
-	assert.Equal(t, 999, r.runs(callers()[2].token))
 }
 
 // strictWriter notes what is written after the request was over.
@@ -203,11 +212,11 @@ func TestF32AllCallersGo(t *testing.T) {
 	var wg sync.WaitGroup
 	var arrived, late atomic.Int64
 	begin := time.Now()
-	for range 1000 {
+	for i := range 1000 {
 		wg.Go(func() {
 			arrived.Add(1)
 			w := &strictWriter{ResponseRecorder: *httptest.NewRecorder(), late: &late}
-			r.echo.ServeHTTP(w, newRequest(ctx, callers()[2]))
+			r.echo.ServeHTTP(w, newRequest(ctx, caller{browser: i%2 == 0, token: callers()[2].token}))
 			w.over.Store(true)
 			assert.Equal(t, http.StatusServiceUnavailable, w.Code)
 		})
@@ -260,9 +269,9 @@ func TestF37TwoTenantsOneProcess(t *testing.T) {
 		t.Parallel()
 		a, b := newRig(t), newRig(t)
 		allHave("EMAIL")(b)
-		for range 3 {
-			a.granted(a.ask(caller{has: true, token: token}))
-			b.sentToEnroll(b.ask(caller{has: false, token: token}))
+		for i := range 4 {
+			a.granted(a.ask(caller{browser: i%2 == 0, has: true, token: token}))
+			b.sentToEnroll(b.ask(caller{browser: i%2 == 0, has: false, token: token}))
 		}
 		assert.Equal(t, 1, a.front.calls())
 		assert.Equal(t, 1, b.front.calls())
@@ -278,16 +287,16 @@ func TestF37TwoTenantsOneProcess(t *testing.T) {
 			tellTruth(w, r)
 		})
 		b := newRig(t, func(s *setup) { s.client.BaseURL, s.client.AppID = "http://"+a.front.addr, "b" })
-		for range 3 {
-			a.granted(a.ask(caller{has: true, token: token}))
-			b.sentToEnroll(b.ask(caller{has: false, token: token}))
+		for i := range 4 {
+			a.granted(a.ask(caller{browser: i%2 == 0, has: true, token: token}))
+			b.sentToEnroll(b.ask(caller{browser: i%2 == 0, has: false, token: token}))
 		}
 		assert.Equal(t, 2, a.front.calls())
 	})
 }
 
-// TestF38CancelsOverSockets has 200 users with a factor set each, of which a
-// tenth leave in the middle: no answer may reach another user.
+// TestF38CancelsOverSockets has 200 users with a factor set each, of whom a tenth
+// hang up in the middle: no answer may reach another user.
 func TestF38CancelsOverSockets(t *testing.T) {
 	t.Parallel()
 	const users, requests, workers = 200, 2000, 8
@@ -303,24 +312,27 @@ func TestF38CancelsOverSockets(t *testing.T) {
 		}
 		_, _ = io.WriteString(w, envelope(types...))
 	})
+	r.echo.GET("/who", func(c echo.Context) error {
+		d, _ := echomfa.DecisionFrom(c.Request().Context())
+		return c.JSON(http.StatusOK, map[string]any{"enrolled": d.Enrolled.Types()})
+	}, r.enforcer.Require(otpPolicy()))
 	var wrong, left, refused atomic.Int64
 	var wg sync.WaitGroup
 	for w := range workers {
 		wg.Go(func() {
 			for n := range requests / workers {
 				i := (n*31 + w*17) % users
-				name := fmt.Sprintf("user-%d", i)
 				ctx, cancel := context.WithCancel(t.Context())
 				if n%10 == 0 {
 					time.AfterFunc(time.Duration(n%7)*100*time.Microsecond, cancel)
 				}
-				d, err := r.enforcer.Decide(ctx, name, otpPolicy())
-				switch {
-				case ctx.Err() != nil && d.Outcome == echomfa.Unavailable:
+				status, enrolled, err := r.who(ctx, fmt.Sprintf("user-%d", i))
+				switch want := map[bool]int{true: http.StatusOK, false: http.StatusForbidden}[i%2 == 0]; {
+				case err != nil && ctx.Err() != nil:
 					left.Add(1)
-				case err == nil != (i%2 == 0), !d.Enrolled.Has(echomfa.FactorType(strings.ToUpper(name))) && !d.Enrolled.Has(echomfa.FactorType(name)):
+				case err != nil, status != want, !slices.Contains(enrolled, fmt.Sprintf("USER-%d", i)):
 					wrong.Add(1)
-				case err != nil:
+				case status == http.StatusForbidden:
 					refused.Add(1)
 				}
 				cancel()
@@ -331,4 +343,20 @@ func TestF38CancelsOverSockets(t *testing.T) {
 	assert.Zero(t, wrong.Load())
 	assert.Positive(t, left.Load())
 	assert.InDelta(t, requests/2, refused.Load(), requests/10)
+}
+
+// who asks, over a socket, what the service takes the user of a token to have.
+func (r *rig) who(ctx context.Context, token string) (status int, enrolled []string, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.app.URL+"/who", nil)
+	if err != nil {
+		return 0, nil, err
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	res, err := r.browser.Do(req)
+	if err != nil {
+		return 0, nil, err
+	}
+	var body struct{ Enrolled []string }
+	err = json.NewDecoder(res.Body).Decode(&body)
+	return res.StatusCode, body.Enrolled, errors.Join(err, res.Body.Close())
 }

@@ -4,10 +4,13 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -170,6 +173,48 @@ func TestEnrollElsewhere(t *testing.T) {
 	t.Cleanup(p.close)
 	w := get(t, p.handler(), "/admin?x=1", "Sec-Fetch-Mode: navigate")
 	assert.Equal(t, "/login?return_to=%2Fadmin%3Fx%3D1", w.Header().Get("Location"))
+}
+
+// TestReadmeNamesEverySetting compares what the README says of the settings with
+// what is read, and with the defaults.
+func TestReadmeNamesEverySetting(t *testing.T) {
+	t.Parallel()
+	s, err := readSettings(nil)
+	require.NoError(t, err)
+	defaults := map[string]string{
+		"ADDR": s.addr, "MFA_POLICY": s.policy.String(), "ENROLL_URL": s.enrollURL,
+		"FRESH_FOR": fmt.Sprintf("%.0fs", s.freshFor.Seconds()), "GENAUTH_HOST": "", "GENAUTH_APP_ID": "", "BASE_URL": "",
+	}
+	source, err := os.ReadFile("settings.go")
+	require.NoError(t, err)
+	read := regexp.MustCompile(`(?:get\(|values\[)"([A-Z_]+)"`).FindAllSubmatch(source, -1)
+	assert.Len(t, read, len(defaults))
+	readme, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	for _, name := range read {
+		require.Contains(t, defaults, string(name[1]))
+		want := "`" + string(name[1]) + "`"
+		if value := defaults[string(name[1])]; value != "" {
+			want += " (`" + value + "`)"
+		}
+		assert.Contains(t, string(readme), want)
+	}
+}
+
+// TestListenEverywhere shows that an ADDR which is no address for a browser needs
+// no BASE_URL while the enrollment page is the portal's own, and that a script's
+// page is then found by the Host that the browser used.
+func TestListenEverywhere(t *testing.T) {
+	t.Parallel()
+	for _, addr := range []string{":8080", "0.0.0.0:8080", "127.0.0.1:0"} {
+		s, err := readSettings(env("ADDR", addr, "GENAUTH_HOST", "http://127.0.0.1:1", "GENAUTH_APP_ID", "a"))
+		require.NoError(t, err, addr)
+		p, err := newPortal(s)
+		require.NoError(t, err, addr)
+		t.Cleanup(p.close)
+		w := get(t, p.handler(), "http://portal.example/admin", "HX-Request: true", "HX-Current-URL: http://portal.example/admin?x=1")
+		assert.Equal(t, "/login?return_to=%2Fadmin%3Fx%3D1", w.Header().Get("HX-Redirect"), addr)
+	}
 }
 
 // TestPasswordGoesToOneHost shows that neither a redirect nor a failure that

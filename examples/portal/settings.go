@@ -39,7 +39,10 @@ func readSettings(environ []string) (settings, error) {
 		appID:     get("GENAUTH_APP_ID", ""),
 		enrollURL: get("ENROLL_URL", "/mfa"),
 	}
-	s.baseURL = get("BASE_URL", "http://"+s.addr)
+	s.baseURL = values["BASE_URL"]
+	if s.baseURL == "" && !strings.HasPrefix(s.enrollURL, "/") {
+		s.baseURL = "http://" + s.addr
+	}
 	var errs []error
 	var err error
 	if s.policy, err = echomfa.ParsePolicy(get("MFA_POLICY", "OTP or FACE")); err != nil {
