@@ -209,7 +209,7 @@ func TestListenEverywhere(t *testing.T) {
 	for _, addr := range []string{":8080", "0.0.0.0:8080", "127.0.0.1:0"} {
 		s, err := readSettings(env("ADDR", addr, "GENAUTH_HOST", "http://127.0.0.1:1", "GENAUTH_APP_ID", "a"))
 		require.NoError(t, err, addr)
-		p, err := newPortal(s)
+		p, err := newPortal(s, nil)
 		require.NoError(t, err, addr)
 		t.Cleanup(p.close)
 		w := get(t, p.handler(), "http://portal.example/admin", "HX-Request: true", "HX-Current-URL: http://portal.example/admin?x=1")
