@@ -303,4 +303,3 @@ func TestConfirmFails(t *testing.T) {
 func refuseWith(status int) func(*genauthtest.Answer) {
 	return genauthtest.HTTPStatus(status, "")
 }
-
