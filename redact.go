@@ -2,30 +2,9 @@ package echomfa
 
 import (
 	"errors"
-	"strings"
-)
 
-const (
-	redacted = "[redacted]"
-	// leastSecret is the length from which a token is taken for a secret.
-	// Shorter ones do not occur but in tests, and are parts of plain words.
-	leastSecret = 16
+	"github.com/echomfa/echomfa/internal/redact"
 )
-
-// redact takes a token out of a text, and the parts of a JWT, which may stand
-// alone.
-func redact(text, token string) string {
-	if len(token) < leastSecret {
-		return text
-	}
-	text = strings.ReplaceAll(text, token, redacted)
-	for part := range strings.SplitSeq(token, ".") {
-		if len(part) >= leastSecret {
-			text = strings.ReplaceAll(text, part, redacted)
-		}
-	}
-	return text
-}
 
 // withoutToken returns err, or an error that says the same without the token. A
 // Verify function or a lister may quote what it was given, and their errors are
@@ -35,13 +14,13 @@ func withoutToken(err error, token string) error {
 		return nil
 	}
 	text := err.Error()
-	clean := redact(text, token)
+	clean := redact.Token(text, token)
 	if clean == text {
 		return err
 	}
 	if refusal := (*TokenError)(nil); errors.As(err, &refusal) {
 		// How it is answered does not change.
-		return &TokenError{Code: refusal.Code, Reason: redact(refusal.Reason, token), Err: withoutToken(refusal.Err, token)}
+		return &TokenError{Code: refusal.Code, Reason: redact.Token(refusal.Reason, token), Err: withoutToken(refusal.Err, token)}
 	}
 	return &redactedError{
 		text: clean,

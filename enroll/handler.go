@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/internal/redact"
 )
 
 // Handler serves the enrollment pages. Make one with [New] and mount it at
@@ -128,7 +129,7 @@ func (v *visit) recover() {
 		panic(p)
 	}
 	v.h.cfg.Logger.LogAttrs(v.r.Context(), slog.LevelError, "enrollment page panicked",
-		slog.String("panic", fmt.Sprint(p)), slog.String("stack", string(debug.Stack())))
+		slog.String("panic", redact.Token(fmt.Sprint(p), v.token)), slog.String("stack", string(debug.Stack())))
 	v.message(http.StatusInternalServerError, "error.internal")
 }
 
