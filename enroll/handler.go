@@ -6,6 +6,7 @@ import (
 	"html/template"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"runtime/debug"
 	"strings"
 
@@ -158,8 +159,9 @@ func (v *visit) serve(do step) {
 // returnTo checks a return-to. One that leads here is no place to go back to.
 func (h *Handler) returnTo(value string) string {
 	back := h.cfg.Enforcer.ReturnTo(value)
-	path, _, _ := strings.Cut(back, "?")
-	if path == h.cfg.BasePath || strings.HasPrefix(path, h.cfg.BasePath+"/") {
+	escaped, _, _ := strings.Cut(back, "?")
+	path, err := url.PathUnescape(escaped) // as a router may see it
+	if err != nil || path == h.cfg.BasePath || strings.HasPrefix(path, h.cfg.BasePath+"/") {
 		return ""
 	}
 	return back
