@@ -95,10 +95,14 @@ func (p *Page) T(key string, values ...any) string {
 	if !ok {
 		return key
 	}
-	if len(values) == 0 {
-		return text
+	// Not Sprintf: an app's text may have a percent sign.
+	var b strings.Builder
+	for _, value := range values {
+		before, after, _ := strings.Cut(text, "%s")
+		_, _ = fmt.Fprint(&b, before, value) // a Builder takes all
+		text = after
 	}
-	return fmt.Sprintf(text, values...)
+	return b.String() + text
 }
 
 // Title returns the heading of the page.
