@@ -38,7 +38,7 @@ type Config struct {
 
 	// StateKeys encrypt what a form carries from one step to the next. The
 	// first encrypts and all of them decrypt: to change the key, put the new
-	// one in front, and drop the old one half an hour later. Required: random
+	// one in front, and drop the old one an hour later. Required: random
 	// bytes, at least 32 each, the same on all instances. For a demo,
 	// [InsecureRandomKey].
 	StateKeys [][]byte

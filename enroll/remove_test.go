@@ -163,7 +163,7 @@ func TestRemoveFails(t *testing.T) {
 		"list unavailable":   {listPath, genauthtest.HTTPStatus(500, ""), 503, "error.unavailable"},
 		"list partial":       {listPath, partial("1", "EMAIL"), 503, "error.unavailable"},
 		"GenAuth refuses":    {resetPath, genauthtest.Envelope(422, 0), 409, "error.not_removed"},
-		"answer malformed":   {resetPath, genauthtest.HTML(), 303, ""},
+		"answer malformed":   {resetPath, genauthtest.HTML(), 503, "error.unavailable"},
 		"token refused":      {resetPath, genauthtest.Envelope(401, 2020), 303, ""},
 		"limited by GenAuth": {resetPath, genauthtest.RateLimited("9"), 503, "error.unavailable"},
 	}
@@ -173,8 +173,12 @@ func TestRemoveFails(t *testing.T) {
 			s := newSite(t, func(set *setup) { set.Policy = echomfa.AnyOf(echomfa.OTP) })
 			user := s.signIn(email)
 			user.get("/mfa").is(http.StatusOK)
-			s.withFault(row.path, row.change)
+			s.genauth.SetFault(
+				genauthtest.Fault{Path: row.path, Change: row.change},
+				genauthtest.Fault{Path: listPath, Change: rows("1", "EMAIL")}, // nobody has removed it
+			)
 			a := user.post("/mfa/remove", "type", "EMAIL", "confirm", "yes").is(row.want)
+			assert.Empty(t, s.changes())
 			if row.text != "" {
 				a.is(row.want, row.text)
 			}

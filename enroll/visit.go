@@ -115,7 +115,7 @@ func (v *visit) subject() string {
 // changed makes a change count at once, in this session and the user's others,
 // and tells the app.
 func (v *visit) changed(change Change, t client.FactorType) {
-	ctx := context.WithoutCancel(v.r.Context()) // it has happened, whoever waits
+	ctx := v.lasting()
 	v.forget(ctx)
 	if v.h.cfg.OnChange == nil {
 		return
@@ -136,9 +136,13 @@ func (v *visit) forget(ctx context.Context) {
 	}
 }
 
+// lasting is the context of a change: who hangs up while GenAuth makes it must
+// not keep the app from being told of it.
+func (v *visit) lasting() context.Context { return context.WithoutCancel(v.r.Context()) }
+
 // fresh returns the user's factors as GenAuth has them now.
-func (v *visit) fresh() (list []client.Factor, partial bool, err error) {
-	list, err = v.h.cfg.Client.ListEnrolledFactors(v.r.Context(), v.token)
+func (v *visit) fresh(ctx context.Context) (list []client.Factor, partial bool, err error) {
+	list, err = v.h.cfg.Client.ListEnrolledFactors(ctx, v.token)
 	if skipped := (*client.PartialError)(nil); errors.As(err, &skipped) {
 		return list, true, nil
 	}
