@@ -1,7 +1,6 @@
 package enroll_test
 
 import (
-	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -132,7 +131,7 @@ func TestConfigMistakesAreJoined(t *testing.T) {
 	cfg := goodConfig(t)
 	cfg.Policy = echomfa.AnyOf()
 	_, err = enroll.New(cfg)
-	assert.True(t, errors.Is(err, echomfa.ErrInvalidPolicy))
+	require.ErrorIs(t, err, echomfa.ErrInvalidPolicy)
 }
 
 // TestConfigIsCopied changes the keys afterwards.
@@ -150,8 +149,9 @@ func TestConfigIsCopied(t *testing.T) {
 
 func TestInsecureRandomKey(t *testing.T) {
 	t.Parallel()
-	assert.Len(t, enroll.InsecureRandomKey(), 32)
-	assert.NotEqual(t, enroll.InsecureRandomKey(), enroll.InsecureRandomKey())
+	one, two := enroll.InsecureRandomKey(), enroll.InsecureRandomKey()
+	assert.Len(t, one, 32)
+	assert.NotEqual(t, one, two)
 }
 
 func TestChangeString(t *testing.T) {
@@ -184,7 +184,7 @@ func TestTemplates(t *testing.T) {
 	s := newSite(t, func(set *setup) {
 		set.Templates = fstest.MapFS{
 			"mine.html":  {Data: []byte(`{{define "face"}}{{.Page}}{{end}}{{define "bottom"}}<p>mine {{.Brand.Name}}</p>{{end}}`)},
-			"start.html": {Data: []byte(`{{define "start"}}<h1>{{.Title}}</h1>{{.T "check"}}{{.T "none.such"}}{{.FactorName "X-NEW"}}{{template "bottom" .}}{{end}}`)},
+			"start.html": {Data: []byte(`{{define "start"}}<h1>{{.Title}}</h1>{{.T "check"}}{{.T "none.such"}}{{.FactorName "X-NEW"}}{{.CallingCode}}{{template "bottom" .}}{{end}}`)},
 		}
 		set.Brand.Name = "<App>"
 	})

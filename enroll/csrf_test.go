@@ -29,7 +29,7 @@ func TestCrossOriginForms(t *testing.T) {
 		"/mfa/check":    {"return_to", "/admin"},
 		"/mfa/remove":   {"type", "OTP", "confirm", "yes", "understood", "yes", "code", s.genauth.OTPCode(user.id)},
 	}
-	assert.Len(t, forms, len(steps))
+	assert.Len(t, forms, len(steps()))
 	origins := map[string]func(*http.Request){
 		"cross-site": func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") },
 		"same-site":  func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "same-site") },

@@ -17,7 +17,9 @@ import (
 	"github.com/echomfa/echomfa/genauthtest"
 )
 
-var steps = []string{"/mfa/begin", "/mfa/send", "/mfa/confirm", "/mfa/recovery", "/mfa/done", "/mfa/check", "/mfa/remove"}
+func steps() []string {
+	return []string{"/mfa/begin", "/mfa/send", "/mfa/confirm", "/mfa/recovery", "/mfa/done", "/mfa/check", "/mfa/remove"}
+}
 
 func TestZeroHandler(t *testing.T) {
 	t.Parallel()
@@ -40,7 +42,7 @@ func TestRouting(t *testing.T) {
 			assert.Equal(t, "GET, HEAD", a.Header.Get("Allow"))
 		}
 	}
-	for _, step := range steps {
+	for _, step := range steps() {
 		user.get(step + "?type=OTP&confirm=yes").goes("/mfa")
 		user.do(http.MethodHead, step, nil).goes("/mfa")
 		a := user.do(http.MethodPut, step, nil).is(http.StatusMethodNotAllowed, "error.method")
@@ -51,9 +53,8 @@ func TestRouting(t *testing.T) {
 		user.post(target).is(http.StatusNotFound, "error.not_found")
 	}
 	assert.Zero(t, s.genauth.Calls(sendPath))
-	w := httptest.NewRecorder()
 	for _, target := range []string{"/", "/mfax", "/mf", "/x/mfa"} {
-		w = httptest.NewRecorder()
+		w := httptest.NewRecorder()
 		s.pages.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, target, nil))
 		assert.Equal(t, http.StatusNotFound, w.Code, target)
 	}
@@ -176,7 +177,7 @@ func TestOverTheWire(t *testing.T) {
 	server := httptest.NewServer(s.app)
 	t.Cleanup(server.Close)
 	user := s.signIn()
-	send := func(origin string) *http.Response {
+	send := func(origin string) (status int, body string) {
 		form := url.Values{"type": {"OTP"}}
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+"/mfa/begin", strings.NewReader(form.Encode()))
 		require.NoError(t, err)
@@ -185,13 +186,16 @@ func TestOverTheWire(t *testing.T) {
 		r.Header.Set("Origin", origin)
 		resp, err := server.Client().Do(r)
 		require.NoError(t, err)
-		t.Cleanup(func() { _ = resp.Body.Close() })
-		return resp
+		raw, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		assert.Equal(t, resp.ContentLength, int64(len(raw)))
+		return resp.StatusCode, string(raw)
 	}
-	resp := send(server.URL)
-	body, err := io.ReadAll(resp.Body)
-	require.NoError(t, err)
-	assert.Equal(t, http.StatusOK, resp.StatusCode)
-	assert.Equal(t, resp.ContentLength, int64(len(body)))
-	assert.Equal(t, http.StatusForbidden, send("http://evil.example").StatusCode)
+	status, body := send(server.URL)
+	assert.Equal(t, http.StatusOK, status)
+	assert.Contains(t, body, `name="state"`)
+	status, body = send("http://evil.example")
+	assert.Equal(t, http.StatusForbidden, status)
+	assert.NotContains(t, body, `name="state"`)
 }

@@ -13,14 +13,14 @@ import (
 	"github.com/echomfa/echomfa/client"
 )
 
-func sealerOf(t testing.TB, keys ...string) *sealer {
-	t.Helper()
+func sealerOf(tb testing.TB, keys ...string) *sealer {
+	tb.Helper()
 	raw := make([][]byte, len(keys))
 	for i, key := range keys {
 		raw[i] = []byte(strings.Repeat(key, 32))
 	}
 	s, err := newSealer(raw)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return s
 }
 

@@ -104,7 +104,7 @@ func newSite(t *testing.T, change func(*setup)) *site {
 	s.mfa, err = echomfa.New(set.MFA)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, s.mfa.Close()) })
-	set.Config.Client, set.Enforcer = genauth, s.mfa
+	set.Client, set.Enforcer = genauth, s.mfa
 	s.pages, err = enroll.New(set.Config)
 	require.NoError(t, err)
 	mux := http.NewServeMux()
@@ -133,7 +133,7 @@ func (s *site) assertChanges(user session, want ...enroll.Event) {
 	for i := range want {
 		want[i].Subject = user.id
 	}
-	assert.Equal(s.t, want, have[:len(have):len(have)])
+	assert.Equal(s.t, want, have)
 }
 
 // session is a signed-in user.
@@ -234,23 +234,21 @@ func (a answer) is(status int, keys ...string) answer {
 }
 
 // isNot checks that texts are not on the page.
-func (a answer) isNot(keys ...string) answer {
+func (a answer) isNot(keys ...string) {
 	a.t.Helper()
 	for _, key := range keys {
 		require.Contains(a.t, english(a.t), key)
 		text, _, _ := strings.Cut(english(a.t)[key], "%s")
 		assert.NotContains(a.t, a.text, text, key)
 	}
-	return a
 }
 
 // goes checks a redirect.
-func (a answer) goes(location string) answer {
+func (a answer) goes(location string) {
 	a.t.Helper()
 	assert.Equal(a.t, http.StatusSeeOther, a.StatusCode, a.html)
 	assert.Equal(a.t, location, a.Header.Get("Location"))
 	assert.Empty(a.t, a.html)
-	return a
 }
 
 var stateField = regexp.MustCompile(`name="state" value="([^"]+)"`)
@@ -287,15 +285,13 @@ func wrongCode(right string) string {
 	return right[:5] + string(right[5]+1)
 }
 
-var english = func() func(*testing.T) map[string]string {
-	read := sync.OnceValues(func() (map[string]string, error) { return readTexts("en") })
-	return func(t *testing.T) map[string]string {
-		t.Helper()
-		texts, err := read()
-		require.NoError(t, err)
-		return texts
-	}
-}()
+// english returns the English texts.
+func english(t *testing.T) map[string]string {
+	t.Helper()
+	texts, err := readTexts("en")
+	require.NoError(t, err)
+	return texts
+}
 
 func readTexts(tag string) (texts map[string]string, err error) {
 	raw, err := os.ReadFile("locales/" + tag + ".json")

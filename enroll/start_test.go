@@ -9,7 +9,6 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"github.com/echomfa/echomfa"
-	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/genauthtest"
 )
 
@@ -24,8 +23,7 @@ const (
 func TestStart(t *testing.T) {
 	t.Parallel()
 	type types = []genauthtest.FactorType
-	all := func(types ...client.FactorType) echomfa.Policy { return echomfa.AllOf(types...) }
-	some := func(types ...client.FactorType) echomfa.Policy { return echomfa.AnyOf(types...) }
+	all, some := echomfa.AllOf, echomfa.AnyOf
 	rows := map[string]struct {
 		given   types
 		offered types
@@ -123,7 +121,7 @@ func TestWithoutToken(t *testing.T) {
 	s := newSite(t, nil)
 	nobody := session{site: s}
 	nobody.get("/mfa").is(http.StatusFound)
-	for _, step := range steps {
+	for _, step := range steps() {
 		a := nobody.post(step, "type", "OTP", "confirm", "yes").is(http.StatusSeeOther)
 		assert.True(t, strings.HasPrefix(a.Header.Get("Location"), "/login"), step)
 	}
