@@ -17,9 +17,11 @@ import (
 // TestRecentSignIn has when a user without an authenticator app may begin.
 func TestRecentSignIn(t *testing.T) {
 	t.Parallel()
-	ago := func(d time.Duration) any { return time.Now().Add(-d).Unix() }
-	app := func(at time.Time, err error) func(*setup) {
-		return func(set *setup) { set.RecentSignIn = func(*http.Request) (time.Time, error) { return at, err } }
+	ago := func(d time.Duration) any { return d } // counted when the row runs
+	app := func(ago time.Duration, err error) func(*setup) {
+		return func(set *setup) {
+			set.RecentSignIn = func(*http.Request) (time.Time, error) { return time.Now().Add(-ago), err }
+		}
 	}
 	rows := map[string]struct {
 		change   func(*setup)
@@ -38,22 +40,27 @@ func TestRecentSignIn(t *testing.T) {
 		"auth_time: no number":              {nil, "now", 403, "error.sign_in_unknown", 0},
 		"SignInWithin: within":              {func(set *setup) { set.SignInWithin = time.Hour }, ago(59 * time.Minute), 200, "title.address", time.Minute},
 		"SignInWithin: too old":             {func(set *setup) { set.SignInWithin = time.Minute }, ago(2 * time.Minute), 403, "signin.button", 0},
-		"RecentSignIn: now":                 {app(time.Now(), nil), nil, 200, "title.address", 15 * time.Minute},
-		"RecentSignIn: old beats auth_time": {app(time.Now().Add(-time.Hour), nil), ago(0), 403, "signin.button", 0},
-		"RecentSignIn: not known":           {app(time.Time{}, nil), ago(0), 403, "signin.button", 0},
-		"RecentSignIn: future":              {app(time.Now().Add(time.Hour), nil), ago(0), 403, "signin.button", 0},
-		"RecentSignIn: fails":               {app(time.Now(), errors.New("no session store")), ago(0), 500, "error.internal", 0},
-		"RecentSignIn: says to sign in":     {app(time.Now(), fmt.Errorf("x: %w", echomfa.ErrUnauthenticated)), ago(0), 403, "signin.button", 0},
-		"RecentSignIn: asks GenAuth, fails": {app(time.Now(), fmt.Errorf("x: %w", client.ErrUnavailable)), ago(0), 503, "error.unavailable", 0},
+		"RecentSignIn: now":                 {app(0, nil), nil, 200, "title.address", 15 * time.Minute},
+		"RecentSignIn: old beats auth_time": {app(time.Hour, nil), ago(0), 403, "signin.button", 0},
+		"RecentSignIn: not known": {func(set *setup) {
+			set.RecentSignIn = func(*http.Request) (time.Time, error) { return time.Time{}, nil }
+		}, ago(0), 403, "signin.button", 0},
+		"RecentSignIn: future":              {app(-time.Hour, nil), ago(0), 403, "signin.button", 0},
+		"RecentSignIn: fails":               {app(0, errors.New("no session store")), ago(0), 500, "error.internal", 0},
+		"RecentSignIn: says to sign in":     {app(0, fmt.Errorf("x: %w", echomfa.ErrUnauthenticated)), ago(0), 403, "signin.button", 0},
+		"RecentSignIn: asks GenAuth, fails": {app(0, fmt.Errorf("x: %w", client.ErrUnavailable)), ago(0), 503, "error.unavailable", 0},
 		"RecentSignIn: panics":              {func(set *setup) { set.RecentSignIn = func(*http.Request) (time.Time, error) { panic(callbackPanic) } }, ago(0), 500, "error.internal", 0},
 		"InsecureSkipProof: no time":        {func(set *setup) { set.InsecureSkipProof = true }, nil, 200, "title.address", 15 * time.Minute},
 		"sign-in page unknown":              {func(set *setup) { set.MFA.LoginURL = "" }, ago(time.Hour), 403, "signin.by_hand", 0},
-		"RecentSignIn: nearly too old":      {app(time.Now().Add(-15*time.Minute+10*time.Second), nil), nil, 200, "title.address", 10 * time.Second},
+		"RecentSignIn: nearly too old":      {app(15*time.Minute-10*time.Second, nil), nil, 200, "title.address", 10 * time.Second},
 	}
 	for name, row := range rows {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newSite(t, row.change)
+			if ago, ok := row.authTime.(time.Duration); ok {
+				row.authTime = time.Now().Add(-ago).Unix()
+			}
 			user := s.with(s.genauth.AddUser(genauthtest.User{}).ID, map[string]any{"auth_time": row.authTime})
 			a := user.post("/mfa/begin", "type", "SMS", "return_to", "/admin?page=2").is(row.want, row.text)
 			if row.want == http.StatusOK {

@@ -91,13 +91,13 @@ func newSite(t *testing.T, change func(*setup)) *site {
 				s.events = append(s.events, e)
 			},
 		},
-		MFA: echomfa.Config{EnrollURL: "/mfa", LoginURL: "/login", Logger: logger},
+		MFA: echomfa.Config{EnrollURL: "/mfa", LoginURL: "/login", Logger: logger, Lookup: echomfa.LookupConfig{Timeout: time.Minute}},
 	}
 	if change != nil {
 		change(set)
 	}
 	s.genauth = genauthtest.Start(t, set.GenAuth)
-	genauth, err := client.New(client.Config{BaseURL: s.genauth.URL(), AppID: s.genauth.AppID()})
+	genauth, err := client.New(client.Config{BaseURL: s.genauth.URL(), AppID: s.genauth.AppID(), Timeout: time.Minute})
 	require.NoError(t, err)
 	t.Cleanup(genauth.CloseIdleConnections)
 	set.MFA.Client = genauth
