@@ -14,6 +14,7 @@ import (
 	"github.com/sony/gobreaker/v2"
 
 	"github.com/echomfa/echomfa/client"
+	"github.com/echomfa/echomfa/internal/redact"
 )
 
 // LookupConfig bounds what asking GenAuth may cost. The zero value is the
@@ -196,7 +197,7 @@ func (l *lookups) guarded(ctx context.Context, f *flight, token string) (known f
 	}
 	defer func() {
 		if v := recover(); v != nil {
-			said := redact(fmt.Sprint(v), token)
+			said := redact.Token(fmt.Sprint(v), token)
 			known, err = facts{}, &panicError{where: "look-up", value: said}
 			l.log.LogAttrs(ctx, slog.LevelError, "mfa look-up panicked",
 				slog.String("panic", said), slog.String("stack", string(debug.Stack())))

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+
+	"github.com/echomfa/echomfa/internal/redact"
 )
 
 // mount is one place where a policy guards handlers: what the Echo adapter and
@@ -173,7 +175,7 @@ func (e *Enforcer) panicked(ctx context.Context, where string, v any, token stri
 		panic(v)
 	}
 	d := Decision{Enforced: true, ID: newID()}
-	said := redact(fmt.Sprint(v), token)
+	said := redact.Token(fmt.Sprint(v), token)
 	err := &internalError{decisionID: d.ID, err: &panicError{where: where, value: said}}
 	func() {
 		defer func() { _ = recover() }() // it may be the logger that panics

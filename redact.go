@@ -5,32 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/echomfa/echomfa/client"
+	"github.com/echomfa/echomfa/internal/redact"
 )
-
-const (
-	redacted = "[redacted]"
-	// leastSecret is the length from which a token is taken for a secret.
-	// Shorter ones do not occur but in tests, and are parts of plain words.
-	leastSecret = 16
-)
-
-// redact takes a token out of a text, and the parts of a JWT, which may stand
-// alone.
-func redact(text, token string) string {
-	if len(token) < leastSecret {
-		return text
-	}
-	text = strings.ReplaceAll(text, token, redacted)
-	for part := range strings.SplitSeq(token, ".") {
-		if len(part) >= leastSecret {
-			text = strings.ReplaceAll(text, part, redacted)
-		}
-	}
-	return text
-}
 
 // withoutToken returns err, or an error that says the same without the token. A
 // Verify function or a lister may quote what it was given, and their errors are
@@ -40,13 +18,13 @@ func withoutToken(err error, token string) error {
 		return nil
 	}
 	text := err.Error()
-	clean := redact(text, token)
+	clean := redact.Token(text, token)
 	if clean == text {
 		return err
 	}
 	if refusal := (*TokenError)(nil); errors.As(err, &refusal) && !undetermined(err) {
 		// How it is answered does not change.
-		return &TokenError{Code: refusal.Code, Reason: redact(refusal.Reason, token), Err: withoutToken(refusal.Err, token)}
+		return &TokenError{Code: refusal.Code, Reason: redact.Token(refusal.Reason, token), Err: withoutToken(refusal.Err, token)}
 	}
 	e := &redactedError{text: clean, parts: untelling(err, token)}
 	for _, class := range []error{
@@ -65,7 +43,7 @@ func untelling(err error, token string) []error {
 	if err == nil {
 		return nil
 	}
-	if text := fmt.Sprintf("%v %#v", err, err); redact(text, token) == text {
+	if text := fmt.Sprintf("%v %#v", err, err); redact.Token(text, token) == text {
 		return []error{err}
 	}
 	if one, ok := any(err).(interface{ Unwrap() error }); ok {

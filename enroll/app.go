@@ -81,7 +81,7 @@ func (v *visit) confirm() {
 }
 
 func (v *visit) enroll(st *state, code string) error {
-	return v.h.cfg.Client.EnrollFactor(v.r.Context(), v.token, client.EnrollConfirmation{
+	return v.h.cfg.Client.EnrollFactor(v.lasting(), v.token, client.EnrollConfirmation{
 		Type: st.Type, EnrollmentToken: st.Token, PassCode: code,
 	})
 }
@@ -90,14 +90,14 @@ func (v *visit) enroll(st *state, code string) error {
 // the answer may have been lost, the form may have been sent twice, another tab
 // may have been faster, or the enrollment token may have run out.
 func (v *visit) unclear(st *state, code string, err error) {
-	now, _, listErr := v.fresh()
+	v.forget(v.lasting())
+	now, _, listErr := v.fresh(v.lasting())
 	switch {
 	case listErr != nil:
 		v.fail(listErr)
 	case has(now, st.Type) && !st.Had && v.ours(st, code):
 		v.enrolled(st)
 	case has(now, st.Type) && !st.Had:
-		v.forget(v.r.Context())
 		v.show(&Page{Name: "message", Type: st.Type, Notice: v.text("notice.already"), Satisfied: true})
 	case errors.Is(err, client.ErrMisconfigured):
 		v.renew(st, code)
@@ -113,7 +113,7 @@ func (v *visit) ours(st *state, code string) bool {
 	if st.Type != client.OTP {
 		return true
 	}
-	verified, err := v.h.cfg.Client.VerifyTOTP(v.r.Context(), v.token, code)
+	verified, err := v.h.cfg.Client.VerifyTOTP(v.lasting(), v.token, code)
 	return err == nil && verified
 }
 

@@ -14,8 +14,8 @@ const (
 	attemptUsers   = 1 << 14
 )
 
-// attempts bounds how many codes a user can try: whoever has taken over a session
-// must not find the code of the authenticator app by trying.
+// attempts bounds how many codes a user can try or have sent: whoever has taken
+// over a session must not find the code of the authenticator app by trying.
 type attempts struct {
 	mu    sync.Mutex
 	users *simplelru.LRU[string, *rate.Limiter]
@@ -29,7 +29,7 @@ func newAttempts() *attempts {
 	return &attempts{users: users}
 }
 
-// take reports whether the user may try a code.
+// take takes one of the user's attempts, and reports whether there was one.
 func (a *attempts) take(user string) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -41,7 +41,7 @@ func (a *attempts) take(user string) bool {
 	return limiter.Allow()
 }
 
-// mayTry reports whether the user may try a code.
+// mayTry reports whether the user may try a code, or have one sent.
 func (v *visit) mayTry() bool {
 	user := v.subject()
 	if user == "" {

@@ -37,6 +37,6 @@
 // access token, under the keys of [Config.StateKeys]. The shared secret of an
 // authenticator app is never in a URL, a log line, a cookie or a cache.
 //
-// The one exception counts wrong codes: each instance lets a user try ten of
+// The one exception counts codes: each instance lets a user try or send ten of
 // them, and then one every 90 seconds.
 package enroll

@@ -6,10 +6,12 @@ import (
 	"html/template"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"runtime/debug"
 	"strings"
 
 	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/internal/redact"
 )
 
 // Handler serves the enrollment pages. Make one with [New] and mount it at
@@ -128,7 +130,7 @@ func (v *visit) recover() {
 		panic(p)
 	}
 	v.h.cfg.Logger.LogAttrs(v.r.Context(), slog.LevelError, "enrollment page panicked",
-		slog.String("panic", fmt.Sprint(p)), slog.String("stack", string(debug.Stack())))
+		slog.String("panic", redact.Token(fmt.Sprint(p), v.token)), slog.String("stack", string(debug.Stack())))
 	v.message(http.StatusInternalServerError, "error.internal")
 }
 
@@ -157,8 +159,9 @@ func (v *visit) serve(do step) {
 // returnTo checks a return-to. One that leads here is no place to go back to.
 func (h *Handler) returnTo(value string) string {
 	back := h.cfg.Enforcer.ReturnTo(value)
-	path, _, _ := strings.Cut(back, "?")
-	if path == h.cfg.BasePath || strings.HasPrefix(path, h.cfg.BasePath+"/") {
+	escaped, _, _ := strings.Cut(back, "?")
+	path, err := url.PathUnescape(escaped) // as a router may see it
+	if err != nil || path == h.cfg.BasePath || strings.HasPrefix(path, h.cfg.BasePath+"/") {
 		return ""
 	}
 	return back

@@ -45,7 +45,8 @@ func newLanguages(custom map[string]map[string]string) (languages, error) {
 		}
 		l[strings.TrimSuffix(file.Name(), path.Ext(file.Name()))] = texts
 	}
-	for _, tag := range slices.Sorted(maps.Keys(custom)) {
+	// English first: it is what the others fall back on.
+	for _, tag := range append([]string{defaultLanguage}, slices.Sorted(maps.Keys(custom))...) {
 		texts := maps.Clone(l[defaultLanguage])
 		maps.Copy(texts, l[tag])
 		for key, text := range custom[tag] {

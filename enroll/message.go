@@ -52,14 +52,19 @@ func (v *visit) send() {
 		v.restart()
 		return
 	}
-	again := st.Token != ""
+	again, page := st.Token != "", v.messagePage
 	if !again {
+		page = v.addressPage
 		if field, key := st.setAddress(v.form.Get("region"), v.form.Get("phone"), v.form.Get("email")); key != "" {
 			v.show(v.addressPage(st).wrong(v, http.StatusUnprocessableEntity, field, key))
 			return
 		}
 	} else if time.Since(st.Begun) < sendEvery {
 		v.show(v.messagePage(st).wrong(v, http.StatusTooManyRequests, "", "error.one_a_minute"))
+		return
+	}
+	if !v.mayTry() { // a session is no way to send messages to whomever one likes
+		v.show(page(st).wrong(v, http.StatusTooManyRequests, "", "error.too_many"))
 		return
 	}
 	begun := time.Now()
@@ -74,10 +79,8 @@ func (v *visit) send() {
 			p.Notice = v.text("notice.sent_again")
 		}
 		v.show(p)
-	case errors.Is(err, client.ErrRateLimited) && again:
-		v.show(v.messagePage(st).wrong(v, http.StatusTooManyRequests, "", "error.one_a_minute"))
 	case errors.Is(err, client.ErrRateLimited):
-		v.show(v.addressPage(st).wrong(v, http.StatusTooManyRequests, "", "error.one_a_minute"))
+		v.show(page(st).wrong(v, http.StatusTooManyRequests, "", "error.one_a_minute"))
 	default:
 		if !v.refusedToBegin(err) {
 			v.fail(err)

@@ -36,8 +36,8 @@ type Page struct {
 	// Base is the path of the pages; Style and Script are those of the files.
 	Base, Style, Script string
 	// ReturnParam and ReturnTo are the return-to of the forms; Back is where
-	// the user goes in the end.
-	ReturnParam, ReturnTo, Back string
+	// the user goes in the end, and Home where they go without a return-to.
+	ReturnParam, ReturnTo, Back, Home string
 	// Status is the status of the answer.
 	Status int
 	// Error is what is wrong, in a sentence, and Field the id of the input
@@ -95,10 +95,14 @@ func (p *Page) T(key string, values ...any) string {
 	if !ok {
 		return key
 	}
-	if len(values) == 0 {
-		return text
+	// Not Sprintf: an app's text may have a percent sign.
+	var b strings.Builder
+	for _, value := range values {
+		before, after, _ := strings.Cut(text, "%s")
+		_, _ = fmt.Fprint(&b, before, value) // a Builder takes all
+		text = after
 	}
-	return fmt.Sprintf(text, values...)
+	return b.String() + text
 }
 
 // Title returns the heading of the page.
@@ -223,6 +227,7 @@ func (v *visit) show(p *Page) {
 	p.Brand, p.Support = v.h.cfg.Brand, v.h.cfg.Support
 	p.Base, p.Style, p.Script = v.h.cfg.BasePath, v.h.cfg.BasePath+v.h.style, v.h.cfg.BasePath+v.h.script
 	p.ReturnParam, p.ReturnTo, p.Back = v.h.cfg.Enforcer.ReturnToParam(), v.back, v.destination()
+	p.Home = v.h.cfg.Home
 	if p.Status == 0 {
 		p.Status = http.StatusOK
 	}

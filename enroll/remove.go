@@ -13,7 +13,7 @@ import (
 // remove asks whether a factor is to be removed, and removes it.
 func (v *visit) remove() {
 	t := client.FactorType(v.form.Get("type")).Normalize()
-	enrolled, partial, err := v.fresh()
+	enrolled, partial, err := v.fresh(v.r.Context())
 	if err == nil && partial {
 		err = client.ErrMalformed // what is left after it is not known
 	}
@@ -68,8 +68,8 @@ func (v *visit) removeNow(page *Page, enrolled []client.Factor) {
 		v.unproven(err, page)
 		return
 	}
-	if err := v.h.cfg.Client.ResetFactor(v.r.Context(), v.token, page.FactorID); err != nil {
-		v.forget(v.r.Context()) // it may be gone all the same
+	if err := v.reset(page.FactorID); err != nil {
+		v.forget(v.r.Context()) // nobody knows
 		if errors.Is(err, client.ErrMisconfigured) {
 			v.log("GenAuth refused to remove a factor", err)
 			v.message(http.StatusConflict, "error.not_removed")
@@ -80,6 +80,20 @@ func (v *visit) removeNow(page *Page, enrolled []client.Factor) {
 	}
 	v.changed(Removed, page.Type)
 	v.redirect(v.destination())
+}
+
+// reset removes a factor. That GenAuth's answer is bad or lost does not say that
+// the factor is still there, and the app is to be told if it is not.
+func (v *visit) reset(id string) error {
+	err := v.h.cfg.Client.ResetFactor(v.lasting(), v.token, id)
+	if err == nil {
+		return nil
+	}
+	left, partial, listErr := v.fresh(v.lasting())
+	if listErr != nil || partial || slices.ContainsFunc(left, func(f client.Factor) bool { return f.ID == id }) {
+		return err
+	}
+	return nil
 }
 
 // choicesOf returns the factors of a type, with enough of a number or an address

@@ -103,7 +103,7 @@ func (v *visit) begin() {
 		v.show(&Page{Name: "face", Type: t, Hosted: v.h.cfg.HostedURL})
 		return
 	}
-	enrolled, partial, err := v.fresh()
+	enrolled, partial, err := v.fresh(v.r.Context())
 	if err != nil {
 		v.fail(err)
 		return

@@ -3,6 +3,7 @@ package enroll
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/internal/claims"
+	"github.com/echomfa/echomfa/internal/redact"
 )
 
 // maxFormBytes is more than any form has: its state, and what a user types.
@@ -90,13 +92,14 @@ func (v *visit) restart() {
 }
 
 // log writes a line for a failure that is not the user's. Errors of the client
-// hold no token, code, address or number.
+// hold no token, code, address or number; those of the app's functions may quote
+// the token of the request that they were given.
 func (v *visit) log(message string, err error) {
 	level := slog.LevelWarn
 	if !errors.Is(err, client.ErrUnavailable) && !errors.Is(err, client.ErrRateLimited) {
 		level = slog.LevelError
 	}
-	v.h.cfg.Logger.LogAttrs(v.r.Context(), level, message, slog.String("path", v.r.URL.Path), slog.String("error", err.Error()))
+	v.h.cfg.Logger.LogAttrs(v.r.Context(), level, message, slog.String("path", v.r.URL.Path), slog.String("error", redact.Token(err.Error(), v.token)))
 }
 
 // subject returns the sub of the access token, or "" if it is opaque. GenAuth
@@ -112,14 +115,14 @@ func (v *visit) subject() string {
 // changed makes a change count at once, in this session and the user's others,
 // and tells the app.
 func (v *visit) changed(change Change, t client.FactorType) {
-	ctx := context.WithoutCancel(v.r.Context()) // it has happened, whoever waits
+	ctx := v.lasting()
 	v.forget(ctx)
 	if v.h.cfg.OnChange == nil {
 		return
 	}
 	defer func() {
 		if p := recover(); p != nil { // the user's way does not end here
-			v.h.cfg.Logger.LogAttrs(ctx, slog.LevelError, "OnChange panicked", slog.Any("panic", p))
+			v.h.cfg.Logger.LogAttrs(ctx, slog.LevelError, "OnChange panicked", slog.String("panic", redact.Token(fmt.Sprint(p), v.token)))
 		}
 	}()
 	v.h.cfg.OnChange(ctx, Event{Change: change, Type: t, Subject: v.subject(), Time: time.Now()})
@@ -133,9 +136,13 @@ func (v *visit) forget(ctx context.Context) {
 	}
 }
 
+// lasting is the context of a change: who hangs up while GenAuth makes it must
+// not keep the app from being told of it.
+func (v *visit) lasting() context.Context { return context.WithoutCancel(v.r.Context()) }
+
 // fresh returns the user's factors as GenAuth has them now.
-func (v *visit) fresh() (list []client.Factor, partial bool, err error) {
-	list, err = v.h.cfg.Client.ListEnrolledFactors(v.r.Context(), v.token)
+func (v *visit) fresh(ctx context.Context) (list []client.Factor, partial bool, err error) {
+	list, err = v.h.cfg.Client.ListEnrolledFactors(ctx, v.token)
 	if skipped := (*client.PartialError)(nil); errors.As(err, &skipped) {
 		return list, true, nil
 	}

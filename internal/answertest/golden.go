@@ -70,3 +70,17 @@ func answerText(answer *http.Response) string {
 	id := regexp.MustCompile(`(decision_id":"|<code>)([A-Z2-7]{26})\b`)
 	return id.ReplaceAllString(text, "${1}"+strings.Repeat("X", 26))
 }
+
+// Golden compares texts with the golden files of a directory: one for each, and
+// no other.
+func Golden(t *testing.T, dir string, texts map[string]string) {
+	t.Helper()
+	names := make(map[string]Row, len(texts))
+	for name := range texts {
+		names[name] = Row{}
+	}
+	checkGoldenFiles(t, dir, names)
+	for name, text := range texts {
+		checkGolden(t, goldenFile(dir, name), text)
+	}
+}

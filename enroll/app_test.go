@@ -1,0 +1,305 @@
+package enroll_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/echomfa/echomfa/client"
+	"github.com/echomfa/echomfa/enroll"
+	"github.com/echomfa/echomfa/genauthtest"
+)
+
+func enrolled(t client.FactorType) enroll.Event {
+	return enroll.Event{Change: enroll.Enrolled, Type: t}
+}
+
+// TestAuthenticatorApp walks the whole way, and the page that was wanted opens
+// at once, in this session and the user's other one.
+func TestAuthenticatorApp(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	user := s.signIn()
+	other := s.again(user.id)
+	for _, u := range []session{user, other} {
+		assert.Equal(t, http.StatusForbidden, u.guarded())
+	}
+	page := user.post("/mfa/begin", "type", "OTP", "return_to", "/admin?page=2").is(http.StatusOK, "title.otp", "otp.scan.how")
+	page.isNot("notice.new_secret")
+	assert.Contains(t, page.html, `<img class="qr" src="data:image/png;base64,`)
+	assert.Contains(t, page.html, `inputmode="numeric" autocomplete="one-time-code"`)
+	assert.Contains(t, page.html, `name="return_to" value="/admin?page=2"`)
+	secret := page.secret()
+	assert.Equal(t, s.genauth.OTPSecret(user.id), secret)
+
+	typed := user.code(secret)
+	page = user.post("/mfa/confirm", "state", page.state(), "code", typed[:3]+" "+typed[3:], "return_to", "/admin?page=2").
+		is(http.StatusOK, "title.recovery", "recovery.saved")
+	s.assertChanges(user, enrolled(client.OTP))
+	for _, u := range []session{user, other} {
+		assert.Equal(t, http.StatusNoContent, u.guarded())
+	}
+
+	recovery := recoveryCode(page)
+	file := user.post("/mfa/recovery", "state", page.state()).is(http.StatusOK)
+	assert.Equal(t, "\n"+recovery+"\n", file.html)
+	assert.Equal(t, "text/plain; charset=utf-8", file.Header.Get("Content-Type"))
+	assert.Equal(t, `attachment; filename="recovery-code.txt"`, file.Header.Get("Content-Disposition"))
+
+	page = user.post("/mfa/done", "state", page.state(), "return_to", "/admin?page=2").is(http.StatusUnprocessableEntity, "title.recovery", "error.not_saved")
+	assert.Equal(t, recovery, recoveryCode(page))
+	user.post("/mfa/done", "state", page.state(), "saved", "yes", "return_to", "/admin?page=2").goes("/admin?page=2")
+	user.post("/mfa/done", "state", page.state(), "saved", "yes").goes("/home")
+	user.post("/mfa/done").goes("/home")
+	user.get("/mfa").is(http.StatusOK, "start.satisfied")
+	assert.NotContains(t, user.get("/mfa").html, recovery)
+	s.assertChanges(user, enrolled(client.OTP))
+}
+
+func recoveryCode(page answer) string {
+	_, rest, _ := strings.Cut(page.html, `<code id="recovery-code" class="secret">`)
+	code, _, _ := strings.Cut(rest, "<")
+	return code
+}
+
+// TestWrongCode says so in place, with the same secret, as often as is allowed.
+func TestWrongCode(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	user := s.signIn()
+	page := user.begin(otp)
+	secret := page.secret()
+	for _, bad := range []string{"", "12345", "1234567", "12345a", "      ", "-", wrongCode(user.code(secret))} {
+		page = user.post("/mfa/confirm", "state", page.state(), "code", bad).is(http.StatusUnprocessableEntity, "title.otp", "error.code")
+		assert.Contains(t, page.html, `id="code-error"`)
+		assert.Equal(t, secret, page.secret())
+	}
+	assert.Equal(t, 1, s.genauth.Calls(enrollPath))
+	user.post("/mfa/confirm", "state", page.state(), "code", user.code(secret)).is(http.StatusOK, "title.recovery")
+	assert.Equal(t, 1, s.genauth.Calls(sendPath))
+}
+
+// TestNoRecoveryCode goes back at once.
+func TestNoRecoveryCode(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	user := s.signIn()
+	s.withFault(sendPath, begun("otpauth://totp/x?secret=JBSWY3DPEHPK3PXP", ""))
+	page := user.begin(otp)
+	s.withFault(enrollPath, genauthtest.Data(""))
+	user.post("/mfa/confirm", "state", page.state(), "code", "123456").goes("/home")
+	s.assertChanges(user, enrolled(client.OTP))
+}
+
+// begun is GenAuth's answer to a request to enroll an app.
+func begun(uri, recovery string) func(*genauthtest.Answer) {
+	return genauthtest.Data(`{"enrollmentToken":"t","otpData":{"qrCodeUri":"` + uri + `","recoveryCode":"` + recovery + `"}}`)
+}
+
+// TestKeyURI has which of GenAuth's URIs are good.
+func TestKeyURI(t *testing.T) {
+	t.Parallel()
+	rows := map[string]struct {
+		uri    string
+		want   int
+		secret string
+		qr     bool
+	}{
+		"good":           {"otpauth://totp/a:b?secret=JBSWY3DPEHPK3PXP&issuer=a", 200, "JBSW Y3DP EHPK 3PXP", true},
+		"lower, padded":  {"otpauth://totp/a?secret=jbswy3dpehpk3px%3D", 200, "JBSW Y3DP EHPK 3PX", true},
+		"too long to be": {"otpauth://totp/" + strings.Repeat("a", 3000) + "?secret=JBSWY3DPEHPK3PXP", 200, "JBSW Y3DP EHPK 3PXP", false},
+		"no secret":      {"otpauth://totp/a", 503, "", false},
+		"short secret":   {"otpauth://totp/a?secret=JBSWY3D", 503, "", false},
+		"not base32":     {"otpauth://totp/a?secret=JBSWY3DPEHPK3PX1", 503, "", false},
+		"markup":         {"otpauth://totp/a?secret=%3Cscript%3E", 503, "", false},
+		"counter":        {"otpauth://hotp/a?secret=JBSWY3DPEHPK3PXP", 503, "", false},
+		"script":         {"javascript://totp/a?secret=JBSWY3DPEHPK3PXP", 503, "", false},
+		"no URI":         {"otpauth://%zz", 503, "", false},
+		"none":           {"", 503, "", false},
+	}
+	for name, row := range rows {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, nil)
+			s.withFault(sendPath, begun(row.uri, "r"))
+			a := s.signIn().post("/mfa/begin", "type", "OTP").is(row.want)
+			assert.Contains(t, a.html, row.secret)
+			assert.Equal(t, row.qr, strings.Contains(a.html, "data:image/png;base64,"))
+			assert.NotContains(t, a.html, "data:,")
+		})
+	}
+}
+
+// TestExpired has what becomes of a minute that is over, by our clock and by
+// GenAuth's, and whether it gives the secret of before or another.
+func TestExpired(t *testing.T) {
+	t.Parallel()
+	rows := map[string]struct {
+		reuse, ours bool
+		right       bool
+	}{
+		"ours, a new secret":                 {false, true, true},
+		"GenAuth's, a new secret":            {false, false, true},
+		"ours, the same secret":              {true, true, true},
+		"GenAuth's, the same secret":         {true, false, true},
+		"ours, the same secret, wrong code":  {true, true, false},
+		"GenAuth's, the same secret, wrong":  {true, false, false},
+		"ours, a new secret, a wrong code":   {false, true, false},
+		"GenAuth's, a new secret, and wrong": {false, false, false},
+	}
+	for name, row := range rows {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, func(set *setup) { set.GenAuth.ReuseOTPSecret = row.reuse })
+			user := s.signIn()
+			page := user.begin(otp)
+			secret, state := page.secret(), page.state()
+			s.genauth.Advance(61 * time.Second)
+			if row.ours {
+				state = s.pages.Backdate(state, user.token, time.Minute)
+			}
+			code := user.code(secret)
+			if !row.right {
+				code = wrongCode(code)
+			}
+			a := user.post("/mfa/confirm", "state", state, "code", code)
+			assert.Equal(t, 2, s.genauth.Calls(sendPath), "one fresh token")
+			switch {
+			case !row.reuse:
+				a.is(http.StatusOK, "title.otp", "notice.new_secret")
+				assert.NotEqual(t, secret, a.secret())
+				user.post("/mfa/confirm", "state", a.state(), "code", user.code(a.secret())).is(http.StatusOK, "title.recovery")
+			case !row.right:
+				a.is(http.StatusUnprocessableEntity, "title.otp", "error.code")
+				assert.Equal(t, secret, a.secret())
+				user.post("/mfa/confirm", "state", a.state(), "code", user.code(secret)).is(http.StatusOK, "title.recovery")
+			default:
+				a.is(http.StatusOK, "title.recovery")
+			}
+			s.assertChanges(user, enrolled(client.OTP))
+			assert.Equal(t, http.StatusNoContent, user.guarded())
+		})
+	}
+}
+
+// TestJustBeforeTheMinute tries what it has.
+func TestJustBeforeTheMinute(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	user := s.signIn()
+	page := user.begin(otp)
+	state := s.pages.Backdate(page.state(), user.token, 30*time.Second)
+	user.post("/mfa/confirm", "state", state, "code", user.code(page.secret())).is(http.StatusOK, "title.recovery")
+	assert.Equal(t, 1, s.genauth.Calls(sendPath))
+}
+
+// TestRenewingFails has what becomes of it when GenAuth gives no fresh token,
+// or takes it back.
+func TestRenewingFails(t *testing.T) {
+	t.Parallel()
+	rows := map[string]struct {
+		path   string
+		change func(*genauthtest.Answer)
+		want   int
+		text   string
+	}{
+		"refused":             {sendPath, genauthtest.Envelope(422, 0), 409, "error.not_offered"},
+		"unavailable":         {sendPath, genauthtest.HTTPStatus(500, ""), 503, "error.unavailable"},
+		"limited":             {sendPath, genauthtest.RateLimited(""), 503, "error.unavailable"},
+		"confirm unavailable": {enrollPath, genauthtest.HTTPStatus(500, ""), 503, "error.unavailable"},
+		"token refused":       {sendPath, genauthtest.Envelope(401, 2020), 303, ""},
+	}
+	for name, row := range rows {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, func(set *setup) { set.GenAuth.ReuseOTPSecret = true })
+			user := s.signIn()
+			page := user.begin(otp)
+			state := s.pages.Backdate(page.state(), user.token, time.Minute)
+			s.withFault(row.path, row.change)
+			a := user.post("/mfa/confirm", "state", state, "code", user.code(page.secret())).is(row.want)
+			if row.text != "" {
+				a.is(row.want, row.text)
+			}
+			assert.Empty(t, s.changes())
+		})
+	}
+}
+
+// TestSentTwice is the same as sent once.
+func TestSentTwice(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	user := s.signIn()
+	page := user.begin(otp)
+	form := []string{"state", page.state(), "code", user.code(page.secret()), "return_to", "/admin"}
+	first := user.post("/mfa/confirm", form...).is(http.StatusOK, "title.recovery")
+	second := user.post("/mfa/confirm", form...).is(http.StatusOK, "title.recovery")
+	assert.Equal(t, recoveryCode(first), recoveryCode(second))
+	assert.Equal(t, []genauthtest.FactorType{otp}, s.genauth.Enrolled(user.id))
+}
+
+// TestAnotherTabWasFaster says so, and does not take its app for this one's.
+func TestAnotherTabWasFaster(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	user := s.signIn()
+	slow, fast := user.begin(otp), user.begin(otp)
+	user.post("/mfa/confirm", "state", fast.state(), "code", user.code(fast.secret())).is(http.StatusOK, "title.recovery")
+	a := user.post("/mfa/confirm", "state", slow.state(), "code", user.code(slow.secret()), "return_to", "/admin?page=2").
+		is(http.StatusOK, "title.message", "notice.already", "continue")
+	assert.Contains(t, a.html, `href="/admin?page=2"`)
+	assert.Equal(t, fast.secret(), s.genauth.OTPSecret(user.id))
+	s.assertChanges(user, enrolled(client.OTP))
+}
+
+// TestAnswerLost has an enrollment that GenAuth made and did not say so.
+func TestAnswerLost(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	user := s.signIn()
+	assert.Equal(t, http.StatusForbidden, user.guarded())
+	page := user.begin(otp)
+	s.withFault(enrollPath, genauthtest.HTTPStatus(http.StatusBadGateway, ""))
+	user.post("/mfa/confirm", "state", page.state(), "code", user.code(page.secret())).is(http.StatusOK, "title.recovery")
+	s.assertChanges(user, enrolled(client.OTP))
+	assert.Equal(t, http.StatusNoContent, user.guarded())
+}
+
+// TestConfirmFails has what becomes of a code that GenAuth does not judge.
+func TestConfirmFails(t *testing.T) {
+	t.Parallel()
+	unavailable := genauthtest.Fault{Path: enrollPath, Change: refuseWith(http.StatusBadGateway)}
+	rows := map[string]struct {
+		faults []genauthtest.Fault
+		want   int
+		text   string
+	}{
+		"unavailable":              {[]genauthtest.Fault{unavailable}, 503, "error.unavailable"},
+		"and so is the list":       {[]genauthtest.Fault{unavailable, {Path: listPath, Change: genauthtest.HTTPStatus(500, "")}}, 503, "error.unavailable"},
+		"limited":                  {[]genauthtest.Fault{{Path: enrollPath, Change: genauthtest.RateLimited("5")}}, 503, "error.unavailable"},
+		"token refused":            {[]genauthtest.Fault{{Path: enrollPath, Change: genauthtest.Envelope(401, 2020)}}, 303, ""},
+		"wrong code, as a success": {[]genauthtest.Fault{{Path: enrollPath, Change: genauthtest.Envelope(400, 2001)}}, 422, "error.code"},
+	}
+	for name, row := range rows {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, nil)
+			user := s.signIn()
+			page := user.begin(otp)
+			s.genauth.SetFault(row.faults...)
+			a := user.post("/mfa/confirm", "state", page.state(), "code", wrongCode(user.code(page.secret()))).is(row.want)
+			if row.text != "" {
+				a.is(row.want, row.text)
+			}
+			assert.Empty(t, s.changes())
+		})
+	}
+}
+
+func refuseWith(status int) func(*genauthtest.Answer) {
+	return genauthtest.HTTPStatus(status, "")
+}

@@ -1,0 +1,95 @@
+package enroll_test
+
+import (
+	"context"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/echomfa/echomfa/client"
+	"github.com/echomfa/echomfa/genauthtest"
+)
+
+// hangingUp is a request whose client goes away as soon as GenAuth is asked for
+// a path.
+func hangingUp(s *site, path string) func(*http.Request) {
+	return func(r *http.Request) {
+		s.genauth.SetFault(genauthtest.Fault{Path: path, Delay: 50 * time.Millisecond}) // so that it is seen
+		ctx, hangUp := context.WithCancel(r.Context())
+		s.t.Cleanup(hangUp)
+		s.genauth.OnRequest(func(asked *http.Request) {
+			if asked.URL.Path == path {
+				hangUp()
+			}
+		})
+		*r = *r.WithContext(ctx)
+	}
+}
+
+// TestBugHangingUpHidesTheChange has a client that goes away while GenAuth is
+// asked: whoever has taken over a session would add a factor, or remove one,
+// and the app would not tell the user.
+func TestBugHangingUpHidesTheChange(t *testing.T) {
+	t.Parallel()
+	t.Run("enroll", func(t *testing.T) {
+		t.Parallel()
+		s := newSite(t, nil)
+		user := s.signIn()
+		assert.Equal(t, http.StatusForbidden, user.guarded())
+		page := user.begin(otp)
+		form := formOf("state", page.state(), "code", user.code(page.secret()))
+		user.do(http.MethodPost, "/mfa/confirm", form, hangingUp(s, enrollPath))
+		assert.Equal(t, []genauthtest.FactorType{otp}, s.genauth.Enrolled(user.id))
+		s.assertChanges(user, enrolled(client.OTP))
+		assert.Equal(t, http.StatusNoContent, user.guarded())
+	})
+	t.Run("renewed", func(t *testing.T) {
+		t.Parallel()
+		s := newSite(t, func(set *setup) { set.GenAuth.ReuseOTPSecret = true })
+		user := s.signIn()
+		page := user.begin(otp)
+		form := formOf("state", s.pages.Backdate(page.state(), user.token, time.Minute), "code", user.code(page.secret()))
+		user.do(http.MethodPost, "/mfa/confirm", form, hangingUp(s, enrollPath))
+		assert.Equal(t, []genauthtest.FactorType{otp}, s.genauth.Enrolled(user.id))
+		s.assertChanges(user, enrolled(client.OTP))
+	})
+	t.Run("remove", func(t *testing.T) {
+		t.Parallel()
+		s := newSite(t, nil)
+		user := s.signIn(email)
+		user.do(http.MethodPost, "/mfa/remove", formOf("type", "EMAIL", "confirm", "yes"), hangingUp(s, resetPath))
+		assert.Empty(t, s.genauth.Enrolled(user.id))
+		s.assertChanges(user, removed(client.Email))
+	})
+}
+
+// TestBugRemovedWithoutAnAnswer has a removal that GenAuth made and did not say
+// so: the app was not told.
+func TestBugRemovedWithoutAnAnswer(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	user := s.signIn(email)
+	s.withFault(resetPath, genauthtest.HTTPStatus(http.StatusBadGateway, ""))
+	user.post("/mfa/remove", "type", "EMAIL", "confirm", "yes").goes("/home")
+	s.assertChanges(user, removed(client.Email))
+}
+
+// TestBugUnclearEnrollmentWasNotForgotten has an enrollment of which nothing is
+// known because the list cannot be read either: what was known before is not
+// to be gone by.
+func TestBugUnclearEnrollmentWasNotForgotten(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	user := s.signIn()
+	assert.Equal(t, http.StatusForbidden, user.guarded())
+	page := user.begin(otp)
+	s.genauth.SetFault(
+		genauthtest.Fault{Path: enrollPath, Change: genauthtest.HTTPStatus(http.StatusBadGateway, "")},
+		genauthtest.Fault{Path: listPath, Change: genauthtest.HTTPStatus(http.StatusBadGateway, "")},
+	)
+	user.post("/mfa/confirm", "state", page.state(), "code", user.code(page.secret())).is(http.StatusServiceUnavailable)
+	s.genauth.ClearFaults()
+	assert.Equal(t, http.StatusNoContent, user.guarded())
+}

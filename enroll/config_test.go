@@ -1,0 +1,199 @@
+package enroll_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/client"
+	"github.com/echomfa/echomfa/enroll"
+)
+
+// goodConfig is one that New takes. GenAuth is never asked.
+func goodConfig(t *testing.T) enroll.Config {
+	t.Helper()
+	genauth, err := client.New(client.Config{BaseURL: "https://genauth.example", AppID: "app"})
+	require.NoError(t, err)
+	mfa, err := echomfa.New(echomfa.Config{Client: genauth, EnrollURL: "/mfa"})
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, mfa.Close()) })
+	return enroll.Config{
+		Client: genauth, Enforcer: mfa, BasePath: "/mfa", Policy: echomfa.AnyOf(echomfa.OTP),
+		StateKeys: [][]byte{enroll.InsecureRandomKey()},
+	}
+}
+
+// TestConfig has each mistake, named by its field, and what is none.
+func TestConfig(t *testing.T) {
+	t.Parallel()
+	type config = enroll.Config
+	policyFunc := func(*http.Request, string) (echomfa.Policy, error) { return echomfa.Policy{}, nil }
+	messages := func(tag, key, text string) func(*config) {
+		return func(c *config) { c.Messages = map[string]map[string]string{tag: {key: text}} }
+	}
+	rows := map[string]struct {
+		change func(*config)
+		want   string // in the error; "" is none
+	}{
+		"good":                    {func(*config) {}, ""},
+		"no client":               {func(c *config) { c.Client = nil }, "Client:"},
+		"zero client":             {func(c *config) { c.Client = &client.Client{} }, "Client:"},
+		"no enforcer":             {func(c *config) { c.Enforcer = nil }, "Enforcer:"},
+		"zero enforcer":           {func(c *config) { c.Enforcer = &echomfa.Enforcer{} }, "Home:"},
+		"no base path":            {func(c *config) { c.BasePath = "" }, "BasePath:"},
+		"base path: root":         {func(c *config) { c.BasePath = "/" }, "BasePath:"},
+		"base path: relative":     {func(c *config) { c.BasePath = "mfa" }, "BasePath:"},
+		"base path: slash at end": {func(c *config) { c.BasePath = "/mfa/" }, "BasePath:"},
+		"base path: two slashes":  {func(c *config) { c.BasePath = "//mfa" }, "BasePath:"},
+		"base path: dots":         {func(c *config) { c.BasePath = "/a/../mfa" }, "BasePath:"},
+		"base path: query":        {func(c *config) { c.BasePath = "/mfa?a" }, "BasePath:"},
+		"base path: escaped":      {func(c *config) { c.BasePath = "/mf%61" }, "BasePath:"},
+		"base path: not escaped":  {func(c *config) { c.BasePath = "/m fa" }, "BasePath:"},
+		"base path: URL":          {func(c *config) { c.BasePath = "https://a/mfa" }, "BasePath:"},
+		"base path: deep":         {func(c *config) { c.BasePath = "/account/mfa" }, ""},
+		"no policy":               {func(c *config) { c.Policy = echomfa.Policy{} }, "Policy:"},
+		"invalid policy":          {func(c *config) { c.Policy = echomfa.AnyOf() }, "Policy:"},
+		"exempt policy":           {func(c *config) { c.Policy = echomfa.Exempt("x") }, "Policy: an exempt policy"},
+		"PolicyFunc":              {func(c *config) { c.Policy, c.PolicyFunc = echomfa.Policy{}, policyFunc }, ""},
+		"both":                    {func(c *config) { c.PolicyFunc = policyFunc }, "Policy and PolicyFunc:"},
+		"no keys":                 {func(c *config) { c.StateKeys = nil }, "StateKeys:"},
+		"short key":               {func(c *config) { c.StateKeys[0] = c.StateKeys[0][:31] }, "StateKeys[0]: 31 bytes"},
+		"short second key":        {func(c *config) { c.StateKeys = append(c.StateKeys, nil) }, "StateKeys[1]: 0 bytes"},
+		"long key":                {func(c *config) { c.StateKeys[0] = make([]byte, 64) }, ""},
+		"SignInWithin: negative":  {func(c *config) { c.SignInWithin = -1 }, "SignInWithin:"},
+		"SignInWithin: too long":  {func(c *config) { c.SignInWithin = time.Hour + 1 }, "SignInWithin:"},
+		"SignInWithin: longest":   {func(c *config) { c.SignInWithin = time.Hour }, ""},
+		"home: elsewhere":         {func(c *config) { c.Home = "//evil.example" }, "Home:"},
+		"home: URL":               {func(c *config) { c.Home = "https://evil.example" }, "Home:"},
+		"home: a page of these":   {func(c *config) { c.Home = "/mfa" }, "Home:"},
+		"home: below these":       {func(c *config) { c.Home = "/mfa/x" }, "Home:"},
+		"home: with query":        {func(c *config) { c.Home = "/home?a=b" }, ""},
+		"hosted: script":          {func(c *config) { c.HostedURL = "javascript:alert(1)" }, "HostedURL:"},
+		"hosted: path":            {func(c *config) { c.HostedURL = "/u" }, "HostedURL:"},
+		"hosted: no URL":          {func(c *config) { c.HostedURL = "http://%zz" }, "HostedURL:"},
+		"hosted: https":           {func(c *config) { c.HostedURL = "https://genauth.example/u" }, ""},
+		"region: unknown":         {func(c *config) { c.Region = "XX" }, "Region:"},
+		"region: a code":          {func(c *config) { c.Region = "+86" }, "Region:"},
+		"region: known":           {func(c *config) { c.Region = "US" }, ""},
+		"color: no color":         {func(c *config) { c.Brand.Color = "red" }, "Brand.Color:"},
+		"color: short":            {func(c *config) { c.Brand.Color = "#fff" }, "Brand.Color:"},
+		"color: style":            {func(c *config) { c.Brand.Color = "#000;}*" }, "Brand.Color:"},
+		"color: no hash":          {func(c *config) { c.Brand.Color = "0000000" }, "Brand.Color:"},
+		"color: sign":             {func(c *config) { c.Brand.Color = "#+00000" }, "Brand.Color:"},
+		"color: too light":        {func(c *config) { c.Brand.Color = "#777777" }, "Brand.Color: #777777 has a contrast of 4.5"},
+		"color: dark enough":      {func(c *config) { c.Brand.Color = "#767676" }, ""},
+		"color: black":            {func(c *config) { c.Brand.Color = "#000000" }, ""},
+		"logo: elsewhere":         {func(c *config) { c.Brand.LogoPath = "https://a/logo.svg" }, "Brand.LogoPath:"},
+		"logo: other host":        {func(c *config) { c.Brand.LogoPath = "//a/logo.svg" }, "Brand.LogoPath:"},
+		"logo: relative":          {func(c *config) { c.Brand.LogoPath = "logo.svg" }, "Brand.LogoPath:"},
+		"logo: path":              {func(c *config) { c.Brand.LogoPath = "/logo.svg" }, ""},
+		"messages: no such text":  {messages("en", "title.nothing", "x"), `Messages["en"]["title.nothing"]`},
+		"messages: %s is missing": {messages("de", "start.needs", "x"), `Messages["de"]["start.needs"]`},
+		"messages: %s too many":   {messages("en", "check", "x %s"), `Messages["en"]["check"]`},
+		"messages: changed":       {messages("zh-CN", "start.needs", "%s!"), ""},
+		"templates: none":         {func(c *config) { c.Templates = fstest.MapFS{} }, "Templates:"},
+		"templates: do not parse": {func(c *config) { c.Templates = fstest.MapFS{"a.html": {Data: []byte("{{if}}")}} }, "Templates:"},
+		"templates: one":          {func(c *config) { c.Templates = fstest.MapFS{"a.html": {Data: []byte("x")}} }, ""},
+	}
+	for name, row := range rows {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := goodConfig(t)
+			row.change(&cfg)
+			h, err := enroll.New(cfg)
+			if row.want == "" {
+				require.NoError(t, err)
+				return
+			}
+			assert.Nil(t, h)
+			require.ErrorContains(t, err, "enroll: "+row.want)
+			assert.Equal(t, 1, strings.Count(err.Error(), "enroll: "), "and nothing else: %v", err)
+		})
+	}
+}
+
+// TestConfigMistakesAreJoined names all of them.
+func TestConfigMistakesAreJoined(t *testing.T) {
+	t.Parallel()
+	_, err := enroll.New(enroll.Config{
+		SignInWithin: -1, Region: "XX", HostedURL: "x", Brand: enroll.Brand{Color: "x", LogoPath: "x"},
+		Messages: map[string]map[string]string{"en": {"x": "x"}}, Templates: fstest.MapFS{},
+	})
+	for _, field := range []string{
+		"Client", "Enforcer", "BasePath", "Policy", "StateKeys", "SignInWithin", "HostedURL", "Region", "Brand.Color", "Brand.LogoPath", "Messages", "Templates",
+	} {
+		assert.ErrorContains(t, err, "enroll: "+field)
+	}
+	cfg := goodConfig(t)
+	cfg.Policy = echomfa.AnyOf()
+	_, err = enroll.New(cfg)
+	require.ErrorIs(t, err, echomfa.ErrInvalidPolicy)
+}
+
+// TestConfigIsCopied changes the keys afterwards.
+func TestConfigIsCopied(t *testing.T) {
+	t.Parallel()
+	key := enroll.InsecureRandomKey()
+	keys := [][]byte{key}
+	s := newSite(t, func(set *setup) { set.StateKeys = keys })
+	user := s.signIn()
+	page := user.begin(sms)
+	clear(key)
+	keys[0] = nil
+	user.post("/mfa/send", "state", page.state(), "region", "CN", "phone", "13800000000").is(http.StatusOK, "title.sent")
+}
+
+func TestInsecureRandomKey(t *testing.T) {
+	t.Parallel()
+	one, two := enroll.InsecureRandomKey(), enroll.InsecureRandomKey()
+	assert.Len(t, one, 32)
+	assert.NotEqual(t, one, two)
+}
+
+func TestChangeString(t *testing.T) {
+	t.Parallel()
+	assert.Equal(t, "enrolled removed none none",
+		strings.Join([]string{enroll.Enrolled.String(), enroll.Removed.String(), enroll.Change(0).String(), enroll.Change(9).String()}, " "))
+}
+
+// TestBrand is on every page.
+func TestBrand(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, func(set *setup) {
+		set.Brand = enroll.Brand{Name: `A & "B"`, LogoPath: "/logo.svg"}
+		set.Support = "the help desk"
+	})
+	user := s.signIn()
+	page := user.begin(otp)
+	assert.Contains(t, page.text, ` · A & "B"</title>`)
+	assert.Contains(t, page.text, `<img src="/logo.svg" alt="" height="32"><span>A & "B"</span>`)
+	assert.Contains(t, page.text, "Help: the help desk.")
+	page = user.post("/mfa/confirm", "state", page.state(), "code", user.code(page.secret())).is(http.StatusOK)
+	file := user.post("/mfa/recovery", "state", page.state()).html
+	assert.Equal(t, "A & \"B\"\n"+recoveryCode(page)+"\n", file)
+}
+
+// TestTemplates replaces a page and a part of all pages. One that fails is a
+// 500, and nothing of it is sent.
+func TestTemplates(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, func(set *setup) {
+		set.Templates = fstest.MapFS{
+			"mine.html":  {Data: []byte(`{{define "face"}}{{.Page}}{{end}}{{define "bottom"}}<p>mine {{.Brand.Name}}</p>{{end}}`)},
+			"start.html": {Data: []byte(`{{define "start"}}<h1>{{.Title}}</h1>{{.T "check"}}{{.T "none.such"}}{{.FactorName "X-NEW"}}{{.CallingCode}}{{template "bottom" .}}{{end}}`)},
+		}
+		set.Brand.Name = "<App>"
+	})
+	user := s.signIn()
+	assert.Equal(t, "<h1>Set up one more sign-in factor</h1>Check againnone.suchX-NEW<p>mine &lt;App&gt;</p>", user.get("/mfa").html)
+	assert.Contains(t, user.begin(otp).html, "mine &lt;App&gt;")
+	a := user.post("/mfa/begin", "type", "FACE").is(http.StatusInternalServerError)
+	assert.Equal(t, "Internal Server Error\n", a.html)
+	assert.Contains(t, s.logged.String(), "enrollment page failed")
+}

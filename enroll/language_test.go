@@ -1,0 +1,151 @@
+package enroll_test
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// TestBugOwnEnglishInOtherLanguages has texts of the app in English, and a
+// language, whose tag comes before "en", that lacks them.
+func TestBugOwnEnglishInOtherLanguages(t *testing.T) {
+	t.Parallel()
+	for _, tag := range []string{"de", "fr"} {
+		s := newSite(t, func(set *setup) {
+			set.Messages = map[string]map[string]string{"en": {"footer": "Ask us."}, tag: {"check": "x"}}
+			set.Language = func(*http.Request) string { return tag }
+		})
+		assert.Contains(t, s.signIn().get("/mfa").html, "Ask us.", tag)
+	}
+}
+
+// TestBugPercentInAText has a percent sign that is no "%s".
+func TestBugPercentInAText(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, func(set *setup) {
+		set.Messages = map[string]map[string]string{"en": {"start.needs": "100 % sure, 5%d: %s."}}
+	})
+	assert.Contains(t, s.signIn().get("/mfa").html, "100 % sure, 5%d: authenticator app.")
+}
+
+// TestTextsAreTheSame has the keys of all languages, with as many %s.
+func TestTextsAreTheSame(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("locales/*.json")
+	require.NoError(t, err)
+	require.Len(t, files, 2)
+	for _, file := range files {
+		texts, err := readTexts(strings.TrimSuffix(filepath.Base(file), ".json"))
+		require.NoError(t, err)
+		for key, text := range english(t) {
+			assert.Contains(t, texts, key, file)
+			assert.NotEmpty(t, texts[key], key)
+			assert.Equal(t, strings.Count(text, "%s"), strings.Count(texts[key], "%s"), "%s: %s", file, key)
+			assert.Equal(t, strings.Count(texts[key], "%s"), strings.Count(texts[key], "%"), "%s: %s", file, key)
+		}
+		for key := range texts {
+			assert.Contains(t, english(t), key, file)
+		}
+	}
+}
+
+// TestTextsAreUsed looks for the keys in the templates and the code, and for
+// those of the templates and the code in the texts.
+func TestTextsAreUsed(t *testing.T) {
+	t.Parallel()
+	used := map[string]bool{}
+	use := func(glob, pattern string) {
+		files, err := filepath.Glob(glob)
+		require.NoError(t, err)
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			raw, err := os.ReadFile(file)
+			require.NoError(t, err)
+			for _, found := range regexp.MustCompile(pattern).FindAllStringSubmatch(string(raw), -1) {
+				used[found[1]] = true
+			}
+		}
+	}
+	use("pages/*.html", `\.T "([^"]+)"`)
+	use("*.go", `"((?:error|notice|join|title)\.[a-z_]+)"`)
+	assert.Greater(t, len(used), 60)
+	for key := range used {
+		assert.Contains(t, english(t), key)
+	}
+	for _, name := range []string{"start", "deadend", "prove", "signin", "otp", "address", "sent", "face", "recovery", "remove", "message"} {
+		used["title."+name] = true // by Page.Title
+	}
+	for _, typ := range []string{"OTP", "SMS", "EMAIL", "FACE", "PASSKEY"} {
+		used["factor."+typ], used["hint."+typ] = true, true
+	}
+	for key := range english(t) {
+		assert.True(t, used[key], "%s is not used", key)
+	}
+}
+
+// TestLanguage has who gets which language.
+func TestLanguage(t *testing.T) {
+	t.Parallel()
+	rows := map[string]struct {
+		chosen, accept string
+		want           string
+	}{
+		"nothing":                  {"", "", "en"},
+		"English":                  {"", "en", "en"},
+		"Chinese":                  {"", "zh-CN", "zh-CN"},
+		"any case":                 {"", "ZH-cn", "zh-CN"},
+		"another Chinese":          {"", "zh-Hans-CN", "zh-CN"},
+		"only zh":                  {"", "zh", "zh-CN"},
+		"another English":          {"", "en-GB,zh;q=0.9", "en"},
+		"the first of two":         {"", "zh,en", "zh-CN"},
+		"the better of two":        {"", "en;q=0.8, zh;q=0.9", "zh-CN"},
+		"with a tab":               {"", "en;q=0.8,\tzh\t;\tq=0.9", "zh-CN"},
+		"not wanted":               {"", "zh;q=0, fr", "en"},
+		"unknown first":            {"", "fr, zh;q=0.5", "zh-CN"},
+		"unknown":                  {"", "fr", "en"},
+		"any":                      {"", "*", "en"},
+		"bad quality":              {"", "zh;q=2, en;q=0.1", "en"},
+		"a new one":                {"", "de-CH", "de"},
+		"not a prefix":             {"", "z, zhx, zh_CN", "en"},
+		"chosen":                   {"zh-CN", "en", "zh-CN"},
+		"chosen, close":            {"zh-TW", "en", "zh-CN"},
+		"chosen, unknown":          {"fr", "zh", "zh-CN"},
+		"chosen, no tag":           {"../../x", "zh", "zh-CN"},
+		"chosen, nothing":          {"", "zh", "zh-CN"},
+		"chosen, the app's":        {"de", "zh", "de"},
+		"garbage":                  {"", ",;q=,\"", "en"},
+		"two lines, second better": {"", "en;q=0.1\nzh", "zh-CN"},
+	}
+	s := newSite(t, func(set *setup) {
+		set.Language = func(r *http.Request) string { return r.Header.Get("X-Language") }
+		set.Messages = map[string]map[string]string{"de": {"title.needed": "Noch ein Faktor"}, "zh-CN": {"footer": "改"}}
+	})
+	user := s.signIn()
+	titles := map[string]string{"en": "Set up one more sign-in factor", "zh-CN": "还需设置一种登录验证方式", "de": "Noch ein Faktor"}
+	for name, row := range rows {
+		a := user.do(http.MethodGet, "/mfa", nil, func(r *http.Request) {
+			r.Header.Set("X-Language", row.chosen)
+			for line := range strings.SplitSeq(row.accept, "\n") {
+				r.Header.Add("Accept-Language", line)
+			}
+		}).is(http.StatusOK)
+		assert.Equal(t, row.want, a.Header.Get("Content-Language"), name)
+		assert.Contains(t, a.html, `<html lang="`+row.want+`">`, name)
+		assert.Contains(t, a.html, "<h1>"+titles[row.want]+"</h1>", name)
+		assert.Equal(t, row.want == "zh-CN", strings.Contains(a.html, "改"), name)
+		assert.Equal(t, row.want == "de", strings.Contains(a.html, "Noch ein") && strings.Contains(a.html, "are kept by GenAuth."), name)
+	}
+	inChinese := func(r *http.Request) { r.Header.Set("Accept-Language", "zh") }
+	a := user.do(http.MethodPost, "/mfa/begin", formOf("type", "SMS"), inChinese)
+	assert.Contains(t, a.html, "中国")
+	a = user.do(http.MethodGet, "/mfa/x", nil, inChinese).is(http.StatusNotFound)
+	assert.Contains(t, a.html, "没有此页面。")
+}

@@ -1,0 +1,195 @@
+package enroll_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/client"
+	"github.com/echomfa/echomfa/genauthtest"
+)
+
+// TestRecentSignIn has when a user without an authenticator app may begin.
+func TestRecentSignIn(t *testing.T) {
+	t.Parallel()
+	ago := func(d time.Duration) any { return d } // counted when the row runs
+	app := func(ago time.Duration, err error) func(*setup) {
+		return func(set *setup) {
+			set.RecentSignIn = func(*http.Request) (time.Time, error) { return time.Now().Add(-ago), err }
+		}
+	}
+	rows := map[string]struct {
+		change   func(*setup)
+		authTime any
+		want     int
+		text     string
+		provenBy time.Duration // about how long the state is good
+	}{
+		"auth_time: now":                    {nil, ago(0), 200, "title.address", 15 * time.Minute},
+		"auth_time: within":                 {nil, ago(14 * time.Minute), 200, "title.address", time.Minute},
+		"auth_time: too old":                {nil, ago(15*time.Minute + time.Second), 403, "signin.button", 0},
+		"auth_time: a little ahead":         {nil, ago(-30 * time.Second), 200, "title.address", 15 * time.Minute},
+		"auth_time: in the future":          {nil, ago(-2 * time.Minute), 403, "signin.button", 0},
+		"auth_time: none":                   {nil, nil, 403, "error.sign_in_unknown", 0},
+		"auth_time: null, iat is none":      {func(set *setup) { set.SignInWithin = time.Hour }, nil, 403, "error.sign_in_unknown", 0},
+		"auth_time: no number":              {nil, "now", 403, "error.sign_in_unknown", 0},
+		"SignInWithin: within":              {func(set *setup) { set.SignInWithin = time.Hour }, ago(59 * time.Minute), 200, "title.address", time.Minute},
+		"SignInWithin: too old":             {func(set *setup) { set.SignInWithin = time.Minute }, ago(2 * time.Minute), 403, "signin.button", 0},
+		"RecentSignIn: now":                 {app(0, nil), nil, 200, "title.address", 15 * time.Minute},
+		"RecentSignIn: old beats auth_time": {app(time.Hour, nil), ago(0), 403, "signin.button", 0},
+		"RecentSignIn: not known": {func(set *setup) {
+			set.RecentSignIn = func(*http.Request) (time.Time, error) { return time.Time{}, nil }
+		}, ago(0), 403, "signin.button", 0},
+		"RecentSignIn: future":              {app(-time.Hour, nil), ago(0), 403, "signin.button", 0},
+		"RecentSignIn: fails":               {app(0, errors.New("no session store")), ago(0), 500, "error.internal", 0},
+		"RecentSignIn: says to sign in":     {app(0, fmt.Errorf("x: %w", echomfa.ErrUnauthenticated)), ago(0), 403, "signin.button", 0},
+		"RecentSignIn: asks GenAuth, fails": {app(0, fmt.Errorf("x: %w", client.ErrUnavailable)), ago(0), 503, "error.unavailable", 0},
+		"RecentSignIn: panics":              {func(set *setup) { set.RecentSignIn = func(*http.Request) (time.Time, error) { panic(callbackPanic) } }, ago(0), 500, "error.internal", 0},
+		"InsecureSkipProof: no time":        {func(set *setup) { set.InsecureSkipProof = true }, nil, 200, "title.address", 15 * time.Minute},
+		"sign-in page unknown":              {func(set *setup) { set.MFA.LoginURL = "" }, ago(time.Hour), 403, "signin.by_hand", 0},
+		"RecentSignIn: nearly too old":      {app(15*time.Minute-10*time.Second, nil), nil, 200, "title.address", 10 * time.Second},
+	}
+	for name, row := range rows {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, row.change)
+			if ago, ok := row.authTime.(time.Duration); ok {
+				row.authTime = time.Now().Add(-ago).Unix()
+			}
+			user := s.with(s.genauth.AddUser(genauthtest.User{}).ID, map[string]any{"auth_time": row.authTime})
+			a := user.post("/mfa/begin", "type", "SMS", "return_to", "/admin?page=2").is(row.want, row.text)
+			if row.want == http.StatusOK {
+				assert.InDelta(t, row.provenBy.Seconds(), s.pages.ProvenFor(a.state(), user.token).Seconds(), 40)
+			}
+			if row.text == "signin.button" {
+				assert.Contains(t, a.text, `href="/login?return_to=%2Fmfa%3Freturn_to%3D%252Fadmin%253Fpage%253D2"`)
+			}
+			assert.Zero(t, s.genauth.Calls(sendPath))
+		})
+	}
+}
+
+// TestOpaqueTokenHasNoAuthTime needs RecentSignIn.
+func TestOpaqueTokenHasNoAuthTime(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	id := s.genauth.AddUser(genauthtest.User{}).ID
+	user := session{site: s, id: id, token: s.genauth.Mint(genauthtest.Token{UserID: id, Opaque: true})}
+	user.post("/mfa/begin", "type", "OTP").is(http.StatusForbidden, "error.sign_in_unknown")
+	assert.Zero(t, s.genauth.Calls(sendPath))
+}
+
+// TestProofByCode has what a user with an authenticator app must type, however
+// recent the sign-in is.
+func TestProofByCode(t *testing.T) {
+	t.Parallel()
+	rows := map[string]struct {
+		code    func(right string) string
+		want    int
+		text    string
+		asked   int // GenAuth
+		settled bool
+	}{
+		"none":           {func(string) string { return "" }, 200, "prove", 0, false},
+		"right":          {func(right string) string { return right }, 200, "title.address", 1, true},
+		"with spaces":    {func(right string) string { return " " + right[:3] + "\u00a0-\t" + right[3:] + " " }, 200, "title.address", 1, true},
+		"wrong":          {wrongCode, 422, "error.code", 1, false},
+		"short":          {func(right string) string { return right[:5] }, 422, "error.code", 0, false},
+		"long":           {func(right string) string { return right + "0" }, 422, "error.code", 0, false},
+		"letters":        {func(string) string { return "abcdef" }, 422, "error.code", 0, false},
+		"other digits":   {func(string) string { return "１２" }, 422, "error.code", 0, false},
+		"only separator": {func(string) string { return "-" }, 422, "error.code", 0, false},
+	}
+	for name, row := range rows {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, nil)
+			user := s.signIn(otp)
+			a := user.post("/mfa/begin", "type", "sms", "code", row.code(s.genauth.OTPCode(user.id)), "return_to", "/admin").is(row.want, row.text)
+			assert.Equal(t, row.asked, s.genauth.Calls(verifyPath))
+			if !row.settled {
+				a.is(row.want, "title.prove", "prove.lost")
+				assert.Contains(t, a.html, `action="/mfa/begin">`)
+				assert.Contains(t, a.html, `name="type" value="SMS"`)
+				assert.Contains(t, a.html, `name="return_to" value="/admin"`)
+				assert.NotContains(t, a.html, `name="state"`)
+			}
+		})
+	}
+}
+
+// TestProofByCodeWhenGenAuthFails lets nobody through.
+func TestProofByCodeWhenGenAuthFails(t *testing.T) {
+	t.Parallel()
+	rows := map[string]struct {
+		path   string
+		change func(*genauthtest.Answer)
+		want   int
+		text   string
+	}{
+		"wrong, said as an error": {verifyPath, genauthtest.Envelope(400, 6001), 422, "error.code"},
+		"unavailable":             {verifyPath, genauthtest.HTTPStatus(500, ""), 503, "error.unavailable"},
+		"limited":                 {verifyPath, genauthtest.RateLimited("3"), 503, "error.unavailable"},
+		"misconfigured":           {verifyPath, genauthtest.Envelope(404, 0), 503, "error.unavailable"},
+		"malformed":               {verifyPath, genauthtest.Data(`{"verified":"true"}`), 503, "error.unavailable"},
+		"token refused":           {verifyPath, genauthtest.Envelope(401, 2020), 303, ""},
+		"list unavailable":        {listPath, genauthtest.HTTPStatus(500, ""), 503, "error.unavailable"},
+		"list partial, no app":    {listPath, partial("1", "FACE"), 503, "error.unavailable"},
+		"list partial, an app":    {listPath, partial("1", "OTP"), 200, "title.address"},
+	}
+	for name, row := range rows {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, nil)
+			user := s.signIn(otp)
+			user.get("/mfa").is(http.StatusOK) // the enforcer knows enough
+			s.withFault(row.path, row.change)
+			a := user.post("/mfa/begin", "type", "EMAIL", "code", s.genauth.OTPCode(user.id)).is(row.want)
+			if row.text != "" {
+				a.is(row.want, row.text)
+			}
+		})
+	}
+}
+
+// TestTooManyCodes stops whoever tries them, in all sessions and at every form
+// that takes one, and nobody else.
+func TestTooManyCodes(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	user, other := s.signIn(otp), s.signIn(otp)
+	again := s.again(user.id)
+	right := s.genauth.OTPCode(user.id)
+	for range 10 {
+		user.post("/mfa/begin", "type", "SMS", "code", wrongCode(right)).is(http.StatusUnprocessableEntity)
+	}
+	asked := s.genauth.Calls(verifyPath)
+	user.post("/mfa/begin", "type", "SMS", "code", right).is(http.StatusTooManyRequests, "error.too_many")
+	again.post("/mfa/begin", "type", "SMS", "code", right).is(http.StatusTooManyRequests, "error.too_many")
+	user.post("/mfa/remove", "type", "OTP", "confirm", "yes", "understood", "yes", "code", right).is(http.StatusTooManyRequests, "error.too_many")
+	assert.Equal(t, asked, s.genauth.Calls(verifyPath))
+	other.post("/mfa/begin", "type", "SMS", "code", s.genauth.OTPCode(other.id)).is(http.StatusOK, "title.address")
+	assert.Equal(t, []genauthtest.FactorType{otp}, s.genauth.Enrolled(user.id))
+}
+
+// TestTooManyCodesOfAnOpaqueToken counts by the token.
+func TestTooManyCodesOfAnOpaqueToken(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, func(set *setup) {
+		set.RecentSignIn = func(*http.Request) (time.Time, error) { return time.Now(), nil }
+	})
+	id := s.genauth.AddUser(genauthtest.User{}).ID
+	user := session{site: s, id: id, token: s.genauth.Mint(genauthtest.Token{UserID: id, Opaque: true})}
+	page := user.begin(otp)
+	right := user.code(page.secret())
+	for range 10 {
+		user.post("/mfa/confirm", "state", page.state(), "code", wrongCode(right)).is(http.StatusUnprocessableEntity, "error.code")
+	}
+	user.post("/mfa/confirm", "state", page.state(), "code", right).is(http.StatusTooManyRequests, "error.too_many", "title.otp")
+	assert.Empty(t, s.genauth.Enrolled(id))
+}

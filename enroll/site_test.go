@@ -1,0 +1,324 @@
+package enroll_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"html"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/client"
+	"github.com/echomfa/echomfa/enroll"
+	"github.com/echomfa/echomfa/genauthtest"
+)
+
+const (
+	listPath   = genauthtest.ListEnrolledFactorsPath
+	offerPath  = "/api/v3/list-factors-to-enroll"
+	sendPath   = "/api/v3/send-enroll-factor-request"
+	enrollPath = "/api/v3/enroll-factor"
+	resetPath  = "/api/v3/reset-factor"
+	verifyPath = "/api/v3/mfa-totp-verify"
+)
+
+// callbackPanic is what a callback of an app panics with.
+const callbackPanic = "callback failed"
+
+// buffer is a bytes.Buffer for several goroutines.
+type buffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+// setup is what a test may change of a site.
+type setup struct {
+	enroll.Config
+
+	GenAuth genauthtest.Config
+	MFA     echomfa.Config
+}
+
+// site is an app with the pages and one guarded page, /admin, which needs OTP.
+type site struct {
+	t       *testing.T
+	genauth *genauthtest.Server
+	mfa     *echomfa.Enforcer
+	pages   *enroll.Handler
+	app     http.Handler
+	logged  *buffer
+
+	mu     sync.Mutex
+	events []enroll.Event
+}
+
+func newSite(t *testing.T, change func(*setup)) *site {
+	t.Helper()
+	s := &site{t: t, logged: &buffer{}}
+	logger := slog.New(slog.NewTextHandler(s.logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	set := &setup{
+		Config: enroll.Config{
+			BasePath: "/mfa", StateKeys: [][]byte{enroll.InsecureRandomKey()}, Policy: echomfa.AnyOf(echomfa.OTP), Home: "/home",
+			Logger: logger,
+			OnChange: func(_ context.Context, e enroll.Event) {
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				s.events = append(s.events, e)
+			},
+		},
+		MFA: echomfa.Config{EnrollURL: "/mfa", LoginURL: "/login", Logger: logger, Lookup: echomfa.LookupConfig{Timeout: time.Minute}},
+	}
+	if change != nil {
+		change(set)
+	}
+	s.genauth = genauthtest.Start(t, set.GenAuth)
+	genauth, err := client.New(client.Config{BaseURL: s.genauth.URL(), AppID: s.genauth.AppID(), Timeout: time.Minute})
+	require.NoError(t, err)
+	t.Cleanup(genauth.CloseIdleConnections)
+	set.MFA.Client = genauth
+	s.mfa, err = echomfa.New(set.MFA)
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, s.mfa.Close()) })
+	set.Client, set.Enforcer = genauth, s.mfa
+	s.pages, err = enroll.New(set.Config)
+	require.NoError(t, err)
+	mux := http.NewServeMux()
+	mux.Handle("/mfa", s.pages)
+	mux.Handle("/mfa/", s.pages)
+	mux.Handle("/admin", s.mfa.Handler(echomfa.HandlerConfig{Policy: echomfa.AnyOf(echomfa.OTP)})(http.HandlerFunc(
+		func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })))
+	s.app = mux
+	return s
+}
+
+func (s *site) changes() []enroll.Event {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]enroll.Event(nil), s.events...)
+}
+
+// assertChanges checks what OnChange has been told.
+func (s *site) assertChanges(user session, want ...enroll.Event) {
+	s.t.Helper()
+	have := s.changes()
+	for i := range have {
+		assert.WithinDuration(s.t, time.Now(), have[i].Time, time.Minute)
+		have[i].Time = time.Time{}
+	}
+	for i := range want {
+		want[i].Subject = user.id
+	}
+	assert.Equal(s.t, want, have)
+}
+
+// session is a signed-in user.
+type session struct {
+	*site
+
+	id, token string
+}
+
+// signIn adds a user who signed in just now.
+func (s *site) signIn(factors ...genauthtest.FactorType) session {
+	s.t.Helper()
+	user := s.genauth.AddUser(genauthtest.User{Factors: factors})
+	return s.again(user.ID)
+}
+
+// again is another session of a user.
+func (s *site) again(id string) session {
+	return s.with(id, map[string]any{"auth_time": time.Now().Unix()})
+}
+
+func (s *site) with(id string, claims map[string]any) session {
+	return session{site: s, id: id, token: s.genauth.Mint(genauthtest.Token{UserID: id, Claims: claims})}
+}
+
+// answer is what came back.
+type answer struct {
+	*http.Response
+
+	t    *testing.T
+	html string // the body as it is
+	text string // without escapes
+}
+
+func (u session) do(method, target string, form url.Values, change ...func(*http.Request)) answer {
+	u.t.Helper()
+	r := httptest.NewRequestWithContext(u.t.Context(), method, target, strings.NewReader(form.Encode()))
+	r.Header.Set("Accept", "text/html")
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	r.Header.Set("Sec-Fetch-Mode", "navigate")
+	if method == http.MethodPost {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	if u.token != "" {
+		r.Header.Set("Authorization", "Bearer "+u.token)
+	}
+	for _, f := range change {
+		f(r)
+	}
+	w := httptest.NewRecorder()
+	u.app.ServeHTTP(w, r)
+	a := answer{Response: w.Result(), t: u.t, html: w.Body.String()}
+	a.text = html.UnescapeString(a.html)
+	return a
+}
+
+func (u session) get(target string) answer { return u.do(http.MethodGet, target, nil) }
+
+// post sends a form, given as name, value, ...
+func (u session) post(target string, fields ...string) answer {
+	u.t.Helper()
+	return u.do(http.MethodPost, target, formOf(fields...))
+}
+
+func formOf(fields ...string) url.Values {
+	form := url.Values{}
+	for i := 0; i+1 < len(fields); i += 2 {
+		form.Set(fields[i], fields[i+1])
+	}
+	return form
+}
+
+// begin begins the enrollment of a factor with nothing but the session.
+func (u session) begin(t genauthtest.FactorType) answer {
+	u.t.Helper()
+	return u.post("/mfa/begin", "type", string(t)).is(http.StatusOK)
+}
+
+// guarded is the status of the guarded page.
+func (u session) guarded() int {
+	u.t.Helper()
+	return u.do(http.MethodGet, "/admin", nil, func(r *http.Request) {
+		r.Header.Set("Accept", "application/json")
+		r.Header.Del("Sec-Fetch-Mode")
+	}).StatusCode
+}
+
+// is checks the status, and texts of the page by their key.
+func (a answer) is(status int, keys ...string) answer {
+	a.t.Helper()
+	require.Equal(a.t, status, a.StatusCode, a.html)
+	for _, key := range keys {
+		require.Contains(a.t, english(a.t), key)
+		want, _, _ := strings.Cut(english(a.t)[key], "%s")
+		assert.Contains(a.t, a.text, want, key)
+	}
+	return a
+}
+
+// isNot checks that texts are not on the page.
+func (a answer) isNot(keys ...string) {
+	a.t.Helper()
+	for _, key := range keys {
+		require.Contains(a.t, english(a.t), key)
+		text, _, _ := strings.Cut(english(a.t)[key], "%s")
+		assert.NotContains(a.t, a.text, text, key)
+	}
+}
+
+// goes checks a redirect.
+func (a answer) goes(location string) {
+	a.t.Helper()
+	assert.Equal(a.t, http.StatusSeeOther, a.StatusCode, a.html)
+	assert.Equal(a.t, location, a.Header.Get("Location"))
+	assert.Empty(a.t, a.html)
+}
+
+var stateField = regexp.MustCompile(`name="state" value="([^"]+)"`)
+
+// state is the hidden field of the page.
+func (a answer) state() string {
+	a.t.Helper()
+	found := stateField.FindStringSubmatch(a.html)
+	require.NotNil(a.t, found, a.html)
+	return found[1]
+}
+
+// secret is the one on the page of an authenticator app.
+func (a answer) secret() string {
+	a.t.Helper()
+	found := regexp.MustCompile(`<code id="secret" class="secret">([A-Z2-7 ]+)</code>`).FindStringSubmatch(a.html)
+	require.NotNil(a.t, found, a.html)
+	return strings.ReplaceAll(found[1], " ", "")
+}
+
+// code is what the app with a secret shows now.
+func (u session) code(secret string) string {
+	u.t.Helper()
+	code, err := genauthtest.TOTP(secret, u.genauth.Now())
+	require.NoError(u.t, err)
+	return code
+}
+
+// wrongCode is none that is right now.
+func wrongCode(right string) string {
+	if right[5] == '9' {
+		return right[:5] + "0"
+	}
+	return right[:5] + string(right[5]+1)
+}
+
+// english returns the English texts.
+func english(t *testing.T) map[string]string {
+	t.Helper()
+	texts, err := readTexts("en")
+	require.NoError(t, err)
+	return texts
+}
+
+func readTexts(tag string) (texts map[string]string, err error) {
+	raw, err := os.ReadFile("locales/" + tag + ".json")
+	if err != nil {
+		return nil, err
+	}
+	return texts, json.Unmarshal(raw, &texts)
+}
+
+// withFault spoils the next answers of an endpoint of GenAuth.
+func (s *site) withFault(path string, change func(*genauthtest.Answer)) {
+	s.genauth.SetFault(genauthtest.Fault{Path: path, Change: change})
+}
+
+// rows is the data of an answer that lists factors, given as id, type, ...
+func rows(fields ...string) func(*genauthtest.Answer) {
+	var list []string
+	for i := 0; i+1 < len(fields); i += 2 {
+		list = append(list, fmt.Sprintf(`{"factorId":%q,"factorType":%q}`, fields[i], fields[i+1]))
+	}
+	return genauthtest.Data("[" + strings.Join(list, ",") + "]")
+}
+
+// partial is a list of factors of which one cannot be read.
+func partial(fields ...string) func(*genauthtest.Answer) {
+	return func(a *genauthtest.Answer) {
+		rows(fields...)(a)
+		a.Body = bytes.Replace(a.Body, []byte(`"data":[`), []byte(`"data":[{"factorType":""}`+map[bool]string{true: ",", false: ""}[len(fields) > 0]), 1)
+	}
+}

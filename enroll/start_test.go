@@ -1,0 +1,181 @@
+package enroll_test
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/genauthtest"
+)
+
+const (
+	otp   = genauthtest.OTP
+	sms   = genauthtest.SMS
+	email = genauthtest.Email
+	face  = genauthtest.Face
+)
+
+// TestStart has what the first page says and offers.
+func TestStart(t *testing.T) {
+	t.Parallel()
+	type types = []genauthtest.FactorType
+	all, some := echomfa.AllOf, echomfa.AnyOf
+	rows := map[string]struct {
+		given   types
+		offered types
+		hosted  string
+		policy  echomfa.Policy
+		title   string
+		want    []string // texts
+		absent  []string
+		begin   types // the buttons
+		remove  types
+	}{
+		"needs one":                {nil, types{otp, sms}, "", some(echomfa.OTP), "title.needed", []string{"start.needs", "factor.OTP", "check"}, []string{"start.needs_one", "start.more", "start.have"}, types{otp}, nil},
+		"needs one of several":     {types{face}, types{otp, sms}, "", some(echomfa.OTP, echomfa.SMS), "title.needed", []string{"start.needs_one", "start.choose", "start.have"}, nil, types{otp, sms}, types{face}},
+		"needs all":                {nil, types{otp, email}, "", all(echomfa.OTP, echomfa.Email), "title.needed", []string{"start.needs", "join.and"}, nil, types{otp, email}, nil},
+		"needs the rest":           {types{otp}, types{email}, "", all(echomfa.OTP, echomfa.Email), "title.needed", []string{"start.needs"}, []string{"join.and"}, types{email}, types{otp}},
+		"satisfied":                {types{otp}, types{}, "", some(echomfa.OTP), "title.start", []string{"start.satisfied", "continue"}, []string{"start.more", "start.needs", "check"}, nil, types{otp}},
+		"satisfied, more":          {types{otp}, types{sms, email, face}, "", some(echomfa.OTP), "title.start", []string{"start.satisfied", "start.more"}, nil, types{sms, email}, types{otp}},
+		"nothing offered":          {nil, types{}, "", some(echomfa.OTP), "title.deadend", []string{"deadend", "deadend.ask_admin"}, []string{"check"}, nil, nil},
+		"nothing offered helps":    {types{face}, types{sms, email}, "", some(echomfa.OTP), "title.deadend", []string{"deadend", "start.have"}, nil, nil, types{face}},
+		"only partly offered":      {nil, types{otp}, "", all(echomfa.OTP, echomfa.Face), "title.deadend", []string{"deadend", "join.and"}, nil, nil, nil},
+		"one of two partly":        {nil, types{otp, sms}, "", all(echomfa.OTP, echomfa.Face).Or(some(echomfa.SMS)), "title.needed", []string{"start.needs_one"}, nil, types{sms}, nil},
+		"face by GenAuth's page":   {nil, types{face}, "https://genauth.example/u", some(echomfa.Face), "title.needed", []string{"factor.FACE"}, nil, types{face}, nil},
+		"face without that":        {nil, types{face}, "", some(echomfa.Face), "title.deadend", []string{"factor.FACE"}, nil, nil, nil},
+		"what helps, nothing more": {nil, types{otp, sms}, "", some(echomfa.OTP), "title.needed", nil, []string{"factor.SMS"}, types{otp}, nil},
+	}
+	for name, row := range rows {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, func(set *setup) {
+				set.Policy, set.HostedURL, set.GenAuth.EnabledFactors = row.policy, row.hosted, row.offered
+			})
+			a := s.signIn(row.given...).get("/mfa").is(http.StatusOK, append(row.want, row.title)...)
+			a.isNot(row.absent...)
+			for step, types := range map[string]types{"begin": row.begin, "remove": row.remove} {
+				assert.Equal(t, len(types), strings.Count(a.html, `action="/mfa/`+step+`"`), step)
+				for _, typ := range types {
+					assert.Contains(t, a.html, `action="/mfa/`+step+"\">\n<input type=\"hidden\" name=\"type\" value=\""+string(typ)+`">`)
+				}
+			}
+			assert.Equal(t, row.title == "title.deadend", strings.Contains(s.logged.String(), "cannot be satisfied"))
+		})
+	}
+}
+
+func TestStartAsksWhomItIsTold(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, func(set *setup) { set.Support, set.GenAuth.EnabledFactors = "Bob & <b>", []genauthtest.FactorType{} })
+	a := s.signIn().get("/mfa").is(http.StatusOK, "deadend.ask")
+	a.isNot("deadend.ask_admin")
+	assert.Contains(t, a.html, "Please ask: Bob &amp; &lt;b&gt;.")
+}
+
+// TestStartWhenGenAuthFails has what becomes of the first page.
+func TestStartWhenGenAuthFails(t *testing.T) {
+	t.Parallel()
+	rows := map[string]struct {
+		path       string
+		change     func(*genauthtest.Answer)
+		want       int
+		retryAfter string
+	}{
+		"offers unavailable":  {offerPath, genauthtest.HTTPStatus(502, ""), 503, "1"},
+		"offers limited":      {offerPath, genauthtest.RateLimited("17"), 503, "17"},
+		"offers refused":      {offerPath, genauthtest.Envelope(401, 2020), 302, ""},
+		"offers partial":      {offerPath, genauthtest.Data(`[{"factorType":"OTP"},{}]`), 200, ""},
+		"offers twice":        {offerPath, genauthtest.Data(`[{"factorType":"otp"},{"factorType":"OTP"}]`), 200, ""},
+		"factors unavailable": {listPath, genauthtest.HTTPStatus(502, ""), 503, ""},
+		"factors refused":     {listPath, genauthtest.Envelope(401, 2020), 302, ""},
+	}
+	for name, row := range rows {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, nil)
+			user := s.signIn()
+			s.withFault(row.path, row.change)
+			a := user.get("/mfa?return_to=/admin").is(row.want)
+			switch row.want {
+			case http.StatusOK:
+				assert.Equal(t, 1, strings.Count(a.html, `action="/mfa/begin"`))
+			case http.StatusFound:
+				assert.Contains(t, a.Header.Get("Location"), "/login?return_to=")
+			default:
+				if row.retryAfter != "" {
+					a.is(row.want, "error.unavailable")
+					assert.Equal(t, row.retryAfter, a.Header.Get("Retry-After"))
+				}
+			}
+		})
+	}
+}
+
+// TestWithoutToken asks to sign in, whatever is asked for.
+func TestWithoutToken(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	nobody := session{site: s}
+	nobody.get("/mfa").is(http.StatusFound)
+	for _, step := range steps() {
+		a := nobody.post(step, "type", "OTP", "confirm", "yes").is(http.StatusSeeOther)
+		assert.True(t, strings.HasPrefix(a.Header.Get("Location"), "/login"), step)
+	}
+	s.genauth.AddUser(genauthtest.User{ID: "alice"})
+	assert.Zero(t, s.genauth.Calls(listPath))
+	session{site: s, token: s.genauth.Mint(genauthtest.Token{UserID: "alice", Kind: genauthtest.KindID})}.get("/mfa").is(http.StatusFound)
+	assert.Zero(t, s.genauth.Calls(listPath), "an ID token")
+}
+
+// TestCheck makes count what was enrolled elsewhere, and at once.
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	user := s.signIn()
+	other := s.again(user.id)
+	for _, u := range []session{user, other} {
+		assert.Equal(t, http.StatusForbidden, u.guarded())
+	}
+	s.genauth.Enroll(user.id, otp)
+	user.post("/mfa/check", "return_to", "/admin?page=2").goes("/admin?page=2")
+	for _, u := range []session{user, other} {
+		assert.Equal(t, http.StatusNoContent, u.guarded())
+	}
+	user.post("/mfa/check").goes("/home")
+	s.assertChanges(user)
+}
+
+// TestPolicyFunc chooses by the return-to, which it is given checked.
+func TestPolicyFunc(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, func(set *setup) {
+		set.Policy = echomfa.Policy{}
+		set.PolicyFunc = func(_ *http.Request, returnTo string) (echomfa.Policy, error) {
+			switch returnTo {
+			case "/sms":
+				return echomfa.AnyOf(echomfa.SMS), nil
+			case "/zero":
+				return echomfa.Policy{}, nil
+			case "/exempt":
+				return echomfa.Exempt("nothing to guard"), nil
+			case "/error":
+				return echomfa.AnyOf(echomfa.OTP), errors.New("no policy")
+			case "/panic":
+				panic(callbackPanic)
+			}
+			return echomfa.AnyOf(echomfa.OTP), nil
+		}
+	})
+	user := s.signIn()
+	user.get("/mfa?return_to=/sms").is(http.StatusOK, "factor.SMS")
+	user.get("/mfa?return_to=//sms").is(http.StatusOK, "factor.OTP")
+	for _, bad := range []string{"/zero", "/exempt", "/error", "/panic"} {
+		user.get("/mfa?return_to="+bad).is(http.StatusInternalServerError, "error.internal")
+		user.post("/mfa/begin", "type", "OTP", "return_to", bad).is(http.StatusInternalServerError, "error.internal")
+	}
+	assert.Zero(t, s.genauth.Calls(sendPath), "nothing goes on")
+}
