@@ -199,7 +199,7 @@ func (c Config) prepared() (Config, error) {
 	if c.Enforcer != nil && c.Enforcer.ReturnTo(c.Home) == "" {
 		wrong("Home", "%q is not a path of this app", c.Home)
 	}
-	if c.Home == c.BasePath || strings.HasPrefix(c.Home, c.BasePath+"/") || strings.HasPrefix(c.Home, c.BasePath+"?") {
+	if len(c.BasePath) > 1 && (c.Home == c.BasePath || strings.HasPrefix(c.Home, c.BasePath+"/") || strings.HasPrefix(c.Home, c.BasePath+"?")) {
 		wrong("Home", "%q leads to these pages themselves", c.Home)
 	}
 	if u, err := url.Parse(c.HostedURL); c.HostedURL != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "") {
