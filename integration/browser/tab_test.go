@@ -2,6 +2,7 @@ package browser_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"sync"
@@ -121,6 +122,18 @@ func (tb *tab) until(what string, holds func() bool) {
 	}
 }
 
+// wait waits until JavaScript says true. Until then it may fail: a document may
+// be on its way out.
+func (tb *tab) wait(script string) {
+	tb.t.Helper()
+	tb.until(script, func() bool {
+		ctx, cancel := context.WithTimeout(tb.ctx, patience)
+		defer cancel()
+		holds, err := chromedp.Run(ctx, chromedp.Evaluate[bool](script))
+		return err == nil && holds
+	})
+}
+
 // String tells where the tab is, for a test that fails.
 func (tb *tab) String() string {
 	ctx, cancel := context.WithTimeout(tb.ctx, patience)
@@ -132,10 +145,16 @@ func (tb *tab) String() string {
 	return where
 }
 
+// open opens a page of the app.
 func (tb *tab) open(path string) {
 	tb.t.Helper()
+	tb.visit(tb.app + path)
+}
+
+func (tb *tab) visit(address string) {
+	tb.t.Helper()
 	tb.leave(chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
-		_, err := chromedp.Call(ctx, page.Navigate, page.NavigateParams{URL: tb.app + path})
+		_, err := chromedp.Call(ctx, page.Navigate, page.NavigateParams{URL: address})
 		return err
 	}))
 }
@@ -228,15 +247,7 @@ func (tb *tab) path() string {
 // at waits for a page, by its heading, and checks what holds for every page.
 func (tb *tab) at(status int64, heading string) {
 	tb.t.Helper()
-	var seen string
-	tb.until("the page "+heading, func() bool {
-		ctx, cancel := context.WithTimeout(tb.ctx, patience)
-		defer cancel()
-		var err error
-		// A document may be on its way out.
-		seen, err = chromedp.Run(ctx, chromedp.Evaluate[string](`document.readyState + " " + document.querySelector("h1")?.textContent`))
-		return err == nil && seen == "complete "+heading
-	})
+	tb.wait(fmt.Sprintf("document.readyState === 'complete' && document.querySelector('h1').textContent === %q", heading))
 	where := eval[string](tb, "location.href")
 	tb.mu.Lock()
 	got := tb.status[tb.loader]
@@ -286,7 +297,8 @@ func (tb *tab) see(event any) {
 			problem("console: %s %s", text, e.Entry.URL)
 		}
 	case *audits.EventIssueAdded:
-		problem("issue: %s %+v", e.Issue.Code, e.Issue.Details)
+		details, _ := json.Marshal(e.Issue.Details)
+		problem("issue: %s %s", e.Issue.Code, details)
 	}
 }
 

@@ -135,12 +135,18 @@ func TestTwoTabs(t *testing.T) {
 	two.onAdmin()
 }
 
-// TestHistory goes back and forward, and reloads: the person always gets on.
+// TestHistory goes back and forward, and reloads: the person always gets on. For
+// a page that answered a form, the browser asks before it sends the form again.
 func TestHistory(t *testing.T) {
 	t.Parallel()
 	tb := newTab(t, startPortal(t, startGenAuth(t, genauthtest.Config{})))
 	tb.blocked()
 	tb.choose("/mfa/begin", "OTP")
+	tb.at(200, headingOTP)
+	tb.travel(-1)
+	tb.at(200, headingNeeded)
+	tb.travel(1)
+	tb.resend()
 	tb.at(200, headingOTP)
 	tb.travel(-1)
 	tb.at(200, headingNeeded)
@@ -158,6 +164,25 @@ func TestHistory(t *testing.T) {
 	tb.onAdmin()
 	tb.reload()
 	tb.onAdmin()
+
+	tb.travel(-1)
+	tb.resend()
+	tb.at(200, headingRecovery)
+	assert.Equal(t, code, tb.text("#recovery-code"))
+	tb.travel(-1)
+	tb.resend()
+	tb.at(200, headingProve) // of a second app
+	tb.travel(-1)
+	tb.at(200, headingNeeded) // as it was then
+	tb.button("/mfa/check")
+	tb.onAdmin()
+}
+
+// resend answers the browser's question whether to send a form again.
+func (tb *tab) resend() {
+	tb.t.Helper()
+	tb.wait(`location.protocol === "chrome-error:" && document.body.innerText.includes("ERR_CACHE_MISS")`)
+	tb.reload()
 }
 
 // TestMessages enrolls a phone number and an e-mail address, in an app that asks
@@ -218,7 +243,7 @@ func TestRecoveryCode(t *testing.T) {
 	tb.at(200, headingRecovery)
 	code := tb.text("#recovery-code")
 	tb.click("[data-copy]")
-	tb.until("what the button says then", func() bool { return tb.text("[data-copy]") == "Copied" })
+	tb.wait(`document.querySelector("[data-copy]").textContent === "Copied"`)
 
 	dir := t.TempDir()
 	_, err := chromedp.CallBrowser(tb.ctx, browser.SetDownloadBehavior, browser.SetDownloadBehaviorParams{
