@@ -69,7 +69,7 @@ func newPortal(s settings, demo *genauthtest.Server) (*portal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ENROLL_URL: %w", err)
 	}
-	p.pages, err = template.ParseFS(files, "pages/*.html")
+	p.pages, err = template.New("").Funcs(template.FuncMap{"factor": factorName}).ParseFS(files, "pages/*.html")
 	return p, err
 }
 
@@ -118,6 +118,21 @@ type view struct {
 
 var titles = map[string]string{
 	"home": "Welcome", "login": "Sign in", "account": "Your account", "admin": "Admin", "demo": "Demo phone",
+}
+
+// factorName returns what people call a factor.
+func factorName(t echomfa.FactorType) string {
+	switch t {
+	case echomfa.OTP:
+		return "Authenticator app"
+	case echomfa.SMS:
+		return "Text message"
+	case echomfa.Email:
+		return "E-mail"
+	case echomfa.Face:
+		return "Face"
+	}
+	return string(t)
 }
 
 func (p *portal) render(c echo.Context, status int, v view) error {
