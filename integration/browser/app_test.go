@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -39,7 +40,8 @@ func startGenAuth(t *testing.T, cfg genauthtest.Config) *genauthtest.Server {
 func startPortal(t *testing.T, genauth *genauthtest.Server, environ ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(context.Background(), shared.portal)
-	cmd.Env = append(environ, "ADDR=127.0.0.1:0")
+	cmd.Env = append(cmd.Env, environ...)
+	cmd.Env = append(cmd.Env, "ADDR=127.0.0.1:0")
 	if genauth != nil {
 		cmd.Env = append(cmd.Env, "GENAUTH_HOST="+genauth.URL(), "GENAUTH_APP_ID="+genauth.AppID())
 	}
@@ -50,7 +52,8 @@ func startPortal(t *testing.T, genauth *genauthtest.Server, environ ...string) s
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() {
 		assert.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
-		assert.NoError(t, cmd.Wait(), "the portal, which said: %s", &logged)
+		assert.NoError(t, cmd.Wait())
+		t.Logf("the portal said: %s", &logged)
 		assert.NotContains(t, logged.String(), "DATA RACE")
 		assert.NotContains(t, logged.String(), "panic")
 	})
@@ -60,7 +63,7 @@ func startPortal(t *testing.T, genauth *genauthtest.Server, environ ...string) s
 			return address
 		}
 	}
-	require.Fail(t, "the portal does not say where it listens", logged.String())
+	require.Fail(t, "the portal does not say where it listens")
 	return ""
 }
 
@@ -101,7 +104,7 @@ func mount(t *testing.T, genauth *genauthtest.Server, configure func(*enroll.Con
 		Client: genauthClient, Enforcer: enforcer, BasePath: "/mfa", Policy: echomfa.AnyOf(echomfa.OTP, echomfa.Face),
 		StateKeys:    [][]byte{enroll.InsecureRandomKey()},
 		RecentSignIn: func(*http.Request) (time.Time, error) { return time.Now(), nil },
-		Brand:        enroll.Brand{Name: "Northwind Portal"},
+		Brand:        enroll.Brand{Name: "Northwind Portal", LogoPath: "/logo.svg", Color: "#0f5c4c"},
 	}
 	if configure != nil {
 		configure(&cfg)
@@ -111,6 +114,9 @@ func mount(t *testing.T, genauth *genauthtest.Server, configure func(*enroll.Con
 	mux := http.NewServeMux()
 	mux.Handle("/mfa", pages)
 	mux.Handle("/mfa/", pages)
+	mux.HandleFunc("/logo.svg", func(w http.ResponseWriter, r *http.Request) {
+		http.ServeFile(w, r, filepath.Join("..", "..", "examples", "portal", "assets", "logo.svg"))
+	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
 		_, _ = fmt.Fprint(w, `<!doctype html><html lang="en"><title>App</title><link rel="icon" href="data:,"><main><h1>App</h1></main>`)

@@ -9,9 +9,11 @@ import (
 	"image/color"
 	"image/draw"
 	"image/png"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/chromedp/cdproto/page"
@@ -81,27 +83,34 @@ func (tb *tab) takePictures(name string) {
 	}
 }
 
-// shrink makes a picture smaller: pages have few colors.
+// shrink makes a picture smaller: all but the 256 most frequent colors become
+// the next best of those.
 func shrink(t *testing.T, raw []byte) []byte {
 	t.Helper()
 	picture, err := png.Decode(bytes.NewReader(raw))
 	require.NoError(t, err)
-	counts := map[color.Color]bool{}
-	var palette color.Palette
-	for y := range picture.Bounds().Dy() {
-		for x := range picture.Bounds().Dx() {
-			if c := picture.At(x, y); !counts[c] {
-				counts[c] = true
-				palette = append(palette, c)
-			}
-		}
+	pixels := image.NewRGBA(picture.Bounds())
+	draw.Draw(pixels, pixels.Bounds(), picture, image.Point{}, draw.Src)
+	at := func(i int) color.RGBA {
+		return color.RGBA{pixels.Pix[4*i], pixels.Pix[4*i+1], pixels.Pix[4*i+2], pixels.Pix[4*i+3]}
 	}
-	if len(palette) <= 256 {
-		few := image.NewPaletted(picture.Bounds(), palette)
-		draw.Draw(few, few.Bounds(), picture, image.Point{}, draw.Src)
-		picture = few
+	few := image.NewPaletted(pixels.Bounds(), nil)
+	counts := map[color.RGBA]int{}
+	for i := range few.Pix {
+		counts[at(i)]++
+	}
+	colors := slices.SortedFunc(maps.Keys(counts), func(a, b color.RGBA) int { return counts[b] - counts[a] })
+	for _, c := range colors[:min(256, len(colors))] {
+		few.Palette = append(few.Palette, c)
+	}
+	index := map[color.RGBA]uint8{}
+	for _, c := range colors {
+		index[c] = uint8(few.Palette.Index(c))
+	}
+	for i := range few.Pix {
+		few.Pix[i] = index[at(i)]
 	}
 	var b bytes.Buffer
-	require.NoError(t, (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&b, picture))
+	require.NoError(t, (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&b, few))
 	return b.Bytes()
 }

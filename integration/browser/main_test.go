@@ -22,7 +22,7 @@ import (
 //nolint:gochecknoglobals // made before the tests and closed after them
 var shared struct {
 	portal   string // the program
-	chromium context.Context
+	chromium browser
 }
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(suite{m}) }
@@ -44,19 +44,26 @@ func (s suite) Run() int {
 		fmt.Fprintf(os.Stderr, "cannot build the portal: %v\n%s", err, out)
 		return 1
 	}
-	chromium, stop, err := startChromium(filepath.Join(dir, "profile"))
-	if err != nil {
+	if shared.chromium, err = startChromium(filepath.Join(dir, "profile")); err != nil {
 		fmt.Fprintf(os.Stderr, "cannot start Chromium: %v\n", err)
 		return 1
 	}
-	shared.chromium = chromium
 	code := s.m.Run()
-	return max(code, stop())
+	if err := shared.chromium.stop(); err != nil {
+		fmt.Fprintf(os.Stderr, "cannot stop Chromium: %v\n", err)
+		return 1
+	}
+	return code
 }
 
-// startChromium starts a browser with a profile of its own. Stop ends it, and
-// returns an exit status.
-func startChromium(profile string, flags ...chromedp.ExecAllocatorOption) (ctx context.Context, stop func() int, err error) {
+// browser is a running Chromium.
+type browser struct {
+	context func() context.Context // in which tabs are opened
+	stop    func() error
+}
+
+// startChromium starts a browser with a profile of its own.
+func startChromium(profile string, flags ...chromedp.ExecAllocatorOption) (browser, error) {
 	options := []chromedp.ExecAllocatorOption{
 		chromedp.ExecPath("chromium"),
 		chromedp.UserDataDir(profile),
@@ -70,6 +77,8 @@ func startChromium(profile string, flags ...chromedp.ExecAllocatorOption) (ctx c
 		chromedp.Flag("disable-sync", true),
 		chromedp.Flag("disable-dev-shm-usage", true),
 		chromedp.Flag("password-store", "basic"),
+		// Gray edges of letters make the pictures of the pages smaller.
+		chromedp.Flag("disable-lcd-text", true),
 		// A page of a test that has no focus is still one that is looked at.
 		chromedp.Flag("disable-background-timer-throttling", true),
 		chromedp.Flag("disable-backgrounding-occluded-windows", true),
@@ -86,17 +95,19 @@ func startChromium(profile string, flags ...chromedp.ExecAllocatorOption) (ctx c
 	if err := chromedp.Do(ctx); err != nil {
 		cancel()
 		free()
-		return nil, nil, err
+		return browser{}, err
 	}
-	return ctx, func() int {
-		defer free()
-		end, cancel := context.WithTimeout(ctx, 30*time.Second)
-		defer cancel()
-		if err := chromedp.Cancel(end); err != nil && !errors.Is(err, context.Canceled) {
-			fmt.Fprintf(os.Stderr, "cannot stop Chromium: %v\n", err)
-			return 1
-		}
-		return 0
+	return browser{
+		context: func() context.Context { return ctx },
+		stop: func() error {
+			defer free()
+			end, cancel := context.WithTimeout(ctx, 30*time.Second)
+			defer cancel()
+			if err := chromedp.Cancel(end); !errors.Is(err, context.Canceled) {
+				return err
+			}
+			return nil
+		},
 	}, nil
 }
 

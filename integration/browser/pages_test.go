@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/enroll"
@@ -141,7 +142,7 @@ func portalTours(t *testing.T) []tour {
 func (tb *tab) blockedQuietly() {
 	tb.t.Helper()
 	tb.open(wanted)
-	tb.signIn("bob")
+	tb.signIn()
 }
 
 func pageTours(t *testing.T) []tour {
@@ -202,21 +203,26 @@ func pageTours(t *testing.T) []tour {
 			{"unavailable", func(tb *tab) { tb.open("/mfa") }, 503, headingStart, ""},
 		}},
 		{start: chineseTab, states: []state{
-			{"zh-start", func(tb *tab) { tb.open("/mfa") }, 200, "还需设置一种登录验证方式", "/mfa/begin"},
+			{"zh-start", func(tb *tab) {
+				tb.blockedQuietly()
+				tb.lang = "zh-CN" // and not the portal's
+			}, 200, "还需设置一种登录验证方式", "/mfa/begin"},
 			{"zh-otp", func(tb *tab) { tb.choose("/mfa/begin", "OTP") }, 200, "设置身份验证器应用", "/mfa/confirm"},
 			{"zh-otp-error", func(tb *tab) { tb.confirm("000000") }, 422, "设置身份验证器应用", "/mfa/confirm"},
 			{"zh-recovery", func(tb *tab) { tb.confirm(tb.codeOnPage(time.Now())) }, 200, "请保存恢复代码", "/mfa/done"},
+			{"zh-start-satisfied", func(tb *tab) { tb.open("/mfa") }, 200, "登录验证方式", "/mfa/begin"},
+			{"zh-remove-locks", func(tb *tab) { tb.choose("/mfa/remove", "OTP") }, 200, "移除验证方式", "/mfa/remove"},
 		}},
 	}
 }
 
-// chineseTab opens an app whose pages are in Chinese for everybody.
+// chineseTab opens the portal for somebody who reads Chinese.
 func chineseTab(t *testing.T) *tab {
 	t.Helper()
-	tb := mounted(genauthtest.Config{}, func(_ *genauthtest.Server, c *enroll.Config) {
-		c.Language = func(*http.Request) string { return "zh-CN" }
-	})(t)
-	tb.lang = "zh-CN"
+	tb := portalTab(startGenAuth(t, genauthtest.Config{}))(t)
+	call(tb, emulation.SetUserAgentOverride, emulation.SetUserAgentOverrideParams{
+		UserAgent: eval[string](tb, "navigator.userAgent"), AcceptLanguage: "zh-CN",
+	})
 	return tb
 }
 

@@ -30,9 +30,9 @@ const patience = time.Minute
 // exception, a violation of the Content-Security-Policy, a dialog.
 type tab struct {
 	t    *testing.T
-	ctx  context.Context
-	app  string // the address of the app
-	lang string // that pages must have
+	ctx  func() context.Context // in which its commands run
+	app  string                 // the address of the app
+	lang string                 // that pages must have
 
 	mu       sync.Mutex
 	status   map[cdp.LoaderID]int64 // of documents
@@ -46,17 +46,17 @@ type tab struct {
 // newTab opens a tab that shares nothing with others.
 func newTab(t *testing.T, app string) *tab {
 	t.Helper()
-	return openTab(t, shared.chromium, app, chromedp.WithNewBrowserContext())
+	return openTab(t, shared.chromium.context, app, chromedp.WithNewBrowserContext())
 }
 
 // another opens a tab beside tb, with the same cookies.
 func (tb *tab) another() *tab { return openTab(tb.t, tb.ctx, tb.app) }
 
-func openTab(t *testing.T, parent context.Context, app string, options ...chromedp.ContextOption) *tab {
+func openTab(t *testing.T, parent func() context.Context, app string, options ...chromedp.ContextOption) *tab {
 	t.Helper()
 	tb := &tab{t: t, app: app, lang: "en", status: map[cdp.LoaderID]int64{}, expected: map[string]int{}}
-	ctx, cancel := chromedp.NewContext(parent, append(options, chromedp.WithListener(tb.see))...)
-	tb.ctx = ctx
+	ctx, cancel := chromedp.NewContext(parent(), append(options, chromedp.WithListener(tb.see))...)
+	tb.ctx = func() context.Context { return ctx }
 	t.Cleanup(func() {
 		tb.assertQuiet()
 		cancel()
@@ -72,7 +72,7 @@ func openTab(t *testing.T, parent context.Context, app string, options ...chrome
 // call sends a command to the tab.
 func call[P, R any](tb *tab, command cdp.Command[P, R], params P) R {
 	tb.t.Helper()
-	ctx, cancel := context.WithTimeout(tb.ctx, patience)
+	ctx, cancel := context.WithTimeout(tb.ctx(), patience)
 	defer cancel()
 	r, err := chromedp.Call(ctx, command, params)
 	require.NoError(tb.t, err)
@@ -83,7 +83,7 @@ func call[P, R any](tb *tab, command cdp.Command[P, R], params P) R {
 // disabled too.
 func eval[T any](tb *tab, script string) T {
 	tb.t.Helper()
-	ctx, cancel := context.WithTimeout(tb.ctx, patience)
+	ctx, cancel := context.WithTimeout(tb.ctx(), patience)
 	defer cancel()
 	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](script, chromedp.EvalAwaitPromise))
 	require.NoError(tb.t, err, script)
@@ -93,7 +93,7 @@ func eval[T any](tb *tab, script string) T {
 // do does what a user does.
 func (tb *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	tb.t.Helper()
-	ctx, cancel := context.WithTimeout(tb.ctx, patience)
+	ctx, cancel := context.WithTimeout(tb.ctx(), patience)
 	defer cancel()
 	require.NoError(tb.t, chromedp.Do(ctx, steps...), "at %s", tb)
 }
@@ -127,7 +127,7 @@ func (tb *tab) until(what string, holds func() bool) {
 func (tb *tab) wait(script string) {
 	tb.t.Helper()
 	tb.until(script, func() bool {
-		ctx, cancel := context.WithTimeout(tb.ctx, patience)
+		ctx, cancel := context.WithTimeout(tb.ctx(), patience)
 		defer cancel()
 		holds, err := chromedp.Run(ctx, chromedp.Evaluate[bool](script))
 		return err == nil && holds
@@ -136,7 +136,7 @@ func (tb *tab) wait(script string) {
 
 // String tells where the tab is, for a test that fails.
 func (tb *tab) String() string {
-	ctx, cancel := context.WithTimeout(tb.ctx, patience)
+	ctx, cancel := context.WithTimeout(tb.ctx(), patience)
 	defer cancel()
 	where, err := chromedp.Run(ctx, chromedp.Evaluate[string]("location.href + '\\n' + document.body?.innerText"))
 	if err != nil {
@@ -213,6 +213,8 @@ func (tb *tab) click(selector string) {
 // own way knows nothing of a page that the browser has kept and shows again.)
 func (tb *tab) mouseOn(selector string) chromedp.Action[chromedp.Void] {
 	tb.t.Helper()
+	// Before it has painted the page, the browser does not heed the mouse.
+	tb.wait("document.readyState === 'complete' && performance.getEntriesByName('first-contentful-paint').length > 0")
 	at := eval[[]float64](tb, fmt.Sprintf(`(() => {
 		const found = document.querySelectorAll(%q);
 		if (found.length !== 1) return [];

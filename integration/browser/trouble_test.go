@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/browser"
+	cdpbrowser "github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/chromedp"
 	"github.com/echomfa/echomfa/enroll"
 	"github.com/echomfa/echomfa/genauthtest"
@@ -246,9 +246,9 @@ func TestRecoveryCode(t *testing.T) {
 	tb.wait(`document.querySelector("[data-copy]").textContent === "Copied"`)
 
 	dir := t.TempDir()
-	_, err := chromedp.CallBrowser(tb.ctx, browser.SetDownloadBehavior, browser.SetDownloadBehaviorParams{
-		Behavior: browser.SetDownloadBehaviorBehaviorAllow, DownloadPath: dir,
-		BrowserContextID: chromedp.FromContext(tb.ctx).BrowserContextID,
+	_, err := chromedp.CallBrowser(tb.ctx(), cdpbrowser.SetDownloadBehavior, cdpbrowser.SetDownloadBehaviorParams{
+		Behavior: cdpbrowser.SetDownloadBehaviorBehaviorAllow, DownloadPath: dir,
+		BrowserContextID: chromedp.FromContext(tb.ctx()).BrowserContextID,
 	})
 	require.NoError(t, err)
 	tb.click(`form[action="/mfa/recovery"] button`)

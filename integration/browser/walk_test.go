@@ -31,12 +31,12 @@ const (
 
 const wanted = "/admin?tab=users&x=1"
 
-// signIn signs in on the sign-in page.
-func (tb *tab) signIn(user string) {
+// signIn signs bob in on the sign-in page.
+func (tb *tab) signIn() {
 	tb.t.Helper()
 	tb.at(200, "Sign in")
-	tb.fill("#username", user)
-	tb.fill("#password", user+"-password")
+	tb.fill("#username", "bob")
+	tb.fill("#password", "bob-password")
 	tb.button("/login")
 }
 
@@ -44,7 +44,7 @@ func (tb *tab) signIn(user string) {
 func (tb *tab) blocked() {
 	tb.t.Helper()
 	tb.open(wanted)
-	tb.signIn("bob")
+	tb.signIn()
 	tb.at(200, headingNeeded)
 }
 
@@ -149,7 +149,7 @@ func TestDemo(t *testing.T) {
 	tb.open("/")
 	tb.at(200, "Welcome")
 	tb.follow(`main a[href="/login"]`)
-	tb.signIn("bob")
+	tb.signIn()
 	tb.at(200, "Your account")
 	tb.open("/")
 	tb.at(200, "Welcome")
@@ -223,12 +223,14 @@ func (tb *tab) tabTo(selector string) {
 // TestLanguage walks in Chinese, which is the browser's own setting.
 func TestLanguage(t *testing.T) {
 	t.Parallel()
-	chromium, stop, err := startChromium(t.TempDir(), chromedp.Flag("accept-lang", "zh-CN,zh"))
+	profile := t.TempDir()
+	t.Cleanup(func() { removeAll(profile) })
+	chromium, err := startChromium(profile, chromedp.Flag("accept-lang", "zh-CN,zh"))
 	require.NoError(t, err)
-	t.Cleanup(func() { assert.Zero(t, stop()) })
-	tb := openTab(t, chromium, startPortal(t, startGenAuth(t, genauthtest.Config{})), chromedp.WithNewBrowserContext())
+	t.Cleanup(func() { assert.NoError(t, chromium.stop()) })
+	tb := openTab(t, chromium.context, startPortal(t, startGenAuth(t, genauthtest.Config{})), chromedp.WithNewBrowserContext())
 	tb.open(wanted)
-	tb.signIn("bob")
+	tb.signIn()
 	tb.lang = "zh-CN"
 	tb.at(200, "还需设置一种登录验证方式")
 	tb.choose("/mfa/begin", "OTP")
