@@ -53,7 +53,9 @@ func startPortal(t *testing.T, genauth *genauthtest.Server, environ ...string) s
 	t.Cleanup(func() {
 		assert.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
 		assert.NoError(t, cmd.Wait())
-		t.Logf("the portal said: %s", &logged)
+		if t.Failed() {
+			t.Logf("the portal said: %s", &logged)
+		}
 		assert.NotContains(t, logged.String(), "DATA RACE")
 		assert.NotContains(t, logged.String(), "panic")
 	})

@@ -157,6 +157,7 @@ func (tb *tab) visit(address string) {
 		_, err := chromedp.Call(ctx, page.Navigate, page.NavigateParams{URL: address})
 		return err
 	}))
+	tb.wait("document.readyState === 'complete'")
 }
 
 func (tb *tab) reload() {
