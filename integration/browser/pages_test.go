@@ -147,7 +147,7 @@ func (tb *tab) blockedQuietly() {
 
 func pageTours(t *testing.T) []tour {
 	t.Helper()
-	messages := startGenAuth(t, genauthtest.Config{})
+	messages, elsewhere := startGenAuth(t, genauthtest.Config{}), startGenAuth(t, genauthtest.Config{})
 	return []tour{
 		{start: portalTab(messages, "MFA_POLICY=SMS or EMAIL"), states: []state{
 			{"start-messages", (*tab).blockedQuietly, 200, headingNeeded, "/mfa/begin"},
@@ -192,6 +192,15 @@ func pageTours(t *testing.T) []tour {
 			c.Support = "the help desk, phone 1234"
 		}), states: []state{
 			{"deadend", func(tb *tab) { tb.open("/mfa") }, 200, headingDeadEnd, ""},
+		}},
+		{start: portalTab(elsewhere), states: []state{
+			{"already", func(tb *tab) {
+				tb.blocked()
+				tb.choose("/mfa/begin", "OTP")
+				tb.at(200, headingOTP)
+				elsewhere.Enroll("bob-id", genauthtest.OTP)
+				tb.confirm(tb.codeOnPage(time.Now()))
+			}, 200, headingStart, ""},
 		}},
 		{start: crossSiteTab, states: []state{
 			{"cross-site", func(tb *tab) { tb.follow("button") }, 403, headingStart, ""},
