@@ -116,8 +116,11 @@ type view struct {
 	Phones               []phone
 }
 
-var titles = map[string]string{
-	"home": "Welcome", "login": "Sign in", "account": "Your account", "admin": "Admin", "demo": "Demo phone",
+// title returns the heading of a page.
+func title(name string) string {
+	return map[string]string{
+		"home": "Welcome", "login": "Sign in", "account": "Your account", "admin": "Admin", "demo": "Demo phone",
+	}[name]
 }
 
 // factorName returns what people call a factor.
@@ -131,13 +134,14 @@ func factorName(t echomfa.FactorType) string {
 		return "E-mail"
 	case echomfa.Face:
 		return "Face"
+	default:
+		return string(t)
 	}
-	return string(t)
 }
 
 func (p *portal) render(c echo.Context, status int, v view) error {
 	current, _ := p.sessions.of(c.Request())
-	v.Title, v.User, v.Demo = titles[v.Name], current.user, p.demo != nil
+	v.Title, v.User, v.Demo = title(v.Name), current.user, p.demo != nil
 	v.Policy, v.Enroll = p.settings.policy.String(), p.settings.enrollPath()
 	var b bytes.Buffer
 	if err := p.pages.ExecuteTemplate(&b, v.Name, v); err != nil {
