@@ -11,7 +11,7 @@ VULNDB   ?= https://vuln.go.dev
 # bubble, where the clock has no noise, panics.
 FIPS       := GODEBUG=fips140=only GOGC=off
 
-.PHONY: help all fmt lint test cover fuzz mutate fips vuln verify examples tidy-check ci
+.PHONY: help all fmt lint test cover fuzz mutate fips vuln verify examples screenshots tidy-check ci
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -73,6 +73,9 @@ verify: ## compare what was downloaded with go.sum
 
 examples: ## build and test the examples
 	cd examples && go vet ./... && go test -race ./...
+
+screenshots: ## take the pictures of the pages in docs/screenshots anew
+	cd integration && go test -count=1 -run '^TestPages$$' ./browser -screenshots $(CURDIR)/docs/screenshots
 
 tidy-check: ## fail if a go.mod is not tidy
 	@for m in $(MODULES); do (cd $$m && go mod tidy -diff) || exit 1; done

@@ -27,6 +27,7 @@ if [ -d integration ]; then
 	need git git
 	need npm npm
 	need node nodejs
+	need chromium chromium
 fi
 
 if [ -n "$missing" ]; then

@@ -81,7 +81,7 @@ func TestWalk(t *testing.T) {
 	assert.Equal(t, "/mfa", w.Header().Get("HX-Redirect"))
 	assert.Equal(t, 200, get(t, h, "/healthz").Code)
 	assert.Equal(t, 302, get(t, h, "/account", browser).Code)
-	assert.Contains(t, get(t, h, "/account", alice).Body.String(), "Remove OTP")
+	assert.Contains(t, get(t, h, "/account", alice).Body.String(), "Remove Authenticator app")
 	assert.Contains(t, get(t, h, "/account", bob).Body.String(), "You have none.")
 	w = get(t, h, "/account", "Authorization: Bearer unknown")
 	assert.Equal(t, 401, w.Code)

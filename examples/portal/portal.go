@@ -69,7 +69,7 @@ func newPortal(s settings, demo *genauthtest.Server) (*portal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ENROLL_URL: %w", err)
 	}
-	p.pages, err = template.ParseFS(files, "pages/*.html")
+	p.pages, err = template.New("").Funcs(template.FuncMap{"factor": factorName}).ParseFS(files, "pages/*.html")
 	return p, err
 }
 
@@ -116,13 +116,32 @@ type view struct {
 	Phones               []phone
 }
 
-var titles = map[string]string{
-	"home": "Welcome", "login": "Sign in", "account": "Your account", "admin": "Admin", "demo": "Demo phone",
+// title returns the heading of a page.
+func title(name string) string {
+	return map[string]string{
+		"home": "Welcome", "login": "Sign in", "account": "Your account", "admin": "Admin", "demo": "Demo phone",
+	}[name]
+}
+
+// factorName returns what people call a factor.
+func factorName(t echomfa.FactorType) string {
+	switch t {
+	case echomfa.OTP:
+		return "Authenticator app"
+	case echomfa.SMS:
+		return "Text message"
+	case echomfa.Email:
+		return "E-mail"
+	case echomfa.Face:
+		return "Face"
+	default:
+		return string(t)
+	}
 }
 
 func (p *portal) render(c echo.Context, status int, v view) error {
 	current, _ := p.sessions.of(c.Request())
-	v.Title, v.User, v.Demo = titles[v.Name], current.user, p.demo != nil
+	v.Title, v.User, v.Demo = title(v.Name), current.user, p.demo != nil
 	v.Policy, v.Enroll = p.settings.policy.String(), p.settings.enrollPath()
 	var b bytes.Buffer
 	if err := p.pages.ExecuteTemplate(&b, v.Name, v); err != nil {

@@ -1,0 +1,116 @@
+package browser_test
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"image"
+	"image/color"
+	"image/draw"
+	"image/png"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/chromedp/cdproto/page"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+//nolint:gochecknoglobals // a flag
+var screenshots = flag.String("screenshots", "", "a folder for the pictures of the pages")
+
+// axeSource returns axe-core, as npm installs it.
+func axeSource(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range []string{"package.json", "package-lock.json"} {
+		raw, err := os.ReadFile(filepath.Join("testdata", "axe", name))
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), raw, 0o600))
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
+	defer cancel()
+	npm := exec.CommandContext(ctx, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+	npm.Dir = dir
+	out, err := npm.CombinedOutput()
+	require.NoError(t, err, string(out))
+	raw, err := os.ReadFile(filepath.Join(dir, "node_modules", "axe-core", "axe.min.js"))
+	require.NoError(t, err)
+	return string(raw)
+}
+
+// assertAccessible runs axe over the page.
+func (tb *tab) assertAccessible(name, axe string) {
+	tb.t.Helper()
+	type result struct {
+		Passes     int
+		Violations []string
+	}
+	got := eval[result](tb, axe+`;axe.run(document, {
+		runOnly: {type: "tag", values: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]},
+	}).then((found) => ({
+		passes: found.passes.length,
+		violations: found.violations.map((v) => v.id + ": " + v.help + "\n" + v.nodes.map((n) => n.html).join("\n")),
+	}))`)
+	assert.Empty(tb.t, got.Violations, "%s, for axe", name)
+	assert.Greater(tb.t, got.Passes, 5, "%s: axe has looked at it", name)
+}
+
+// takePictures takes a picture of the whole page in a large and in a small
+// window, if they are asked for.
+func (tb *tab) takePictures(name string) {
+	tb.t.Helper()
+	if *screenshots == "" {
+		return
+	}
+	for _, window := range []struct {
+		name          string
+		width, height int64
+	}{{"phone", 390, 844}, {"desktop", 1280, 800}} {
+		tb.resize(window.width, window.height)
+		tb.wait(fmt.Sprintf("window.innerWidth === %d", window.width))
+		whole := max(window.height, eval[int64](tb, "document.documentElement.scrollHeight"))
+		shot := call(tb, page.CaptureScreenshot, page.CaptureScreenshotParams{
+			Clip:                  &page.Viewport{Width: float64(window.width), Height: float64(whole), Scale: 1},
+			CaptureBeyondViewport: &[]bool{true}[0],
+		})
+		require.NoError(tb.t, os.WriteFile(filepath.Join(*screenshots, name+"-"+window.name+".png"), shrink(tb.t, shot.Data), 0o644))
+	}
+}
+
+// shrink makes a picture smaller: all but the 256 most frequent colors become
+// the next best of those.
+func shrink(t *testing.T, raw []byte) []byte {
+	t.Helper()
+	picture, err := png.Decode(bytes.NewReader(raw))
+	require.NoError(t, err)
+	pixels := image.NewRGBA(picture.Bounds())
+	draw.Draw(pixels, pixels.Bounds(), picture, image.Point{}, draw.Src)
+	at := func(i int) color.RGBA {
+		return color.RGBA{pixels.Pix[4*i], pixels.Pix[4*i+1], pixels.Pix[4*i+2], pixels.Pix[4*i+3]}
+	}
+	few := image.NewPaletted(pixels.Bounds(), nil)
+	counts := map[color.RGBA]int{}
+	for i := range few.Pix {
+		counts[at(i)]++
+	}
+	colors := slices.SortedFunc(maps.Keys(counts), func(a, b color.RGBA) int { return counts[b] - counts[a] })
+	for _, c := range colors[:min(256, len(colors))] {
+		few.Palette = append(few.Palette, c)
+	}
+	index := map[color.RGBA]uint8{}
+	for _, c := range colors {
+		index[c] = uint8(few.Palette.Index(c))
+	}
+	for i := range few.Pix {
+		few.Pix[i] = index[at(i)]
+	}
+	var b bytes.Buffer
+	require.NoError(t, (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&b, few))
+	return b.Bytes()
+}

@@ -1,0 +1,263 @@
+package browser_test
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	cdpbrowser "github.com/chromedp/cdproto/browser"
+	"github.com/chromedp/chromedp"
+	"github.com/echomfa/echomfa/enroll"
+	"github.com/echomfa/echomfa/genauthtest"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// TestWrongCode shows that a wrong code is said at the field, and that the right
+// one is good after it.
+func TestWrongCode(t *testing.T) {
+	t.Parallel()
+	tb := newTab(t, startPortal(t, startGenAuth(t, genauthtest.Config{})))
+	tb.blocked()
+	tb.choose("/mfa/begin", "OTP")
+	tb.at(200, headingOTP)
+	secret := tb.text("#secret")
+	tb.confirm("000000")
+	tb.at(422, headingOTP)
+	assert.True(t, tb.focused("[role=alert]"), "the focus is on what is wrong")
+	assert.Equal(t, "#code", eval[string](tb, `document.querySelector("[role=alert] a").getAttribute("href")`))
+	assert.Equal(t, "true", eval[string](tb, `document.querySelector("#code").getAttribute("aria-invalid")`))
+	assert.Equal(t, tb.text("[role=alert] a"), eval[string](tb,
+		`document.getElementById(document.querySelector("#code").getAttribute("aria-describedby")).textContent`))
+	assert.Regexp(t, "^Error: ", eval[string](tb, "document.title"))
+	assert.Equal(t, secret, tb.text("#secret"), "nothing to scan again")
+	tb.confirm(tb.codeOnPage(time.Now()))
+	tb.saved()
+	tb.onAdmin()
+}
+
+// TestExpired lets the enrollment token run out while the person is typing.
+func TestExpired(t *testing.T) {
+	t.Parallel()
+	t.Run("new secret", func(t *testing.T) {
+		t.Parallel()
+		genauth := startGenAuth(t, genauthtest.Config{})
+		tb := newTab(t, startPortal(t, genauth))
+		tb.blocked()
+		tb.choose("/mfa/begin", "OTP")
+		tb.at(200, headingOTP)
+		secret, picture := tb.text("#secret"), eval[string](tb, "document.querySelector('.qr').src")
+		genauth.Advance(time.Minute)
+		tb.confirm(tb.codeOnPage(genauth.Now()))
+		tb.at(200, headingOTP)
+		assert.Contains(t, tb.text("[role=status]"), "More than a minute has passed")
+		assert.NotEqual(t, secret, tb.text("#secret"))
+		assert.NotEqual(t, picture, eval[string](tb, "document.querySelector('.qr').src"))
+		tb.confirm(tb.codeOnPage(genauth.Now()))
+		tb.saved()
+		tb.onAdmin()
+	})
+	t.Run("same secret", func(t *testing.T) {
+		t.Parallel()
+		genauth := startGenAuth(t, genauthtest.Config{ReuseOTPSecret: true})
+		tb := newTab(t, startPortal(t, genauth))
+		tb.blocked()
+		tb.choose("/mfa/begin", "OTP")
+		tb.at(200, headingOTP)
+		genauth.Advance(time.Minute)
+		tb.confirm(tb.codeOnPage(genauth.Now()))
+		tb.saved()
+		tb.onAdmin()
+	})
+}
+
+// TestRemoved shows when a factor that is gone shuts the page: soon after it was
+// removed behind the portal's back, at once after it was removed by the pages.
+func TestRemoved(t *testing.T) {
+	t.Parallel()
+	genauth := startGenAuth(t, genauthtest.Config{})
+	tb := newTab(t, startPortal(t, genauth, "FRESH_FOR=2s"))
+	tb.blocked()
+	tb.enrollOTP()
+	genauth.Reset("bob-id")
+	begun := time.Now()
+	tb.until("the page to be shut", func() bool {
+		tb.open(wanted)
+		return tb.text("h1") != "Admin"
+	})
+	tb.at(200, headingNeeded)
+	assert.Less(t, time.Since(begun), patience/2)
+
+	shut := newTab(t, startPortal(t, genauth, "FRESH_FOR=5m"))
+	shut.blocked()
+	shut.enrollOTP()
+	shut.open("/account")
+	shut.at(200, "Your account")
+	shut.remove(genauth.OTPCode("bob-id"))
+	shut.at(200, "Your account")
+	assert.Contains(t, shut.text("main"), "You have none.")
+	shut.open(wanted)
+	shut.at(200, headingNeeded)
+	shut.enrollOTP()
+}
+
+// remove removes the authenticator app by the account page.
+func (tb *tab) remove(code string) {
+	tb.t.Helper()
+	tb.choose("/mfa/remove", "OTP")
+	tb.at(200, headingRemove)
+	tb.click("#understood")
+	tb.fill("#code", code)
+	tb.button("/mfa/remove")
+}
+
+// TestTwoTabs enrolls in two tabs at once.
+func TestTwoTabs(t *testing.T) {
+	t.Parallel()
+	one := newTab(t, startPortal(t, startGenAuth(t, genauthtest.Config{})))
+	one.blocked()
+	two := one.another()
+	two.open(wanted)
+	two.at(200, headingNeeded)
+	one.choose("/mfa/begin", "OTP")
+	one.at(200, headingOTP)
+	two.choose("/mfa/begin", "OTP")
+	two.at(200, headingOTP)
+	one.confirm(one.codeOnPage(time.Now()))
+	one.saved()
+	one.onAdmin()
+	two.confirm(two.codeOnPage(time.Now()))
+	two.at(200, headingStart)
+	assert.Contains(t, two.text("[role=status]"), "set up already")
+	two.follow("main a.button")
+	two.onAdmin()
+}
+
+// TestHistory goes back and forward, and reloads: the person always gets on. For
+// a page that answered a form, the browser asks before it sends the form again.
+func TestHistory(t *testing.T) {
+	t.Parallel()
+	tb := newTab(t, startPortal(t, startGenAuth(t, genauthtest.Config{})))
+	tb.blocked()
+	tb.choose("/mfa/begin", "OTP")
+	tb.at(200, headingOTP)
+	tb.travel(-1)
+	tb.at(200, headingNeeded)
+	tb.travel(1)
+	tb.resend()
+	tb.at(200, headingOTP)
+	tb.travel(-1)
+	tb.at(200, headingNeeded)
+	tb.choose("/mfa/begin", "OTP")
+	tb.at(200, headingOTP)
+	tb.reload()
+	tb.at(200, headingOTP)
+	tb.confirm(tb.codeOnPage(time.Now()))
+	tb.at(200, headingRecovery)
+	code := tb.text("#recovery-code")
+	tb.reload()
+	tb.at(200, headingRecovery)
+	assert.Equal(t, code, tb.text("#recovery-code"), "sent twice, enrolled once")
+	tb.saved()
+	tb.onAdmin()
+	tb.reload()
+	tb.onAdmin()
+
+	tb.travel(-1)
+	tb.resend()
+	tb.at(200, headingRecovery)
+	assert.Equal(t, code, tb.text("#recovery-code"))
+	tb.travel(-1)
+	tb.resend()
+	tb.at(200, headingProve) // of a second app
+	tb.travel(-1)
+	tb.at(200, headingNeeded) // as it was then
+	tb.button("/mfa/check")
+	tb.onAdmin()
+}
+
+// resend answers the browser's question whether to send a form again.
+func (tb *tab) resend() {
+	tb.t.Helper()
+	tb.wait(`location.protocol === "chrome-error:" && document.body.innerText.includes("ERR_CACHE_MISS")`)
+	tb.reload()
+}
+
+// TestMessages enrolls a phone number and an e-mail address, in an app that asks
+// for both.
+func TestMessages(t *testing.T) {
+	t.Parallel()
+	genauth := startGenAuth(t, genauthtest.Config{})
+	tb := newTab(t, startPortal(t, genauth, "MFA_POLICY=SMS and EMAIL"))
+	tb.blocked()
+	tb.choose("/mfa/begin", "SMS")
+	tb.at(200, headingAddress)
+	tb.fill("#phone", "12")
+	tb.button("/mfa/send")
+	tb.at(422, headingAddress)
+	tb.fill("#phone", "138 0000 1111")
+	tb.button("/mfa/send")
+	tb.at(200, headingSent)
+	assert.Contains(t, tb.text("main"), "+86 13800001111")
+	tb.button("/mfa/send")
+	tb.at(429, headingSent)
+	tb.confirm("000000")
+	tb.at(422, headingSent)
+	tb.confirm(genauth.PassCode("bob-id", genauthtest.SMS))
+	tb.at(200, headingNeeded)
+	tb.choose("/mfa/begin", "EMAIL")
+	tb.at(200, headingAddress)
+	tb.fill("#email", "bob@example.com")
+	tb.button("/mfa/send")
+	tb.at(200, headingSent)
+	tb.confirm(genauth.PassCode("bob-id", genauthtest.Email))
+	tb.onAdmin()
+}
+
+// TestSignInAgain shows the way of a session whose sign-in is too long ago.
+func TestSignInAgain(t *testing.T) {
+	t.Parallel()
+	signedIn := time.Now().Add(-time.Hour)
+	tb := newTab(t, mount(t, startGenAuth(t, genauthtest.Config{}), func(c *enroll.Config) {
+		c.RecentSignIn = func(*http.Request) (time.Time, error) { return signedIn, nil }
+	}))
+	tb.open("/mfa?return_to=%2Fadmin")
+	tb.at(200, headingNeeded)
+	tb.choose("/mfa/begin", "OTP")
+	tb.at(403, headingSignIn)
+	assert.Equal(t, "/login?return_to=%2Fmfa%3Freturn_to%3D%252Fadmin", eval[string](tb, "document.querySelector('main a.button').getAttribute('href')"))
+	tb.follow("main a.button")
+	tb.at(200, "App")
+}
+
+// TestRecoveryCode copies the recovery code and saves it as a file.
+func TestRecoveryCode(t *testing.T) {
+	t.Parallel()
+	tb := newTab(t, startPortal(t, startGenAuth(t, genauthtest.Config{})))
+	tb.blocked()
+	tb.choose("/mfa/begin", "OTP")
+	tb.at(200, headingOTP)
+	tb.confirm(tb.codeOnPage(time.Now()))
+	tb.at(200, headingRecovery)
+	code := tb.text("#recovery-code")
+	tb.click("[data-copy]")
+	tb.wait(`document.querySelector("[data-copy]").textContent === "Copied"`)
+
+	dir := t.TempDir()
+	_, err := chromedp.CallBrowser(tb.ctx(), cdpbrowser.SetDownloadBehavior, cdpbrowser.SetDownloadBehaviorParams{
+		Behavior: cdpbrowser.SetDownloadBehaviorBehaviorAllow, DownloadPath: dir,
+		BrowserContextID: chromedp.FromContext(tb.ctx()).BrowserContextID,
+	})
+	require.NoError(t, err)
+	tb.click(`form[action="/mfa/recovery"] button`)
+	var file []byte
+	tb.until("the file", func() bool {
+		file, err = os.ReadFile(filepath.Join(dir, "recovery-code.txt"))
+		return err == nil && len(file) > 0
+	})
+	assert.Equal(t, "Northwind Portal\n"+code+"\n", string(file))
+	tb.saved()
+	tb.onAdmin()
+}
