@@ -187,6 +187,7 @@ func TestPolicyTextMistakes(t *testing.T) {
 		"OTP and of":              {8, "expected a factor type, found"},
 		"OTP and ,":               {8, "expected a factor type, found"},
 		"OTP & SMS":               {4, "unexpected '&'"},
+		"OTP | SMS":               {4, "unexpected '|'"},
 		"exempt":                  {6, "expected a reason in quotes"},
 		`exempt ""`:               {7, "needs a reason"},
 		`OTP or exempt "x"`:       {7, "expected a factor type"},
@@ -351,6 +352,7 @@ func TestFactorSet(t *testing.T) {
 	assert.Equal(t, 4, s.Len())
 	assert.Equal(t, "OTP,FACE,B,X", s.String())
 	assert.True(t, s.Has("TOTP"))
+	assert.True(t, s.Has(echomfa.Face))
 	assert.True(t, s.Has("x"))
 	assert.False(t, s.Has("y"))
 	assert.False(t, s.Has(echomfa.SMS))
