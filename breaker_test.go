@@ -99,6 +99,42 @@ func TestRetry(t *testing.T) {
 	}
 }
 
+// TestRefusalsThatAreNoNews has refusals that speak of no change: of tokens that
+// were never accepted, and of half of the others.
+func TestRefusalsThatAreNoNews(t *testing.T) {
+	t.Parallel()
+	for name, refuse := range map[string]func(t *testing.T, e *echomfa.Enforcer, d *directory){
+		"unknown tokens": func(t *testing.T, e *echomfa.Enforcer, _ *directory) {
+			t.Helper()
+			together(t, e, 40, func(i int) string { return "unknown-" + manyTokens(i) })
+		},
+		"one in two": func(t *testing.T, e *echomfa.Enforcer, d *directory) {
+			t.Helper()
+			for i := range 20 {
+				if i%2 == 1 {
+					d.revoke(manyTokens(i))
+				}
+				decide(t, e, manyTokens(i), echomfa.AnyOf(echomfa.OTP))
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var log bytes.Buffer
+				d := newDirectory()
+				enrollMany(d, 20)
+				e := newEnforcer(t, d, func(c *echomfa.Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+				together(t, e, 20, manyTokens)
+				pass(61 * time.Second)
+				refuse(t, e, d)
+				assert.NotContains(t, log.String(), "had been accepted are now refused")
+				assert.Contains(t, log.String(), "the token was refused")
+			})
+		})
+	}
+}
+
 // TestSuddenlyRefused shows that a change which looks to each user like an
 // expired session is told to the operator, once.
 func TestSuddenlyRefused(t *testing.T) {

@@ -83,3 +83,148 @@ func TestQueueHoldsNoMoreThanItSays(t *testing.T) {
 		b.close()
 	}
 }
+
+// TestSharesOfTheClasses has what each class may use and fill when it is alone:
+// slots, starts at once, and places in the queue.
+func TestSharesOfTheClasses(t *testing.T) {
+	t.Parallel()
+	for c, want := range map[class]struct{ slots, burst, places int }{
+		renewal: {slots: 8, burst: 12, places: 1024},
+		recheck: {slots: 2, burst: 3, places: 256},
+		cold:    {slots: 4, burst: 6, places: 512},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBudget(8, 1<<20, time.Second)
+			defer b.close()
+			for range want.slots + want.places {
+				_, err := b.enter(c, time.Now())
+				require.NoError(t, err)
+			}
+			_, err := b.enter(c, time.Now())
+			require.ErrorIs(t, err, errQueueFull)
+			underWay, queued, limited := b.figures()
+			assert.Equal(t, want.slots, underWay, "of class %d", c)
+			assert.Equal(t, want.places, queued, "of class %d", c)
+			assert.Equal(t, uint64(1), limited)
+		})
+		synctest.Test(t, func(t *testing.T) {
+			b := newBudget(1<<20, 12, time.Second)
+			defer b.close()
+			for range 2 * want.burst {
+				_, err := b.enter(c, time.Now())
+				require.NoError(t, err)
+			}
+			underWay, _, _ := b.figures()
+			assert.Equal(t, want.burst, underWay, "of class %d", c)
+		})
+	}
+}
+
+// TestGaugeSaysHowLong has the time until the rate allows one more: a
+// microsecond longer than it takes, so that rounding wakes nobody in vain.
+func TestGaugeSaysHowLong(t *testing.T) {
+	t.Parallel()
+	for perSecond, want := range map[float64]time.Duration{0.5: 2 * time.Second, 2: 500 * time.Millisecond, 100: 10 * time.Millisecond} {
+		now := time.Now()
+		g := newGauge(1, perSecond)
+		for range max(1, int(perSecond)) {
+			assert.Zero(t, g.wait(now), "down to the last of %v a second", perSecond)
+			g.take(now)
+		}
+		assert.Equal(t, want+time.Microsecond, g.wait(now), "%v a second", perSecond)
+	}
+}
+
+// TestPauseThatMayBeWaitedFor shows that a pause turns away only those whose
+// patience ends before it does, and that they are counted.
+func TestPauseThatMayBeWaitedFor(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBudget(1, 1, 2*time.Second)
+		defer b.close()
+		b.pause(2 * time.Second)
+		_, err := b.enter(renewal, time.Now())
+		require.NoError(t, err)
+		b.pause(2*time.Second + 1)
+		_, err = b.enter(renewal, time.Now())
+		require.ErrorIs(t, err, errPaused)
+		_, queued, limited := b.figures()
+		assert.Equal(t, 1, queued)
+		assert.Equal(t, uint64(1), limited)
+	})
+}
+
+// TestEachIsWokenInItsTime has two classes that wait for the rate, of which the
+// worthier one waits longer.
+func TestEachIsWokenInItsTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBudget(1<<10, 8, time.Minute) // 2 rechecks a second, 4 cold ones
+		defer b.close()
+		enter := func(c class, n int) (last *ticket) {
+			for range n {
+				var err error
+				last, err = b.enter(c, time.Now())
+				require.NoError(t, err)
+			}
+			return last
+		}
+		again, unknown := enter(recheck, 3), enter(cold, 5)
+		begin := time.Now()
+		require.NoError(t, b.await(t.Context(), unknown))
+		assert.InDelta(t, 250*time.Millisecond, time.Since(begin), float64(2*time.Microsecond))
+		require.NoError(t, b.await(t.Context(), again))
+		assert.InDelta(t, 500*time.Millisecond, time.Since(begin), float64(2*time.Microsecond))
+	})
+}
+
+// TestTimeIsNotWatchedInVain shows that no timer runs unless time alone will
+// allow the next.
+func TestTimeIsNotWatchedInVain(t *testing.T) {
+	t.Parallel()
+	b := newBudget(1, 1000, time.Second)
+	for _, what := range []string{"nobody waits", "one waits for a slot"} {
+		_, err := b.enter(renewal, time.Now())
+		require.NoError(t, err)
+		b.mu.Lock()
+		assert.Nil(t, b.timer, what)
+		b.mu.Unlock()
+	}
+	b.close()
+}
+
+// TestOnlyThoseWhoWaitArePromoted shows that a ticket with a slot keeps its
+// class, to which the slot goes back, and that one which is asked for by its own
+// class, or a worse one, keeps its place.
+func TestOnlyThoseWhoWaitArePromoted(t *testing.T) {
+	t.Parallel()
+	b := newBudget(1, 1000, time.Second)
+	defer b.close()
+	var tickets []*ticket
+	for _, c := range []class{cold, recheck, recheck} {
+		place, err := b.enter(c, time.Now())
+		require.NoError(t, err)
+		tickets = append(tickets, place)
+	}
+	b.promote(tickets[0], renewal)
+	b.promote(tickets[1], recheck)
+	b.promote(tickets[1], cold)
+	b.leave(tickets[0])
+	assert.Zero(t, b.perClass[cold].inUse)
+	assert.True(t, tickets[1].granted, "it was first")
+	assert.False(t, tickets[2].granted)
+}
+
+// TestRetryTakesTheLast shows that a retry may have the last of the rate, and
+// that there is no other after it.
+func TestRetryTakesTheLast(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBudget(4, 2, time.Second)
+		defer b.close()
+		place, err := b.enter(renewal, time.Now())
+		require.NoError(t, err)
+		assert.True(t, b.again(place))
+		assert.False(t, b.again(place))
+	})
+}

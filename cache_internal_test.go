@@ -2,6 +2,7 @@ package echomfa
 
 import (
 	"crypto/sha256"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -9,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/echomfa/echomfa/client"
 )
 
 func testRules() CacheConfig {
@@ -101,4 +104,43 @@ func TestFactsServeToTheirLastInstant(t *testing.T) {
 	assert.Equal(t, answerAllow, c.rely(e, true, 50*time.Second))
 	assert.Equal(t, answerFail, c.rely(e, false, 2*time.Second))
 	assert.Equal(t, answerAsk, c.rely(e, false, 2*time.Second+1))
+}
+
+// TestShards shows that a cache has as many parts, up to 16, as leave each of
+// them 64 entries and 16 refusals, and that each holds its part and no more.
+func TestShards(t *testing.T) {
+	t.Parallel()
+	for sizes, want := range map[[2]int]int{
+		{1, 1}: 1, {127, 1 << 10}: 1, {128, 32}: 2, {1 << 10, 31}: 1, {1 << 10, 32}: 2, {255, 1 << 10}: 2, {256, 64}: 4,
+		{1 << 10, 256}: 16, {1 << 16, 1 << 14}: 16,
+	} {
+		c := newCache(CacheConfig{Size: sizes[0], RefusedSize: sizes[1]}, "n")
+		assert.Len(t, c.shards, want, sizes)
+		for i := range max(sizes[0], sizes[1]) + 1 {
+			k := cacheKey{8: byte(i >> 16), 9: byte(i >> 8), 10: byte(i)} // all of the first part
+			c.shards[0].entries.Add(k, &entry{})
+			c.shards[0].refused.Add(k, refusal{})
+		}
+		entries, refused := c.size()
+		assert.Equal(t, sizes[0]/want, entries, sizes)
+		assert.Equal(t, sizes[1]/want, refused, sizes)
+	}
+}
+
+// TestLargestAnswer has the most that one answer may put into the cache, and
+// what is one more.
+func TestLargestAnswer(t *testing.T) {
+	t.Parallel()
+	types := func(n, length int) []client.Factor {
+		list := make([]client.Factor, n)
+		for i := range list {
+			list[i].Type = FactorType(fmt.Sprintf("%0*d", length, i))
+		}
+		return list
+	}
+	for size, partial := range map[[2]int]bool{{32, 64}: false, {33, 64}: true, {32, 65}: true} {
+		got := newFacts(types(size[0], size[1]), false)
+		assert.Equal(t, partial, got.partial, size)
+		assert.LessOrEqual(t, got.enrolled.Len(), 32, size)
+	}
 }

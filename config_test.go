@@ -47,6 +47,7 @@ func TestConfigMistakes(t *testing.T) {
 		"TokenLookup of a query":       {func(c *config) { c.TokenLookup = "query:token" }, "TokenLookup"},
 		"TokenLookup of two":           {func(c *config) { c.TokenLookup = "header:Authorization:Bearer ,cookie:session" }, "TokenLookup"},
 		"TokenLookup without a name":   {func(c *config) { c.TokenLookup = "header:" }, "TokenLookup"},
+		"TokenLookup with a control":   {func(c *config) { c.TokenLookup = "header:X-\x7f" }, "TokenLookup"},
 		"TokenLookup without a cookie": {func(c *config) { c.TokenLookup = "cookie" }, "TokenLookup"},
 		"TokenLookup and Token": {func(c *config) {
 			c.TokenLookup = "cookie:a"
@@ -72,6 +73,8 @@ func TestConfigMistakes(t *testing.T) {
 		"Lookup.MaxWait > Timeout":      {func(c *config) { c.Lookup.MaxWait = 3 * time.Second }, "Lookup.MaxWait"},
 		"EnrollURL without a slash":     {func(c *config) { c.EnrollURL = "mfa" }, "EnrollURL"},
 		"EnrollURL with two":            {func(c *config) { c.EnrollURL = "//evil.example" }, "EnrollURL"},
+		"EnrollURL without a scheme":    {func(c *config) { c.EnrollURL = "//evil.example/mfa" }, "EnrollURL"},
+		"EnrollURL without a host":      {func(c *config) { c.EnrollURL = "javascript:/mfa" }, "EnrollURL"},
 		"EnrollURL with a backslash":    {func(c *config) { c.EnrollURL = `/\evil.example` }, "EnrollURL"},
 		"EnrollURL with a dot segment":  {func(c *config) { c.EnrollURL = "/a/../b" }, "EnrollURL"},
 		"EnrollURL of a script":         {func(c *config) { c.EnrollURL = "javascript:alert(1)" }, "EnrollURL"},
@@ -83,6 +86,8 @@ func TestConfigMistakes(t *testing.T) {
 		"LoginURL elsewhere, no base":   {func(c *config) { c.LoginURL = "https://id.example/u" }, "ReturnTo.BaseURL: required because LoginURL"},
 		"ReturnTo.Param":                {func(c *config) { c.ReturnTo.Param = "a b" }, "ReturnTo.Param"},
 		"ReturnTo.BaseURL with a path":  {func(c *config) { c.ReturnTo.BaseURL = "https://app.example/admin" }, "ReturnTo.BaseURL"},
+		"ReturnTo.BaseURL of files":     {func(c *config) { c.ReturnTo.BaseURL = "ftp://app.example" }, "ReturnTo.BaseURL"},
+		"ReturnTo.BaseURL, not a URL":   {func(c *config) { c.ReturnTo.BaseURL = "https://%" }, "ReturnTo.BaseURL"},
 		"ReturnTo.BaseURL, relative":    {func(c *config) { c.ReturnTo.BaseURL = "app.example" }, "ReturnTo.BaseURL"},
 	}
 	for name, row := range rows {

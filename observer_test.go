@@ -102,3 +102,15 @@ func TestLogLevels(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 	assert.Contains(t, log.String(), "level=INFO msg=\"mfa refused\"")
 }
+
+// TestLogNamesThePolicy shows that the log has the name of a policy, or its text
+// if it has none.
+func TestLogNamesThePolicy(t *testing.T) {
+	t.Parallel()
+	for want, p := range map[string]echomfa.Policy{"policy=OTP ": otp(), "policy=admin ": otp().Named("admin")} {
+		var log bytes.Buffer
+		e := table(t, func(c *echomfa.Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+		decide(t, e, answertest.NotEnrolled, p)
+		assert.Contains(t, log.String(), want)
+	}
+}

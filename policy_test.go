@@ -140,6 +140,7 @@ func TestPolicyText(t *testing.T) {
 		"OTP and SMS or FACE and EMAIL": "OTP and SMS or EMAIL and FACE",
 		`exempt "health \"check\""`:     `exempt "health \"check\""`,
 		strings.Repeat("(", 32) + "OTP" + strings.Repeat(")", 32): "OTP",
+		strings.Repeat("(OTP) or ", 40) + "(OTP)":                 "OTP",
 	} {
 		p, err := echomfa.ParsePolicy(text)
 		require.NoError(t, err, text)
@@ -162,6 +163,10 @@ func TestPolicyTextMistakes(t *testing.T) {
 		"":                        {0, "expected a factor type, found the end"},
 		"OPT":                     {0, `unknown factor type "OPT": did you mean OTP? (a custom type is quoted)`},
 		"OTP or EMIAL":            {7, "did you mean EMAIL?"},
+		"face_id":                 {0, `unknown factor type "face_id": did you mean FACE?`},
+		"FAZE":                    {0, `unknown factor type "FAZE": did you mean FACE?`},
+		"X":                       {0, "did you mean OTP?"}, // the first of those that are as near
+		"E-MAIL":                  {0, `unknown factor type "E-MAIL": did you mean EMAIL?`},
 		"OTP SMS":                 {4, `expected "and", "or" or the end`},
 		"OTP and":                 {7, "expected a factor type, found the end"},
 		"(OTP":                    {4, `expected ")", found the end`},
@@ -172,6 +177,7 @@ func TestPolicyTextMistakes(t *testing.T) {
 		"2 of OTP":                {5, `expected "("`},
 		"2 of (OTP SMS)":          {10, `expected ")"`},
 		"2 of (OTP,)":             {10, "expected a factor type"},
+		"2 of ((":                 {6, "expected a factor type, found"},
 		"99999999999999999999 of": {0, "too large"},
 		`"unfinished`:             {0, "does not end"},
 		`""`:                      {0, "an empty factor type"},
@@ -181,6 +187,7 @@ func TestPolicyTextMistakes(t *testing.T) {
 		"OTP and of":              {8, "expected a factor type, found"},
 		"OTP and ,":               {8, "expected a factor type, found"},
 		"OTP & SMS":               {4, "unexpected '&'"},
+		"OTP | SMS":               {4, "unexpected '|'"},
 		"exempt":                  {6, "expected a reason in quotes"},
 		`exempt ""`:               {7, "needs a reason"},
 		`OTP or exempt "x"`:       {7, "expected a factor type"},
@@ -205,7 +212,10 @@ func TestPolicyTextMistakes(t *testing.T) {
 			assert.Contains(t, syntax.Message, row.says)
 		})
 	}
-	_, err := echomfa.ParsePolicy(strings.Repeat(" ", 256<<10+1))
+	longest := "OTP" + strings.Repeat(" ", 256<<10-3)
+	_, err := echomfa.ParsePolicy(longest)
+	require.NoError(t, err)
+	_, err = echomfa.ParsePolicy(longest + " ")
 	require.ErrorIs(t, err, echomfa.ErrInvalidPolicy)
 }
 
@@ -218,6 +228,7 @@ func TestInvalidPolicies(t *testing.T) {
 		many[i] = echomfa.FactorType(fmt.Sprintf("T%02d", i))
 	}
 	require.NoError(t, echomfa.AllOf(echomfa.FactorType(strings.Repeat("x", 64))).Err())
+	require.NoError(t, echomfa.AnyOf(many[:16]...).Err())
 	for name, p := range map[string]echomfa.Policy{
 		"zero":           {},
 		"AllOf nothing":  echomfa.AllOf(),
@@ -341,11 +352,14 @@ func TestFactorSet(t *testing.T) {
 	assert.Equal(t, 4, s.Len())
 	assert.Equal(t, "OTP,FACE,B,X", s.String())
 	assert.True(t, s.Has("TOTP"))
+	assert.True(t, s.Has(echomfa.Face))
 	assert.True(t, s.Has("x"))
 	assert.False(t, s.Has("y"))
 	assert.False(t, s.Has(echomfa.SMS))
 	assert.True(t, s.Equal(echomfa.Factors("B", "X", "FACE", "OTP")))
-	assert.False(t, s.Equal(echomfa.Factors("OTP")))
+	for _, other := range []echomfa.FactorSet{echomfa.Factors("OTP"), echomfa.Factors("OTP", "FACE"), echomfa.Factors("B", "X"), {}} {
+		assert.False(t, s.Equal(other), other)
+	}
 	assert.Equal(t, "none", echomfa.FactorSet{}.String())
 	assert.Nil(t, echomfa.FactorSet{}.Types())
 }

@@ -97,3 +97,36 @@ func checkExp(t *testing.T, c *claims.Claims, exp any) {
 	require.False(t, c.Storable(end))
 	require.True(t, c.Storable(c.Expires.Add(-1)), "it serves until then")
 }
+
+// TestWhatIsNoJWT shows that dots alone make no JWT, and nor does a JSON object
+// without a dot: GenAuth may issue opaque tokens of either look.
+func TestWhatIsNoJWT(t *testing.T) {
+	t.Parallel()
+	object := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none"}`))
+	for _, token := range []string{"opaque", "a.b", "a.b.c", "a.b.c.d", ".", object, "." + object} {
+		c, err := parseClaims(token)
+		require.NoError(t, err, token)
+		require.Equal(t, claims{}, c, token)
+	}
+	for _, token := range []string{object + ".", object + "." + object, object + ".e30.c.d", object + ".e30=.c", object + ".W10.c"} {
+		_, err := parseClaims(token)
+		require.ErrorIs(t, err, errNotJWT, token)
+	}
+}
+
+// TestFirstAndLastExp has the times that exp may name.
+func TestFirstAndLastExp(t *testing.T) {
+	t.Parallel()
+	for exp, bad := range map[string]bool{
+		"0": false, "-1": true, "-0.5": true, "137438953408": false, "137438953409": true, `"1"`: true,
+	} {
+		c, err := members{"exp": json.RawMessage(exp)}.claims()
+		require.NoError(t, err)
+		if bad {
+			require.True(t, c.badExp, exp)
+			continue
+		}
+		require.False(t, c.badExp, exp)
+		require.Equal(t, exp, strconv.FormatInt(c.expires.Unix(), 10))
+	}
+}
