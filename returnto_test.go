@@ -142,3 +142,37 @@ func FuzzReturnTo(f *testing.F) {
 		}
 	})
 }
+
+// TestLoginLocation has what a page that asks to sign in needs to know.
+func TestLoginLocation(t *testing.T) {
+	t.Parallel()
+	e := newEnforcer(t, newDirectory(), func(c *echomfa.Config) {
+		c.LoginURL, c.ReturnTo.Param = "/login?x=1", "back"
+	})
+	assert.Equal(t, "back", e.ReturnToParam())
+	assert.Equal(t, "/login?x=1&back=%2Fmfa%3Fa%3Db", e.LoginLocation("/mfa?a=b"))
+	assert.Equal(t, "/login?x=1", e.LoginLocation("//evil.example"))
+	assert.Empty(t, newEnforcer(t, newDirectory(), nil).LoginLocation("/mfa"))
+	zero := &echomfa.Enforcer{}
+	assert.Equal(t, "return_to", zero.ReturnToParam())
+	assert.Empty(t, zero.LoginLocation("/mfa"))
+}
+
+// TestPolicies lists what is mounted, each policy once, by whichever adapter.
+func TestPolicies(t *testing.T) {
+	t.Parallel()
+	e := newEnforcer(t, newDirectory(), nil)
+	assert.Empty(t, e.Policies())
+	e.Require(otp())
+	e.Require(otp().Named("again"))
+	e.Handler(echomfa.HandlerConfig{Policy: echomfa.AnyOf(echomfa.Face)})
+	e.Require(echomfa.Exempt("public"))
+	e.Handler(echomfa.HandlerConfig{PolicyFunc: func(*http.Request) (echomfa.Policy, error) { return otp(), nil }})
+	got := e.Policies()
+	require.Len(t, got, 2)
+	assert.True(t, got[0].Equal(otp()))
+	assert.True(t, got[1].Equal(echomfa.AnyOf(echomfa.Face)))
+	got[0] = echomfa.Policy{}
+	assert.True(t, e.Policies()[0].Equal(otp()), "the list is the caller's own")
+	assert.Nil(t, (&echomfa.Enforcer{}).Policies())
+}

@@ -104,29 +104,31 @@ func TestWhatIsNoJWT(t *testing.T) {
 	t.Parallel()
 	object := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none"}`))
 	for _, token := range []string{"opaque", "a.b", "a.b.c", "a.b.c.d", ".", object, "." + object} {
-		c, err := parseClaims(token)
+		c, err := claims.Parse(token)
 		require.NoError(t, err, token)
-		require.Equal(t, claims{}, c, token)
+		require.Equal(t, claims.Claims{}, c, token)
 	}
 	for _, token := range []string{object + ".", object + "." + object, object + ".e30.c.d", object + ".e30=.c", object + ".W10.c"} {
-		_, err := parseClaims(token)
-		require.ErrorIs(t, err, errNotJWT, token)
+		_, err := claims.Parse(token)
+		require.EqualError(t, err, "the token looks like a JWT and cannot be read as one", token)
 	}
 }
 
-// TestFirstAndLastExp has the times that exp may name.
+// TestFirstAndLastExp has the times that exp and auth_time may name.
 func TestFirstAndLastExp(t *testing.T) {
 	t.Parallel()
 	for exp, bad := range map[string]bool{
 		"0": false, "-1": true, "-0.5": true, "137438953408": false, "137438953409": true, `"1"`: true,
 	} {
-		c, err := members{"exp": json.RawMessage(exp)}.claims()
+		encode := base64.RawURLEncoding.EncodeToString
+		c, err := claims.Parse(encode([]byte(`{"alg":"none"}`)) + "." + encode([]byte(`{"exp":`+exp+`,"auth_time":`+exp+`}`)) + ".")
 		require.NoError(t, err)
+		require.Equal(t, bad, c.BadExp, exp)
 		if bad {
-			require.True(t, c.badExp, exp)
+			require.True(t, c.AuthTime.IsZero(), exp)
 			continue
 		}
-		require.False(t, c.badExp, exp)
-		require.Equal(t, exp, strconv.FormatInt(c.expires.Unix(), 10))
+		require.Equal(t, exp, strconv.FormatInt(c.Expires.Unix(), 10))
+		require.Equal(t, c.Expires, c.AuthTime)
 	}
 }

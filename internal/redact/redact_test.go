@@ -1,10 +1,12 @@
-package echomfa
+package redact_test
 
 import (
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+
+	"github.com/echomfa/echomfa/internal/redact"
 )
 
 // TestRedact has what counts as a secret: a token of 16 bytes or more, and such
@@ -21,6 +23,6 @@ func TestRedact(t *testing.T) {
 		"twice":              {long + long, long, "[redacted][redacted]"},
 		"another":            {"no token", long, "no token"},
 	} {
-		assert.Equal(t, row.want, redact(row.text, row.token), name)
+		assert.Equal(t, row.want, redact.Token(row.text, row.token), name)
 	}
 }
