@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,14 +18,15 @@ import (
 // compiler without the C library's headers is none.
 func TestMissingToolsStopTheTestScript(t *testing.T) {
 	t.Parallel()
+	tools := []string{"git", "npm", "node", "chromium"}
 	for name, row := range map[string]struct {
 		cc      string
 		present []string // beside what every machine has
 		want    string
 	}{
-		"no compiler":            {"no-such-compiler", []string{"go", "git", "npm", "node"}, "missing: C-compiler\n"},
-		"a compiler, no headers": {"cc -nostdinc", []string{"go", "git", "npm", "node", "cc"}, "missing: C-compiler\n"},
-		"nothing but Go":         {"no-such-compiler", []string{"go"}, "missing: C-compiler git npm node\n"},
+		"no compiler":            {"no-such-compiler", append([]string{"go"}, tools...), "missing: C-compiler\n"},
+		"a compiler, no headers": {"cc -nostdinc", append([]string{"go", "cc"}, tools...), "missing: C-compiler\n"},
+		"nothing but Go":         {"no-such-compiler", []string{"go"}, "missing: C-compiler " + strings.Join(tools, " ") + "\n"},
 		"nothing":                {"", nil, "Go 1.25 or newer is missing"},
 	} {
 		t.Run(name, func(t *testing.T) {
