@@ -39,8 +39,10 @@ func New(cfg Config) (*Handler, error) {
 	errs = append(errs, err)
 	h.templates, err = newTemplates(cfg.Templates)
 	errs = append(errs, err)
-	h.seal, err = newSealer(cfg.StateKeys)
 	if err := errors.Join(append(errs, err)...); err != nil {
+		return nil, err
+	}
+	if h.seal, err = newSealer(cfg.StateKeys); err != nil {
 		return nil, err
 	}
 	h.assets, h.style, h.script = newAssets(cfg.Brand)

@@ -30,9 +30,12 @@ func TOTP(secret string, at time.Time) (string, error) {
 
 // hotp is RFC 4226 section 5.3.
 func hotp(key []byte, counter int64, digits int) string {
-	mac := hmac.New(sha1.New, key)
-	_ = binary.Write(mac, binary.BigEndian, counter) // a hash never fails to be written
-	sum := mac.Sum(nil)
+	var sum []byte
+	unenforced(func() {
+		mac := hmac.New(sha1.New, key)
+		_ = binary.Write(mac, binary.BigEndian, counter) // a hash never fails to be written
+		sum = mac.Sum(nil)
+	})
 	offset := sum[len(sum)-1] & 0xf
 	code := binary.BigEndian.Uint32(sum[offset:]) & 0x7fffffff
 	mod := uint32(1)
