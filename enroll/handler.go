@@ -39,7 +39,7 @@ func New(cfg Config) (*Handler, error) {
 	errs = append(errs, err)
 	h.templates, err = newTemplates(cfg.Templates)
 	errs = append(errs, err)
-	if err := errors.Join(append(errs, err)...); err != nil {
+	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
 	if h.seal, err = newSealer(cfg.StateKeys); err != nil {
