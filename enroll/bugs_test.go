@@ -93,3 +93,25 @@ func TestBugUnclearEnrollmentWasNotForgotten(t *testing.T) {
 	s.genauth.ClearFaults()
 	assert.Equal(t, http.StatusNoContent, user.guarded())
 }
+
+// TestBugRemovalSentTwiceRemovedAnother has a form that is sent twice: the
+// second time only one factor of the type was left, and that was taken for the
+// one that the user had chosen.
+func TestBugRemovalSentTwiceRemovedAnother(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	user := s.signIn()
+	s.genauth.SetFault(
+		genauthtest.Fault{Path: listPath, Change: rows("two", "SMS")},
+		genauthtest.Fault{Path: resetPath, Change: genauthtest.Data("")},
+	)
+	for _, id := range []string{"one", "forged"} {
+		user.post("/mfa/remove", "type", "SMS", "confirm", "yes", "factor_id", id).goes("/home")
+	}
+	assert.Zero(t, s.genauth.Calls(resetPath))
+	assert.Empty(t, s.changes())
+	page := user.post("/mfa/remove", "type", "SMS").is(http.StatusOK)
+	assert.Contains(t, page.html, `<input type="hidden" name="factor_id" value="two">`)
+	user.post("/mfa/remove", "type", "SMS", "confirm", "yes", "factor_id", "two").goes("/home")
+	s.assertChanges(user, removed(client.SMS))
+}

@@ -178,6 +178,7 @@ func normalized(page string) string {
 		{regexp.MustCompile(`data:image/png;base64,[^"]+`), "data:image/png;base64,PICTURE"},
 		{regexp.MustCompile(`class="secret">[^<]+<`), `class="secret">SECRET<`},
 		{regexp.MustCompile(`/assets/[0-9a-f]{16}\.`), "/assets/DIGEST."},
+		{regexp.MustCompile(`name="factor_id" value="[0-9a-f]{24}"`), `name="factor_id" value="ID"`},
 	} {
 		page = v.what.ReplaceAllString(page, v.with)
 	}
