@@ -67,7 +67,15 @@ func (v *visit) confirm() {
 		v.renew(st, code)
 		return
 	}
-	err := v.enroll(st, code)
+	v.enroll(st, code, false)
+}
+
+// enroll ends the enrollment. Renewed says that the enrollment token is a new
+// one, so that it is not for its age that it is refused.
+func (v *visit) enroll(st *state, code string, renewed bool) {
+	err := v.h.cfg.Client.EnrollFactor(v.lasting(), v.token, client.EnrollConfirmation{
+		Type: st.Type, EnrollmentToken: st.Token, PassCode: code,
+	})
 	switch {
 	case err == nil:
 		v.enrolled(st)
@@ -76,20 +84,14 @@ func (v *visit) confirm() {
 	case errors.Is(err, client.ErrUnauthenticated), errors.Is(err, client.ErrRateLimited):
 		v.fail(err)
 	default:
-		v.unclear(st, code, err)
+		v.unclear(st, code, err, renewed)
 	}
-}
-
-func (v *visit) enroll(st *state, code string) error {
-	return v.h.cfg.Client.EnrollFactor(v.lasting(), v.token, client.EnrollConfirmation{
-		Type: st.Type, EnrollmentToken: st.Token, PassCode: code,
-	})
 }
 
 // unclear answers an error that does not say whether the factor is enrolled now:
 // the answer may have been lost, the form may have been sent twice, another tab
 // may have been faster, or the enrollment token may have run out.
-func (v *visit) unclear(st *state, code string, err error) {
+func (v *visit) unclear(st *state, code string, err error, renewed bool) {
 	v.forget(v.lasting())
 	now, _, listErr := v.fresh(v.lasting())
 	switch {
@@ -99,7 +101,7 @@ func (v *visit) unclear(st *state, code string, err error) {
 		v.enrolled(st)
 	case has(now, st.Type) && !st.Had:
 		v.show(&Page{Name: "message", Type: st.Type, Notice: v.text("notice.already"), Satisfied: true})
-	case errors.Is(err, client.ErrMisconfigured):
+	case errors.Is(err, client.ErrMisconfigured) && !renewed:
 		v.renew(st, code)
 	default:
 		v.fail(err)
@@ -138,15 +140,7 @@ func (v *visit) renew(st *state, code string) {
 		v.show(p)
 		return
 	}
-	err := v.enroll(st, code)
-	switch {
-	case err == nil:
-		v.enrolled(st)
-	case client.IsWrongCode(err):
-		v.show(v.codePage(st).wrong(v, http.StatusUnprocessableEntity, "code", "error.code"))
-	default:
-		v.fail(err)
-	}
+	v.enroll(st, code, true)
 }
 
 // codePage is the page on which the code of a state is asked for.

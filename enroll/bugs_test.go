@@ -115,3 +115,19 @@ func TestBugRemovalSentTwiceRemovedAnother(t *testing.T) {
 	user.post("/mfa/remove", "type", "SMS", "confirm", "yes", "factor_id", "two").goes("/home")
 	s.assertChanges(user, removed(client.SMS))
 }
+
+// TestBugRenewedWithoutAnAnswer has an enrollment that GenAuth made with a
+// second enrollment token, and did not say so: the app was not told, and what
+// was known before was gone by.
+func TestBugRenewedWithoutAnAnswer(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, func(set *setup) { set.GenAuth.ReuseOTPSecret = true })
+	user := s.signIn()
+	assert.Equal(t, http.StatusForbidden, user.guarded())
+	page := user.begin(otp)
+	s.withFault(enrollPath, genauthtest.HTTPStatus(http.StatusBadGateway, ""))
+	user.post("/mfa/confirm", "state", s.pages.Backdate(page.state(), user.token, time.Minute), "code", user.code(page.secret())).
+		is(http.StatusOK, "title.recovery")
+	s.assertChanges(user, enrolled(client.OTP))
+	assert.Equal(t, http.StatusNoContent, user.guarded())
+}
