@@ -51,7 +51,7 @@ func (v *visit) appPage(st *state) *Page {
 // confirm ends the enrollment of a factor with the code that the user has typed.
 func (v *visit) confirm() {
 	st, ok := v.state()
-	if !ok || st.Token == "" || st.Done {
+	if !ok || st.Token == "" || st.Done || st.Type != client.OTP && v.overtaken(st) {
 		v.restart()
 		return
 	}
@@ -62,6 +62,9 @@ func (v *visit) confirm() {
 		return
 	case !v.mayTry():
 		v.show(v.codePage(st).wrong(v, http.StatusTooManyRequests, "code", "error.too_many"))
+		return
+	case v.overtaken(st): // the form was sent twice, or another tab was faster
+		v.already(st, code)
 		return
 	case time.Since(st.Begun) >= tokenLifetime:
 		v.renew(st, code)
@@ -97,15 +100,22 @@ func (v *visit) unclear(st *state, code string, err error, renewed bool) {
 	switch {
 	case listErr != nil:
 		v.fail(listErr)
-	case has(now, st.Type) && !st.Had && v.ours(st, code):
-		v.enrolled(st)
 	case has(now, st.Type) && !st.Had:
-		v.show(&Page{Name: "message", Type: st.Type, Notice: v.text("notice.already"), Satisfied: true})
+		v.already(st, code)
 	case errors.Is(err, client.ErrMisconfigured) && !renewed:
 		v.renew(st, code)
 	default:
 		v.fail(err)
 	}
+}
+
+// already answers a form whose factor is enrolled by now.
+func (v *visit) already(st *state, code string) {
+	if v.ours(st, code) {
+		v.enrolled(st)
+		return
+	}
+	v.show(&Page{Name: "message", Type: st.Type, Notice: v.text("notice.already"), Satisfied: true})
 }
 
 // ours reports whether the app that is enrolled is the one of this form: then

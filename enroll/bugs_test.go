@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/genauthtest"
@@ -130,4 +131,32 @@ func TestBugRenewedWithoutAnAnswer(t *testing.T) {
 		is(http.StatusOK, "title.recovery")
 	s.assertChanges(user, enrolled(client.OTP))
 	assert.Equal(t, http.StatusNoContent, user.guarded())
+}
+
+// TestBugSignInProvedBesideAnApp has an enrollment that was begun by a recent
+// sign-in, and goes on after the user has enrolled an authenticator app: from
+// then on it is a code of the app that proves who is there.
+func TestBugSignInProvedBesideAnApp(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	user := s.signIn()
+	address, mail, app := user.begin(sms), user.begin(email), user.begin(otp)
+	sent := user.post("/mfa/send", "state", mail.state(), "email", "mallory@example.com").is(http.StatusOK)
+	s.genauth.Enroll(user.id, otp)
+	require.NoError(t, s.mfa.Invalidate(t.Context(), user.token))
+
+	calls := s.genauth.Calls(enrollPath) + s.genauth.Calls(sendPath)
+	user.post("/mfa/send", "state", address.state(), "region", "CN", "phone", "13800000000").is(http.StatusBadRequest, "error.state")
+	code := s.genauth.PassCode(user.id, email)
+	user.post("/mfa/confirm", "state", sent.state(), "code", code).is(http.StatusBadRequest, "error.state")
+	for _, by := range []time.Duration{0, time.Minute} {
+		state := s.pages.Backdate(app.state(), user.token, by)
+		user.post("/mfa/confirm", "state", state, "code", user.code(app.secret())).is(http.StatusOK, "notice.already")
+	}
+	assert.Equal(t, calls, s.genauth.Calls(enrollPath)+s.genauth.Calls(sendPath))
+	assert.Equal(t, []genauthtest.FactorType{otp}, s.genauth.Enrolled(user.id))
+	assert.Empty(t, s.changes())
+
+	proved := user.post("/mfa/begin", "type", "SMS", "code", s.genauth.OTPCode(user.id)).is(http.StatusOK)
+	user.post("/mfa/send", "state", proved.state(), "region", "CN", "phone", "13800000000").is(http.StatusOK, "title.sent")
 }

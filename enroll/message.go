@@ -48,7 +48,7 @@ func (st *state) address() string {
 // send sends a code to the address that was typed, or to the same one again.
 func (v *visit) send() {
 	st, ok := v.state()
-	if !ok || st.Done || st.Type != client.SMS && st.Type != client.Email {
+	if !ok || st.Done || st.Type != client.SMS && st.Type != client.Email || v.overtaken(st) {
 		v.restart()
 		return
 	}
