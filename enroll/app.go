@@ -37,7 +37,7 @@ func (v *visit) askForApp(st *state) error {
 		return client.ErrMalformed
 	}
 	st.Begun, st.Token, st.KeyURI, st.Recovery = begun, e.Token, e.OTP.QRCodeURI, e.OTP.RecoveryCode
-	return nil
+	return v.h.seal.fits(st)
 }
 
 func (v *visit) appPage(st *state) *Page {

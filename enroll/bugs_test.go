@@ -3,6 +3,7 @@ package enroll_test
 import (
 	"context"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -159,4 +160,16 @@ func TestBugSignInProvedBesideAnApp(t *testing.T) {
 
 	proved := user.post("/mfa/begin", "type", "SMS", "code", s.genauth.OTPCode(user.id)).is(http.StatusOK)
 	user.post("/mfa/send", "state", proved.state(), "region", "CN", "phone", "13800000000").is(http.StatusOK, "title.sent")
+}
+
+// TestBugStateTooLargeToComeBack has secrets of GenAuth that no form can carry:
+// the page was shown, and its form was refused as one that was open for too long.
+func TestBugStateTooLargeToComeBack(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	user := s.signIn()
+	s.withFault(sendPath, genauthtest.Data(`{"enrollmentToken":"`+strings.Repeat("x", 16<<10)+`","otpData":{"qrCodeUri":"otpauth://totp/a?secret=HZ2F6J3AGNAVSOTV"}}`))
+	user.post("/mfa/begin", "type", "OTP").is(http.StatusServiceUnavailable, "error.unavailable")
+	address := user.begin(sms)
+	user.post("/mfa/send", "state", address.state(), "region", "CN", "phone", "13800000000").is(http.StatusServiceUnavailable, "error.unavailable")
 }

@@ -71,9 +71,12 @@ func (v *visit) send() {
 	e, err := v.h.cfg.Client.SendEnrollFactorRequest(v.r.Context(), v.token, client.EnrollRequest{
 		Type: st.Type, PhoneCountryCode: callingCode(st.Region), PhoneNumber: st.Phone, Email: st.Email,
 	})
+	if err == nil {
+		st.Begun, st.Token = begun, e.Token
+		err = v.h.seal.fits(st)
+	}
 	switch {
 	case err == nil:
-		st.Begun, st.Token = begun, e.Token
 		p := v.messagePage(st)
 		if again {
 			p.Notice = v.text("notice.sent_again")

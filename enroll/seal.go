@@ -84,6 +84,15 @@ func (s *sealer) seal(st *state, accessToken string) string {
 	return base64.RawURLEncoding.EncodeToString(s.newestFirst[0].Seal(nil, nil, plain, binding(accessToken)))
 }
 
+// fits returns an error for a state that no form could bring back: the texts in
+// it are GenAuth's.
+func (s *sealer) fits(st *state) error {
+	if len(s.seal(st, "")) > maxSealedBytes {
+		return client.ErrMalformed
+	}
+	return nil
+}
+
 // open returns the state in a form's field.
 func (s *sealer) open(sealed, accessToken string, now time.Time) (*state, error) {
 	if len(sealed) > maxSealedBytes {
