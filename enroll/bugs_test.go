@@ -5,12 +5,14 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/echomfa/echomfa/client"
+	"github.com/echomfa/echomfa/enroll"
 	"github.com/echomfa/echomfa/genauthtest"
 )
 
@@ -172,4 +174,21 @@ func TestBugStateTooLargeToComeBack(t *testing.T) {
 	user.post("/mfa/begin", "type", "OTP").is(http.StatusServiceUnavailable, "error.unavailable")
 	address := user.begin(sms)
 	user.post("/mfa/send", "state", address.state(), "region", "CN", "phone", "13800000000").is(http.StatusServiceUnavailable, "error.unavailable")
+}
+
+// TestBugTemplateThatCannotWork has templates that parse and can never be
+// executed: New did not find them.
+func TestBugTemplateThatCannotWork(t *testing.T) {
+	t.Parallel()
+	for name, text := range map[string]string{
+		"no such template": `{{define "otp"}}{{template "tpo" .}}{{end}}`,
+		"no such field":    `{{define "recovery"}}{{.Recovery}}{{end}}`,
+		"in a part":        `{{define "code"}}{{.Code}}{{end}}`,
+		"bad context":      `{{define "face"}}<a href="{{if .Hosted}}x"{{end}}>{{end}}`,
+	} {
+		cfg := goodConfig(t)
+		cfg.Templates = fstest.MapFS{"own.html": {Data: []byte(text)}}
+		_, err := enroll.New(cfg)
+		assert.ErrorContains(t, err, "enroll: Templates: ", name)
+	}
 }

@@ -83,7 +83,8 @@ type Config struct {
 	// those of the files in locales. What a language lacks is in English.
 	// Optional.
 	Messages map[string]map[string]string
-	// Templates replace templates, by files "*.html" that define them anew.
+	// Templates replace templates, by files "*.html" that define them anew. New
+	// executes each page once.
 	// The names and what they are given: see the files in pages, and [Page].
 	// Optional.
 	Templates fs.FS

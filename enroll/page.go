@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"html/template"
+	"io"
 	"io/fs"
 	"net/http"
 	"net/url"
@@ -159,7 +160,31 @@ func newTemplates(custom fs.FS) (*template.Template, error) {
 	if t, err = t.ParseFS(custom, "*.html"); err != nil {
 		return nil, fmt.Errorf("enroll: Templates: %w", err)
 	}
-	return t, nil
+	return t, tryTemplates(t)
+}
+
+// tryTemplates executes the templates once, each with a page that has all there
+// can be: that a template names a part or a field that is not there would be
+// found by the first user otherwise.
+func tryTemplates(t *template.Template) error {
+	types := []client.FactorType{client.OTP, client.SMS}
+	for _, name := range []string{
+		"start", "deadend", "prove", "signin", "otp", "address", "sent", "face", "recovery", "remove", "message",
+	} {
+		err := t.ExecuteTemplate(io.Discard, name, &Page{
+			Name: name, Lang: defaultLanguage, Brand: Brand{Name: "x", LogoPath: "/x", Color: defaultColor}, Support: "x",
+			Base: "/x", Style: "/x", Script: "/x", ReturnParam: "x", ReturnTo: "/x", Back: "/x", Home: "/x",
+			Status: http.StatusOK, Error: "x", Field: "code", Notice: "x", State: "x",
+			Missing: [][]client.FactorType{types, types}, Enrolled: types, Helpful: types, Other: types,
+			Type: client.OTP, QRCode: "data:,", Secret: "x", Address: "x", Region: defaultRegion, Phone: "1", Email: "x",
+			RecoveryCode: "x", Choices: []Choice{{ID: "x"}, {ID: "y"}}, Locks: true, NeedsCode: true,
+			Action: "begin", FactorID: "x", SignIn: "/x", Hosted: "https://x.example",
+		})
+		if err != nil {
+			return fmt.Errorf("enroll: Templates: %w", err)
+		}
+	}
+	return nil
 }
 
 // asset is a file that the pages need. It is the same for everybody.
