@@ -192,3 +192,17 @@ func TestBugTemplateThatCannotWork(t *testing.T) {
 		assert.ErrorContains(t, err, "enroll: Templates: ", name)
 	}
 }
+
+// TestBugFormLeadsToGenAuthsSignIn has an app whose sign-in page leads to
+// GenAuth's at once. Chromium holds that redirect against form-action as well,
+// and whoever sent a form without a session stayed where they were, without a
+// word.
+func TestBugFormLeadsToGenAuthsSignIn(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	a := session{site: s}.post("/mfa/begin", "type", "OTP").is(http.StatusSeeOther)
+	page := s.signIn().get("/mfa")
+	for _, policy := range []string{a.Header.Get("Content-Security-Policy"), page.Header.Get("Content-Security-Policy")} {
+		assert.Contains(t, policy, "; form-action 'self' "+s.genauth.URL()+";")
+	}
+}

@@ -58,7 +58,8 @@ type Config struct {
 	InsecureSkipProof bool
 	// OnChange is told each factor that has been added or removed here, so
 	// that the app can tell the user by another way. It runs before the answer
-	// is sent and should be quick. Optional.
+	// is sent and should be quick. A form that is sent twice may have it told
+	// twice. Optional.
 	OnChange func(ctx context.Context, e Event)
 
 	// Home is the path that users go to where no return-to is given. Optional.

@@ -226,13 +226,15 @@ func (a asset) serve(w http.ResponseWriter, r *http.Request) {
 	write(w, r, http.StatusOK, a.body)
 }
 
-// contentPolicy allows the pages their own files and forms. Browsers hold a
-// form's redirect against form-action too, so a sign-in page on another origin
-// is allowed.
-func contentPolicy(signIn string) string {
+// contentPolicy allows the pages their own files and forms. Chromium holds all
+// redirects that follow a form against form-action too, so a sign-in page on
+// another origin is allowed, and GenAuth's, where an app's own may lead at once.
+func contentPolicy(destinations ...string) string {
 	forms := "'self'"
-	if u, err := url.Parse(signIn); err == nil && u.Host != "" {
-		forms += " " + u.Scheme + "://" + u.Host
+	for _, to := range destinations {
+		if u, err := url.Parse(to); err == nil && u.Host != "" {
+			forms += " " + u.Scheme + "://" + u.Host
+		}
 	}
 	return "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; form-action " + forms +
 		"; base-uri 'none'; frame-ancestors 'none'"
