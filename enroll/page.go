@@ -230,13 +230,13 @@ func (a asset) serve(w http.ResponseWriter, r *http.Request) {
 // redirects that follow a form against form-action too, so a sign-in page on
 // another origin is allowed, and GenAuth's, where an app's own may lead at once.
 func contentPolicy(destinations ...string) string {
-	forms := "'self'"
+	forms := []string{"'self'"}
 	for _, to := range destinations {
 		if u, err := url.Parse(to); err == nil && u.Host != "" {
-			forms += " " + u.Scheme + "://" + u.Host
+			forms = append(forms, u.Scheme+"://"+u.Host)
 		}
 	}
-	return "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; form-action " + forms +
+	return "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; form-action " + strings.Join(forms, " ") +
 		"; base-uri 'none'; frame-ancestors 'none'"
 }
 
