@@ -100,7 +100,7 @@ func (v *visit) unclear(st *state, code string, err error, renewed bool) {
 	switch {
 	case listErr != nil:
 		v.fail(listErr)
-	case has(now, st.Type) && !st.Had:
+	case count(now, st.Type) > st.Had:
 		v.already(st, code)
 	case errors.Is(err, client.ErrMisconfigured) && !renewed:
 		v.renew(st, code)

@@ -206,3 +206,30 @@ func TestBugFormLeadsToGenAuthsSignIn(t *testing.T) {
 		assert.Contains(t, policy, "; form-action 'self' "+s.genauth.URL()+";")
 	}
 }
+
+// TestBugSecondOfATypeWithoutAnAnswer has a second number that GenAuth enrolled
+// and did not say so: as there was one before, the app was not told.
+func TestBugSecondOfATypeWithoutAnAnswer(t *testing.T) {
+	t.Parallel()
+	for want, list := range map[string]func(*genauthtest.Answer){
+		"told":         rows("one", "SMS", "two", "sms"),
+		"not enrolled": rows("one", "SMS"),
+	} {
+		s := newSite(t, nil)
+		user := s.signIn(sms)
+		s.withFault(sendPath, genauthtest.Data(`{"enrollmentToken":"token"}`))
+		sent := user.post("/mfa/send", "state", user.begin(sms).state(), "region", "CN", "phone", "13800000000").is(http.StatusOK)
+		s.genauth.SetFault(
+			genauthtest.Fault{Path: enrollPath, Change: genauthtest.HTTPStatus(http.StatusBadGateway, "")},
+			genauthtest.Fault{Path: listPath, Change: list},
+		)
+		a := user.post("/mfa/confirm", "state", sent.state(), "code", "123456")
+		if want == "told" {
+			a.goes("/home")
+			s.assertChanges(user, enrolled(client.SMS))
+			continue
+		}
+		a.is(http.StatusServiceUnavailable, "error.unavailable")
+		assert.Empty(t, s.changes())
+	}
+}

@@ -21,9 +21,9 @@ type state struct {
 	// ProvenUntil is how long it is taken for granted that the user is there,
 	// and so how long the state is good.
 	ProvenUntil time.Time `json:"proven_until"`
-	// Had says that the user had a factor of the type before, and HadApp that
-	// the user had an authenticator app, whose code is what proved it.
-	Had    bool `json:"had,omitempty"`
+	// Had is how many factors of the type the user had before, and HadApp says
+	// that there was an authenticator app, whose code is what proved it.
+	Had    int  `json:"had,omitempty"`
 	HadApp bool `json:"had_app,omitempty"`
 	// Begun is when Token was asked for, and Token what GenAuth calls the
 	// enrollment token.

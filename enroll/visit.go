@@ -163,11 +163,14 @@ func isCode(s string, t client.FactorType) bool {
 	return len(s) >= 4 && len(s) <= 10 && strings.Trim(s, "0123456789") == ""
 }
 
-func has(list []client.Factor, t client.FactorType) bool {
+func has(list []client.Factor, t client.FactorType) bool { return count(list, t) > 0 }
+
+func count(list []client.Factor, t client.FactorType) int {
+	n := 0
 	for _, f := range list {
 		if f.Type.Normalize() == t {
-			return true
+			n++
 		}
 	}
-	return false
+	return n
 }
