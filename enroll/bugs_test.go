@@ -233,3 +233,19 @@ func TestBugSecondOfATypeWithoutAnAnswer(t *testing.T) {
 		assert.Empty(t, s.changes())
 	}
 }
+
+// TestBugWideDigits has a code and a number as a Chinese input method may write
+// them: they were refused as no digits.
+func TestBugWideDigits(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	user := s.signIn()
+	wide := func(digits string) string {
+		return strings.Map(func(c rune) rune { return c - '0' + '０' }, digits)
+	}
+	page := user.post("/mfa/send", "state", user.begin(sms).state(), "region", "CN", "phone", wide("139")+"\u3000"+wide("12345678")).
+		is(http.StatusOK, "title.sent")
+	assert.Contains(t, page.text, "+86 13912345678")
+	user.post("/mfa/confirm", "state", page.state(), "code", wide(s.genauth.PassCode(user.id, sms))).goes("/home")
+	s.assertChanges(user, enrolled(client.SMS))
+}

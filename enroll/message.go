@@ -103,7 +103,7 @@ func (st *state) setAddress(region, phone, email string) (field, key string) {
 		return "", ""
 	}
 	st.Region = region
-	st.Phone = strings.NewReplacer(" ", "", "-", "", ".", "", "(", "", ")", "", "\u00a0", "").Replace(phone)
+	st.Phone = digits(phone)
 	code := callingCode(region)
 	switch {
 	case code == "":
