@@ -37,7 +37,7 @@ func (v *visit) askForApp(st *state) error {
 		return client.ErrMalformed
 	}
 	st.Begun, st.Token, st.KeyURI, st.Recovery = begun, e.Token, e.OTP.QRCodeURI, e.OTP.RecoveryCode
-	return nil
+	return v.h.seal.fits(st)
 }
 
 func (v *visit) appPage(st *state) *Page {
@@ -51,7 +51,7 @@ func (v *visit) appPage(st *state) *Page {
 // confirm ends the enrollment of a factor with the code that the user has typed.
 func (v *visit) confirm() {
 	st, ok := v.state()
-	if !ok || st.Token == "" || st.Done {
+	if !ok || st.Token == "" || st.Done || st.Type != client.OTP && v.overtaken(st) {
 		v.restart()
 		return
 	}
@@ -63,11 +63,22 @@ func (v *visit) confirm() {
 	case !v.mayTry():
 		v.show(v.codePage(st).wrong(v, http.StatusTooManyRequests, "code", "error.too_many"))
 		return
+	case v.overtaken(st): // the form was sent twice, or another tab was faster
+		v.already(st, code)
+		return
 	case time.Since(st.Begun) >= tokenLifetime:
 		v.renew(st, code)
 		return
 	}
-	err := v.enroll(st, code)
+	v.enroll(st, code, false)
+}
+
+// enroll ends the enrollment. Renewed says that the enrollment token is a new
+// one, so that it is not for its age that it is refused.
+func (v *visit) enroll(st *state, code string, renewed bool) {
+	err := v.h.cfg.Client.EnrollFactor(v.lasting(), v.token, client.EnrollConfirmation{
+		Type: st.Type, EnrollmentToken: st.Token, PassCode: code,
+	})
 	switch {
 	case err == nil:
 		v.enrolled(st)
@@ -76,34 +87,35 @@ func (v *visit) confirm() {
 	case errors.Is(err, client.ErrUnauthenticated), errors.Is(err, client.ErrRateLimited):
 		v.fail(err)
 	default:
-		v.unclear(st, code, err)
+		v.unclear(st, code, err, renewed)
 	}
-}
-
-func (v *visit) enroll(st *state, code string) error {
-	return v.h.cfg.Client.EnrollFactor(v.lasting(), v.token, client.EnrollConfirmation{
-		Type: st.Type, EnrollmentToken: st.Token, PassCode: code,
-	})
 }
 
 // unclear answers an error that does not say whether the factor is enrolled now:
 // the answer may have been lost, the form may have been sent twice, another tab
 // may have been faster, or the enrollment token may have run out.
-func (v *visit) unclear(st *state, code string, err error) {
+func (v *visit) unclear(st *state, code string, err error, renewed bool) {
 	v.forget(v.lasting())
 	now, _, listErr := v.fresh(v.lasting())
 	switch {
 	case listErr != nil:
 		v.fail(listErr)
-	case has(now, st.Type) && !st.Had && v.ours(st, code):
-		v.enrolled(st)
-	case has(now, st.Type) && !st.Had:
-		v.show(&Page{Name: "message", Type: st.Type, Notice: v.text("notice.already"), Satisfied: true})
-	case errors.Is(err, client.ErrMisconfigured):
+	case count(now, st.Type) > st.Had:
+		v.already(st, code)
+	case errors.Is(err, client.ErrMisconfigured) && !renewed:
 		v.renew(st, code)
 	default:
 		v.fail(err)
 	}
+}
+
+// already answers a form whose factor is enrolled by now.
+func (v *visit) already(st *state, code string) {
+	if v.ours(st, code) {
+		v.enrolled(st)
+		return
+	}
+	v.show(&Page{Name: "message", Type: st.Type, Notice: v.text("notice.already"), Satisfied: true})
 }
 
 // ours reports whether the app that is enrolled is the one of this form: then
@@ -138,15 +150,7 @@ func (v *visit) renew(st *state, code string) {
 		v.show(p)
 		return
 	}
-	err := v.enroll(st, code)
-	switch {
-	case err == nil:
-		v.enrolled(st)
-	case client.IsWrongCode(err):
-		v.show(v.codePage(st).wrong(v, http.StatusUnprocessableEntity, "code", "error.code"))
-	default:
-		v.fail(err)
-	}
+	v.enroll(st, code, true)
 }
 
 // codePage is the page on which the code of a state is asked for.

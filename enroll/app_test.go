@@ -206,11 +206,11 @@ func TestRenewingFails(t *testing.T) {
 		want   int
 		text   string
 	}{
-		"refused":             {sendPath, genauthtest.Envelope(422, 0), 409, "error.not_offered"},
-		"unavailable":         {sendPath, genauthtest.HTTPStatus(500, ""), 503, "error.unavailable"},
-		"limited":             {sendPath, genauthtest.RateLimited(""), 503, "error.unavailable"},
-		"confirm unavailable": {enrollPath, genauthtest.HTTPStatus(500, ""), 503, "error.unavailable"},
-		"token refused":       {sendPath, genauthtest.Envelope(401, 2020), 303, ""},
+		"refused":         {sendPath, genauthtest.Envelope(422, 0), 409, "error.not_offered"},
+		"unavailable":     {sendPath, genauthtest.HTTPStatus(500, ""), 503, "error.unavailable"},
+		"limited":         {sendPath, genauthtest.RateLimited(""), 503, "error.unavailable"},
+		"confirm limited": {enrollPath, genauthtest.RateLimited(""), 503, "error.unavailable"},
+		"token refused":   {sendPath, genauthtest.Envelope(401, 2020), 303, ""},
 	}
 	for name, row := range rows {
 		t.Run(name, func(t *testing.T) {

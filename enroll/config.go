@@ -58,7 +58,8 @@ type Config struct {
 	InsecureSkipProof bool
 	// OnChange is told each factor that has been added or removed here, so
 	// that the app can tell the user by another way. It runs before the answer
-	// is sent and should be quick. Optional.
+	// is sent and should be quick. A form that is sent twice may have it told
+	// twice. Optional.
 	OnChange func(ctx context.Context, e Event)
 
 	// Home is the path that users go to where no return-to is given. Optional.
@@ -83,7 +84,8 @@ type Config struct {
 	// those of the files in locales. What a language lacks is in English.
 	// Optional.
 	Messages map[string]map[string]string
-	// Templates replace templates, by files "*.html" that define them anew.
+	// Templates replace templates, by files "*.html" that define them anew. New
+	// executes each page once.
 	// The names and what they are given: see the files in pages, and [Page].
 	// Optional.
 	Templates fs.FS

@@ -185,7 +185,7 @@ func TestTemplates(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, func(set *setup) {
 		set.Templates = fstest.MapFS{
-			"mine.html":  {Data: []byte(`{{define "face"}}{{.Page}}{{end}}{{define "bottom"}}<p>mine {{.Brand.Name}}</p>{{end}}`)},
+			"mine.html":  {Data: []byte(`{{define "face"}}{{index .Missing 0}}{{end}}{{define "bottom"}}<p>mine {{.Brand.Name}}</p>{{end}}`)},
 			"start.html": {Data: []byte(`{{define "start"}}<h1>{{.Title}}</h1>{{.T "check"}}{{.T "none.such"}}{{.FactorName "X-NEW"}}{{.CallingCode}}{{template "bottom" .}}{{end}}`)},
 		}
 		set.Brand.Name = "<App>"

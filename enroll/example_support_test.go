@@ -24,7 +24,7 @@ func open(address, token string) string {
 	defer func() { _ = res.Body.Close() }()
 	body, err := io.ReadAll(res.Body)
 	if err != nil {
-		log.Fatal(err)
+		log.Panic(err)
 	}
 	heading := regexp.MustCompile("<h1>(.*)</h1>").FindSubmatch(body)
 	if heading == nil {

@@ -32,7 +32,7 @@ func Example() {
 
 	app, err := newApp(enroll.InsecureRandomKey())
 	if err != nil {
-		log.Fatal(err)
+		log.Panic(err)
 	}
 	server := httptest.NewServer(app)
 	defer server.Close()

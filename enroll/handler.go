@@ -46,7 +46,7 @@ func New(cfg Config) (*Handler, error) {
 		return nil, err
 	}
 	h.assets, h.style, h.script = newAssets(cfg.Brand)
-	h.policy = contentPolicy(cfg.Enforcer.LoginLocation(""))
+	h.policy = contentPolicy(cfg.Enforcer.LoginLocation(""), cfg.Client.BaseURL())
 	return h, nil
 }
 

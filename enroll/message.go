@@ -48,7 +48,7 @@ func (st *state) address() string {
 // send sends a code to the address that was typed, or to the same one again.
 func (v *visit) send() {
 	st, ok := v.state()
-	if !ok || st.Done || st.Type != client.SMS && st.Type != client.Email {
+	if !ok || st.Done || st.Type != client.SMS && st.Type != client.Email || v.overtaken(st) {
 		v.restart()
 		return
 	}
@@ -71,9 +71,12 @@ func (v *visit) send() {
 	e, err := v.h.cfg.Client.SendEnrollFactorRequest(v.r.Context(), v.token, client.EnrollRequest{
 		Type: st.Type, PhoneCountryCode: callingCode(st.Region), PhoneNumber: st.Phone, Email: st.Email,
 	})
+	if err == nil {
+		st.Begun, st.Token = begun, e.Token
+		err = v.h.seal.fits(st)
+	}
 	switch {
 	case err == nil:
-		st.Begun, st.Token = begun, e.Token
 		p := v.messagePage(st)
 		if again {
 			p.Notice = v.text("notice.sent_again")
@@ -100,7 +103,7 @@ func (st *state) setAddress(region, phone, email string) (field, key string) {
 		return "", ""
 	}
 	st.Region = region
-	st.Phone = strings.NewReplacer(" ", "", "-", "", ".", "", "(", "", ")", "", "\u00a0", "").Replace(phone)
+	st.Phone = digits(phone)
 	code := callingCode(region)
 	switch {
 	case code == "":

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"html/template"
+	"io"
 	"io/fs"
 	"net/http"
 	"net/url"
@@ -159,7 +160,31 @@ func newTemplates(custom fs.FS) (*template.Template, error) {
 	if t, err = t.ParseFS(custom, "*.html"); err != nil {
 		return nil, fmt.Errorf("enroll: Templates: %w", err)
 	}
-	return t, nil
+	return t, tryTemplates(t)
+}
+
+// tryTemplates executes the templates once, each with a page that has all there
+// can be: that a template names a part or a field that is not there would be
+// found by the first user otherwise.
+func tryTemplates(t *template.Template) error {
+	types := []client.FactorType{client.OTP, client.SMS}
+	for _, name := range []string{
+		"start", "deadend", "prove", "signin", "otp", "address", "sent", "face", "recovery", "remove", "message",
+	} {
+		err := t.ExecuteTemplate(io.Discard, name, &Page{
+			Name: name, Lang: defaultLanguage, Brand: Brand{Name: "x", LogoPath: "/x", Color: defaultColor}, Support: "x",
+			Base: "/x", Style: "/x", Script: "/x", ReturnParam: "x", ReturnTo: "/x", Back: "/x", Home: "/x",
+			Status: http.StatusOK, Error: "x", Field: "code", Notice: "x", State: "x",
+			Missing: [][]client.FactorType{types, types}, Enrolled: types, Helpful: types, Other: types,
+			Type: client.OTP, QRCode: "data:,", Secret: "x", Address: "x", Region: defaultRegion, Phone: "1", Email: "x",
+			RecoveryCode: "x", Choices: []Choice{{ID: "x"}, {ID: "y"}}, Locks: true, NeedsCode: true,
+			Action: "begin", FactorID: "x", SignIn: "/x", Hosted: "https://x.example",
+		})
+		if err != nil {
+			return fmt.Errorf("enroll: Templates: %w", err)
+		}
+	}
+	return nil
 }
 
 // asset is a file that the pages need. It is the same for everybody.
@@ -201,15 +226,17 @@ func (a asset) serve(w http.ResponseWriter, r *http.Request) {
 	write(w, r, http.StatusOK, a.body)
 }
 
-// contentPolicy allows the pages their own files and forms. Browsers hold a
-// form's redirect against form-action too, so a sign-in page on another origin
-// is allowed.
-func contentPolicy(signIn string) string {
-	forms := "'self'"
-	if u, err := url.Parse(signIn); err == nil && u.Host != "" {
-		forms += " " + u.Scheme + "://" + u.Host
+// contentPolicy allows the pages their own files and forms. Chromium holds all
+// redirects that follow a form against form-action too, so a sign-in page on
+// another origin is allowed, and GenAuth's, where an app's own may lead at once.
+func contentPolicy(destinations ...string) string {
+	forms := []string{"'self'"}
+	for _, to := range destinations {
+		if u, err := url.Parse(to); err == nil && u.Host != "" {
+			forms = append(forms, u.Scheme+"://"+u.Host)
+		}
 	}
-	return "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; form-action " + forms +
+	return "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; form-action " + strings.Join(forms, " ") +
 		"; base-uri 'none'; frame-ancestors 'none'"
 }
 

@@ -99,8 +99,10 @@ func isAnswer(name string, a answer) bool {
 // TestHeaders has what every page carries, and what none of them has in it.
 func TestHeaders(t *testing.T) {
 	t.Parallel()
-	for name, a := range tour(t, "en").pages {
-		policy := "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+	tour := tour(t, "en")
+	policy := "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; form-action 'self' " + tour.genauth.URL() +
+		"; base-uri 'none'; frame-ancestors 'none'"
+	for name, a := range tour.pages {
 		assert.Equal(t, policy, a.Header.Get("Content-Security-Policy"), name)
 		assert.Equal(t, "no-referrer", a.Header.Get("Referrer-Policy"), name)
 		assert.Equal(t, "no-store", a.Header.Get("Cache-Control"), name)
@@ -128,7 +130,7 @@ func TestSignInPageOnAnotherOrigin(t *testing.T) {
 		set.MFA.LoginURL, set.MFA.ReturnTo.BaseURL = "https://login.example:8443/in", "https://app.example"
 	})
 	a := session{site: s}.post("/mfa/begin", "type", "OTP")
-	assert.Contains(t, s.signIn().get("/mfa").Header.Get("Content-Security-Policy"), "form-action 'self' https://login.example:8443;")
+	assert.Contains(t, s.signIn().get("/mfa").Header.Get("Content-Security-Policy"), "form-action 'self' https://login.example:8443 http")
 	assert.True(t, strings.HasPrefix(a.Header.Get("Location"), "https://login.example:8443/in"))
 }
 
@@ -178,6 +180,7 @@ func normalized(page string) string {
 		{regexp.MustCompile(`data:image/png;base64,[^"]+`), "data:image/png;base64,PICTURE"},
 		{regexp.MustCompile(`class="secret">[^<]+<`), `class="secret">SECRET<`},
 		{regexp.MustCompile(`/assets/[0-9a-f]{16}\.`), "/assets/DIGEST."},
+		{regexp.MustCompile(`name="factor_id" value="[0-9a-f]{24}"`), `name="factor_id" value="ID"`},
 	} {
 		page = v.what.ReplaceAllString(page, v.with)
 	}

@@ -57,6 +57,12 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
+// overtaken reports whether what was begun by a recent sign-in goes on after the
+// user has enrolled an authenticator app: from then on it takes a code of it.
+func (v *visit) overtaken(st *state) bool {
+	return !st.HadApp && !v.h.cfg.InsecureSkipProof && v.decision.Enrolled.Has(client.OTP)
+}
+
 func (v *visit) provenByCode() error {
 	code := v.typed()
 	switch {

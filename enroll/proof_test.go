@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/client"
@@ -157,6 +158,52 @@ func TestProofByCodeWhenGenAuthFails(t *testing.T) {
 	}
 }
 
+// TestUnknownFactorsAreNotNone has answers that do not say what the user has
+// enrolled: none of them makes a recent sign-in enough for a user with an app.
+func TestUnknownFactorsAreNotNone(t *testing.T) {
+	t.Parallel()
+	spoil := func(body string) func(*genauthtest.Answer) {
+		return func(a *genauthtest.Answer) { a.Body = []byte(body) }
+	}
+	for name, change := range map[string]func(*genauthtest.Answer){
+		"null":               genauthtest.Data("null"),
+		"text":               genauthtest.Data(`"[]"`),
+		"number":             genauthtest.Data("0"),
+		"no data":            genauthtest.Data(""),
+		"empty object":       genauthtest.Data("{}"),
+		"rows of no use":     genauthtest.Data("[null]"),
+		"type of no use":     genauthtest.Data(`[{"factorId":"a","factorType":7}]`),
+		"no type":            genauthtest.Data(`[{"factorId":"a"}]`),
+		"error, empty list":  spoil(`{"statusCode":500,"data":[]}`),
+		"refusal, as a list": spoil(`{"statusCode":403,"data":[]}`),
+		"status as a text":   spoil(`{"statusCode":"200","data":[]}`),
+		"no status":          spoil(`{"data":[]}`),
+		"data twice":         spoil(`{"statusCode":200,"data":[{"factorId":"a","factorType":"OTP"}],"data":[]}`),
+		"two values":         spoil(`{"statusCode":200,"data":[]}{"statusCode":500}`),
+		"cut off":            spoil(`{"statusCode":200,"data":[`),
+		"markup":             spoil(`<html></html>`),
+		"nothing":            spoil(""),
+		"not found":          genauthtest.HTTPStatus(http.StatusNotFound, `{"statusCode":200,"data":[]}`),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, nil)
+			user := s.signIn(otp, email)
+			user.get("/mfa").is(http.StatusOK) // the enforcer knows enough
+			for _, form := range [][]string{
+				{"/mfa/begin", "type", "SMS"}, {"/mfa/begin", "type", "OTP"}, {"/mfa/remove", "type", "EMAIL", "confirm", "yes"},
+			} {
+				s.genauth.SetFault(genauthtest.Fault{Path: listPath, Change: change})
+				a := user.post(form[0], form[1:]...)
+				assert.NotContains(t, a.html, `name="state"`)
+				assert.NotContains(t, a.html, `name="code"`)
+				assert.Equal(t, http.StatusServiceUnavailable, a.StatusCode, form)
+			}
+			assert.Zero(t, s.genauth.Calls(sendPath)+s.genauth.Calls(resetPath))
+		})
+	}
+}
+
 // TestTooManyCodes stops whoever tries them, in all sessions and at every form
 // that takes one, and nobody else.
 func TestTooManyCodes(t *testing.T) {
@@ -192,4 +239,18 @@ func TestTooManyCodesOfAnOpaqueToken(t *testing.T) {
 	}
 	user.post("/mfa/confirm", "state", page.state(), "code", right).is(http.StatusTooManyRequests, "error.too_many", "title.otp")
 	assert.Empty(t, s.genauth.Enrolled(id))
+}
+
+// TestSkippedProofIsNotAskedForLater lets an enrollment go on beside an app that
+// came after it.
+func TestSkippedProofIsNotAskedForLater(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, func(set *setup) { set.InsecureSkipProof = true })
+	user := s.signIn()
+	address := user.begin(email)
+	s.genauth.Enroll(user.id, otp)
+	require.NoError(t, s.mfa.Invalidate(t.Context(), user.token))
+	sent := user.post("/mfa/send", "state", address.state(), "email", "me@example.com").is(http.StatusOK, "title.sent")
+	user.post("/mfa/confirm", "state", sent.state(), "code", s.genauth.PassCode(user.id, email)).goes("/home")
+	s.assertChanges(user, enrolled(client.Email))
 }

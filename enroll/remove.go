@@ -22,14 +22,14 @@ func (v *visit) remove() {
 		return
 	}
 	choices := choicesOf(enrolled, t)
-	if len(choices) == 0 {
-		v.forget(v.r.Context()) // it has been removed elsewhere
+	id := v.form.Get("factor_id")
+	if id == "" && len(choices) == 1 {
+		id = choices[0].ID
+	}
+	if len(choices) == 0 || id != "" && !slices.ContainsFunc(choices, func(c Choice) bool { return c.ID == id }) {
+		v.forget(v.r.Context()) // it has been removed elsewhere, or by this form, which came twice
 		v.redirect(v.destination())
 		return
-	}
-	id := v.form.Get("factor_id")
-	if len(choices) == 1 {
-		id = choices[0].ID
 	}
 	page := &Page{
 		Name: "remove", Type: t, Choices: choices, FactorID: id, Action: "remove",
@@ -38,7 +38,7 @@ func (v *visit) remove() {
 	switch {
 	case v.form.Get("confirm") == "":
 		v.ask(page, enrolled)
-	case !slices.ContainsFunc(choices, func(c Choice) bool { return c.ID == id }):
+	case id == "":
 		v.show(page.wrong(v, http.StatusUnprocessableEntity, "factor_id", "error.choose"))
 	case page.Locks && v.form.Get("understood") == "":
 		v.show(page.wrong(v, http.StatusUnprocessableEntity, "understood", "error.understood"))

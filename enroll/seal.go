@@ -21,8 +21,10 @@ type state struct {
 	// ProvenUntil is how long it is taken for granted that the user is there,
 	// and so how long the state is good.
 	ProvenUntil time.Time `json:"proven_until"`
-	// Had says that the user had a factor of the type before.
-	Had bool `json:"had,omitempty"`
+	// Had is how many factors of the type the user had before, and HadApp says
+	// that there was an authenticator app, whose code is what proved it.
+	Had    int  `json:"had,omitempty"`
+	HadApp bool `json:"had_app,omitempty"`
 	// Begun is when Token was asked for, and Token what GenAuth calls the
 	// enrollment token.
 	Begun time.Time `json:"begun,omitzero"`
@@ -80,6 +82,15 @@ func (s *sealer) seal(st *state, accessToken string) string {
 		panic(err) // it holds strings and times
 	}
 	return base64.RawURLEncoding.EncodeToString(s.newestFirst[0].Seal(nil, nil, plain, binding(accessToken)))
+}
+
+// fits returns an error for a state that no form could bring back: the texts in
+// it are GenAuth's.
+func (s *sealer) fits(st *state) error {
+	if len(s.seal(st, "")) > maxSealedBytes {
+		return client.ErrMalformed
+	}
+	return nil
 }
 
 // open returns the state in a form's field.

@@ -26,7 +26,7 @@ func sealerOf(tb testing.TB, keys ...string) *sealer {
 
 func stateUntil(until time.Time) *state {
 	return &state{
-		Type: client.OTP, ProvenUntil: until.UTC().Round(0), Had: true, Begun: until.Add(-time.Minute).UTC().Round(0), Token: "SECRET-TOKEN",
+		Type: client.OTP, ProvenUntil: until.UTC().Round(0), Had: 1, HadApp: true, Begun: until.Add(-time.Minute).UTC().Round(0), Token: "SECRET-TOKEN",
 		KeyURI: "otpauth://SECRET-URI", Recovery: "SECRET-RECOVERY", Region: "CN", Phone: "SECRET-PHONE", Email: "SECRET-EMAIL", Done: true,
 	}
 }

@@ -113,7 +113,7 @@ func (v *visit) begin() {
 		v.unproven(err, &Page{Name: "prove", Type: t, Action: "begin"})
 		return
 	}
-	st := &state{Type: t, ProvenUntil: until, Had: has(enrolled, t)}
+	st := &state{Type: t, ProvenUntil: until, Had: count(enrolled, t), HadApp: has(enrolled, client.OTP)}
 	if t == client.OTP {
 		v.beginApp(st, "")
 		return

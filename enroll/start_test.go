@@ -85,13 +85,14 @@ func TestStartWhenGenAuthFails(t *testing.T) {
 		want       int
 		retryAfter string
 	}{
-		"offers unavailable":  {offerPath, genauthtest.HTTPStatus(502, ""), 503, "1"},
-		"offers limited":      {offerPath, genauthtest.RateLimited("17"), 503, "17"},
-		"offers refused":      {offerPath, genauthtest.Envelope(401, 2020), 302, ""},
-		"offers partial":      {offerPath, genauthtest.Data(`[{"factorType":"OTP"},{}]`), 200, ""},
-		"offers twice":        {offerPath, genauthtest.Data(`[{"factorType":"otp"},{"factorType":"OTP"}]`), 200, ""},
-		"factors unavailable": {listPath, genauthtest.HTTPStatus(502, ""), 503, ""},
-		"factors refused":     {listPath, genauthtest.Envelope(401, 2020), 302, ""},
+		"offers unavailable":         {offerPath, genauthtest.HTTPStatus(502, ""), 503, "1"},
+		"offers limited":             {offerPath, genauthtest.RateLimited("17"), 503, "17"},
+		"offers refused":             {offerPath, genauthtest.Envelope(401, 2020), 302, ""},
+		"offers partial":             {offerPath, genauthtest.Data(`[{"factorType":"OTP"},{}]`), 200, ""},
+		"offers partial, none helps": {offerPath, genauthtest.Data(`[{"factorType":"SMS"},{}]`), 503, "1"},
+		"offers twice":               {offerPath, genauthtest.Data(`[{"factorType":"otp"},{"factorType":"OTP"}]`), 200, ""},
+		"factors unavailable":        {listPath, genauthtest.HTTPStatus(502, ""), 503, ""},
+		"factors refused":            {listPath, genauthtest.Envelope(401, 2020), 302, ""},
 	}
 	for name, row := range rows {
 		t.Run(name, func(t *testing.T) {

@@ -149,9 +149,21 @@ func (v *visit) fresh(ctx context.Context) (list []client.Factor, partial bool, 
 	return list, false, err
 }
 
-// typed returns what the user typed as a code: people copy spaces along.
-func (v *visit) typed() string {
-	return strings.NewReplacer(" ", "", "-", "", "\u00a0", "", "\t", "").Replace(v.form.Get("code"))
+// typed returns what the user typed as a code.
+func (v *visit) typed() string { return digits(v.form.Get("code")) }
+
+// digits returns s without what people write between digits, and copy along, and
+// with the wide digits of Chinese input methods made plain.
+func digits(s string) string {
+	return strings.Map(func(c rune) rune {
+		switch {
+		case strings.ContainsRune(" -.()\t\u00a0\u3000", c):
+			return -1
+		case '０' <= c && c <= '９':
+			return c - '０' + '0'
+		}
+		return c
+	}, s)
 }
 
 // isCode reports whether s can be a code: some digits, and for an authenticator
@@ -163,11 +175,14 @@ func isCode(s string, t client.FactorType) bool {
 	return len(s) >= 4 && len(s) <= 10 && strings.Trim(s, "0123456789") == ""
 }
 
-func has(list []client.Factor, t client.FactorType) bool {
+func has(list []client.Factor, t client.FactorType) bool { return count(list, t) > 0 }
+
+func count(list []client.Factor, t client.FactorType) int {
+	n := 0
 	for _, f := range list {
 		if f.Type.Normalize() == t {
-			return true
+			n++
 		}
 	}
-	return false
+	return n
 }
