@@ -31,7 +31,7 @@ func TestBugPercentInAText(t *testing.T) {
 	s := newSite(t, func(set *setup) {
 		set.Messages = map[string]map[string]string{"en": {"start.needs": "100 % sure, 5%d: %s."}}
 	})
-	assert.Contains(t, s.signIn().get("/mfa").html, "100 % sure, 5%d: authenticator app.")
+	assert.Contains(t, s.signIn().get("/mfa?return_to=/admin").html, "100 % sure, 5%d: authenticator app.")
 }
 
 // TestTextsAreTheSame has the keys of all languages, with as many %s.

@@ -3,6 +3,7 @@ package enroll_test
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -55,13 +56,19 @@ func TestStart(t *testing.T) {
 			s := newSite(t, func(set *setup) {
 				set.Policy, set.HostedURL, set.GenAuth.EnabledFactors = row.policy, row.hosted, row.offered
 			})
-			a := s.signIn(row.given...).get("/mfa").is(http.StatusOK, append(row.want, row.title)...)
+			user := s.signIn(row.given...)
+			a := user.get("/mfa?return_to=/admin").is(http.StatusOK, append(row.want, row.title)...)
 			a.isNot(row.absent...)
 			for step, types := range map[string]types{"begin": row.begin, "remove": row.remove} {
 				assert.Equal(t, len(types), strings.Count(a.html, `action="/mfa/`+step+`"`), step)
 				for _, typ := range types {
 					assert.Contains(t, a.html, `action="/mfa/`+step+"\">\n<input type=\"hidden\" name=\"type\" value=\""+string(typ)+`">`)
 				}
+			}
+			if slices.Contains(row.want, "start.needs_one") { // and where no page was wanted
+				user.get("/mfa").is(http.StatusOK, "start.asks_one").isNot("start.needs_one")
+			} else if slices.Contains(row.want, "start.needs") {
+				user.get("/mfa").is(http.StatusOK, "start.asks").isNot("start.needs")
 			}
 			assert.Equal(t, row.title == "title.deadend", strings.Contains(s.logged.String(), "cannot be satisfied"))
 		})
