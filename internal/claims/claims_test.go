@@ -117,14 +117,14 @@ func TestWhatIsNoJWT(t *testing.T) {
 // TestFirstAndLastExp has the times that exp and auth_time may name.
 func TestFirstAndLastExp(t *testing.T) {
 	t.Parallel()
-	for exp, bad := range map[string]bool{
+	for exp, wrong := range map[string]bool{
 		"0": false, "-1": true, "-0.5": true, "137438953408": false, "137438953409": true, `"1"`: true,
 	} {
 		encode := base64.RawURLEncoding.EncodeToString
 		c, err := claims.Parse(encode([]byte(`{"alg":"none"}`)) + "." + encode([]byte(`{"exp":`+exp+`,"auth_time":`+exp+`}`)) + ".")
 		require.NoError(t, err)
-		require.Equal(t, bad, c.BadExp, exp)
-		if bad {
+		require.Equal(t, c.BadExp, wrong, exp)
+		if wrong {
 			require.True(t, c.AuthTime.IsZero(), exp)
 			continue
 		}
