@@ -1,11 +1,7 @@
 package echomfa
 
 import (
-	"crypto/hmac"
-	"crypto/rand"
-	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"hash/maphash"
 	"sync"
 	"time"
@@ -25,7 +21,7 @@ import (
 // routes with different policies.
 type CacheConfig struct {
 	// Size is how many tokens' facts are kept, the least recently used going
-	// first. Optional. Default 65,536, at about 300 bytes each.
+	// first. Optional. Default 65,536, at about 165 bytes each.
 	Size int
 	// FreshFor is how old facts may be that let a request through, and so how
 	// long a removed factor still serves. Each entry's own life is up to a
@@ -55,12 +51,8 @@ type CacheConfig struct {
 const (
 	maxOtherTypes = 32
 	maxTypeBytes  = 64
-	maxShards     = 16
+	maxShards     = 64
 )
-
-// cacheKey is a digest over the namespace and the whole token, under a secret
-// of this process. The token itself is not kept.
-type cacheKey [sha256.Size]byte
 
 // facts are what GenAuth told about one token: types only, no profile.
 type facts struct {
@@ -70,20 +62,29 @@ type facts struct {
 	partial bool
 }
 
-// entry is facts with their times. It is immutable once it is in the cache.
+// entry is facts with their times. There are many: what can be computed is not
+// kept, and times are kept without what [time.Time] has beside them.
 type entry struct {
 	facts
-	sent     time.Time // when GenAuth was asked, with its monotonic reading
-	freshFor time.Duration
-	expires  time.Time // the token's own exp, or zero
-	user     uint64    // keyed hash of the token's sub, or zero
+	sent    moment // when GenAuth was asked
+	expires int64  // the token's own exp in Unix seconds, or zero
+	user    uint64 // keyed hash of the token's sub, or zero
 }
 
 // age is counted from when GenAuth was asked, not from when it answered, and
 // by the clock that says more: the monotonic one does not see a suspended
 // machine, the wall clock may be set back.
-func (e *entry) age(now time.Time) time.Duration {
-	return elapsed(e.sent, now)
+func (c *cache) age(e *entry, now time.Time) time.Duration {
+	at := c.moment(now)
+	return time.Duration(max(at.monotonic-e.sent.monotonic, at.wall-e.sent.wall))
+}
+
+// moment is a time by both clocks, in nanoseconds: since the cache was made, and
+// since 1970.
+type moment struct{ monotonic, wall int64 }
+
+func (c *cache) moment(t time.Time) moment {
+	return moment{monotonic: int64(t.Sub(c.made)), wall: t.UnixNano()}
 }
 
 func elapsed(from, to time.Time) time.Duration {
@@ -92,7 +93,7 @@ func elapsed(from, to time.Time) time.Duration {
 
 // usable reports whether the token's own life has not ended.
 func (e *entry) usable(now time.Time) bool {
-	return e.expires.IsZero() || now.Before(e.expires)
+	return e.expires == 0 || now.Unix() < e.expires
 }
 
 // refusal is the memory of a token that GenAuth or Verify refused.
@@ -106,7 +107,7 @@ type refusal struct {
 // joined, is one question.
 type shard struct {
 	mu      sync.Mutex
-	entries *simplelru.LRU[cacheKey, *entry]
+	entries *simplelru.LRU[cacheKey, entry]
 	refused *simplelru.LRU[cacheKey, refusal]
 	flights map[cacheKey]*flight
 }
@@ -116,16 +117,13 @@ type shard struct {
 type cache struct {
 	rules  CacheConfig
 	shards []shard
-	prefix []byte // secret and namespace, before each token in the digest
-	secret [32]byte
+	made   time.Time
 	seed   maphash.Seed
+	*digester
 }
 
 func newCache(rules CacheConfig, namespace string) *cache {
-	c := &cache{rules: rules, seed: maphash.MakeSeed()}
-	rand.Read(c.secret[:]) // never fails, as its documentation says
-	c.prefix = appendPart(append([]byte(nil), c.secret[:]...), namespace)
-
+	c := &cache{rules: rules, made: time.Now(), digester: newDigester(namespace), seed: maphash.MakeSeed()}
 	n := 1
 	for n < maxShards && rules.Size/(n*2) >= 64 && rules.RefusedSize/(n*2) >= 16 {
 		n *= 2
@@ -133,7 +131,7 @@ func newCache(rules CacheConfig, namespace string) *cache {
 	c.shards = make([]shard, n)
 	for i := range c.shards {
 		s := &c.shards[i]
-		s.entries = newLRU[*entry](rules.Size / n)
+		s.entries = newLRU[entry](rules.Size / n)
 		s.refused = newLRU[refusal](rules.RefusedSize / n)
 		s.flights = make(map[cacheKey]*flight)
 	}
@@ -148,27 +146,6 @@ func newLRU[V any](size int) *simplelru.LRU[cacheKey, V] {
 	return lru
 }
 
-// appendPart appends a string with its length before it, so that two parts
-// cannot run together.
-func appendPart(b []byte, part string) []byte {
-	b = binary.BigEndian.AppendUint64(b, uint64(len(part)))
-	return append(b, part...)
-}
-
-// key digests a token. The constant capacity keeps the buffer of an ordinary
-// token on the stack.
-func (c *cache) key(token string) cacheKey {
-	buf := append(make([]byte, 0, 2048), c.prefix...)
-	return sha256.Sum256(appendPart(buf, token))
-}
-
-// ref is a short name for a key that tells nothing about the token.
-func (c *cache) ref(k cacheKey) string {
-	mac := hmac.New(sha256.New, c.secret[:])
-	mac.Write(k[:])
-	return hex.EncodeToString(mac.Sum(nil)[:8])
-}
-
 // userHash names a user inside the cache. Zero stands for no user.
 func (c *cache) userHash(subject string) uint64 {
 	if subject == "" {
@@ -181,20 +158,17 @@ func (c *cache) shard(k cacheKey) *shard {
 	return &c.shards[int(k[0])&(len(c.shards)-1)]
 }
 
-// entry returns the usable entry under k, or nil.
-func (c *cache) entry(k cacheKey, now time.Time) *entry {
+// entry returns the usable entry under k, and reports whether there is one.
+func (c *cache) entry(k cacheKey, now time.Time) (entry, bool) {
 	s := c.shard(k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.entry(k, now)
 }
 
-func (s *shard) entry(k cacheKey, now time.Time) *entry {
+func (s *shard) entry(k cacheKey, now time.Time) (entry, bool) {
 	e, ok := s.entries.Get(k)
-	if !ok || !e.usable(now) {
-		return nil
-	}
-	return e
+	return e, ok && e.usable(now)
 }
 
 // refusal returns why the token was refused within RefusedFor, or nil.
@@ -224,7 +198,7 @@ func (s *shard) store(f *flight, e *entry) {
 	if old, ok := s.entries.Peek(f.key); ok && e.partial && !e.enrolled.contains(old.enrolled) {
 		return // what was left out may be what the older facts hold
 	}
-	s.entries.Add(f.key, e)
+	s.entries.Add(f.key, *e)
 }
 
 // refuse drops what is known of a token and remembers that it was refused.
@@ -308,20 +282,23 @@ func (c *cache) size() (entries, refused int) {
 
 // newEntry makes the entry of a look-up's facts.
 func (c *cache) newEntry(f *flight, known facts) *entry {
-	return &entry{
-		facts:    known,
-		sent:     f.sent,
-		freshFor: c.rules.FreshFor - jitter(f.key, c.rules.FreshFor/10),
-		expires:  f.expires,
-		user:     f.user,
+	e := &entry{facts: known, sent: c.moment(f.sent), user: f.user}
+	if !f.expires.IsZero() {
+		e.expires = f.expires.Unix()
 	}
+	return e
+}
+
+// freshFor is the FreshFor of one key.
+func (c *cache) freshFor(k cacheKey) time.Duration {
+	return c.rules.FreshFor - jitter(k, c.rules.FreshFor/10)
 }
 
 // jitter returns a duration below limit, so that entries that were made
 // together do not end together. The digest is as good as random and differs
 // from process to process.
 func jitter(k cacheKey, limit time.Duration) time.Duration {
-	part := float64(binary.BigEndian.Uint16(k[16:])) / (1 << 16)
+	part := float64(binary.BigEndian.Uint16(k[8:])) / (1 << 16)
 	return time.Duration(part * float64(limit))
 }
 
@@ -355,9 +332,9 @@ const (
 
 // rely is the freshness rule: what facts of an age say to a policy that they
 // satisfy or do not.
-func (c *cache) rely(e *entry, satisfied bool, age time.Duration) answer {
+func (c *cache) rely(k cacheKey, e *entry, satisfied bool, age time.Duration) answer {
 	switch {
-	case satisfied && age <= e.freshFor:
+	case satisfied && age <= c.freshFor(k):
 		return answerAllow
 	case satisfied || age > c.rules.DenyFreshFor:
 		return answerAsk

@@ -1,9 +1,7 @@
 package echomfa
 
 import (
-	"crypto/sha256"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -28,10 +26,9 @@ func TestT17CacheKeyPartsCannotRunTogether(t *testing.T) {
 	long := strings.Repeat("a", 8192)
 	base := newCache(testRules(), "ab")
 	keyed := func(namespace, token string) cacheKey {
-		c := newCache(testRules(), namespace)
-		c.secret = base.secret
-		c.prefix = appendPart(slices.Clone(c.secret[:]), namespace)
-		return c.key(token)
+		d := &digester{secret: base.secret, prefix: appendPart(nil, namespace)}
+		d.prepare()
+		return d.key(token)
 	}
 	require.Equal(t, base.key("c"), keyed("ab", "c"))
 	seen := make(map[cacheKey]string)
@@ -53,7 +50,23 @@ func TestT17CacheKeyPartsCannotRunTogether(t *testing.T) {
 		seen[k] = name
 	}
 	assert.NotEqual(t, newCache(testRules(), "ab").key("c"), base.key("c"), "the secret is the process's own")
-	assert.NotEqual(t, cacheKey(sha256.Sum256([]byte("c"))), base.key("c"))
+	unkeyed := &digester{prefix: base.prefix}
+	unkeyed.prepare()
+	assert.NotEqual(t, unkeyed.key("c"), base.key("c"))
+}
+
+// TestKeysWithoutGMAC has the digest of FIPS 140 mode, which tells apart what the
+// other one does.
+func TestKeysWithoutGMAC(t *testing.T) {
+	t.Parallel()
+	keyed := func(secret byte, namespace, token string) cacheKey {
+		return (&digester{secret: [32]byte{secret}, prefix: appendPart(nil, namespace)}).key(token)
+	}
+	base := keyed(1, "ab", "c")
+	assert.Equal(t, base, keyed(1, "ab", "c"))
+	for _, other := range []cacheKey{keyed(2, "ab", "c"), keyed(1, "a", "bc"), keyed(1, "ab", "cc"), keyed(1, "", "abc"), {}} {
+		assert.NotEqual(t, base, other)
+	}
 }
 
 // TestTokenRefTellsNothing shows that the short name of a token is the same each
@@ -73,7 +86,7 @@ func TestTokenRefTellsNothing(t *testing.T) {
 // would keep nothing, or all.
 func TestSizeIsValidatedBefore(t *testing.T) {
 	t.Parallel()
-	assert.Panics(t, func() { newLRU[*entry](0) })
+	assert.Panics(t, func() { newLRU[entry](0) })
 }
 
 // TestContains shows which sets hold all that another holds: what decides
@@ -95,30 +108,33 @@ func TestContains(t *testing.T) {
 func TestFactsServeToTheirLastInstant(t *testing.T) {
 	t.Parallel()
 	c := newCache(CacheConfig{Size: 64, RefusedSize: 16, FreshFor: time.Minute, DenyFreshFor: 2 * time.Second}, "n")
-	e := &entry{freshFor: 50 * time.Second}
-	assert.Equal(t, answerAllow, c.rely(e, true, 50*time.Second))
-	assert.Equal(t, answerAsk, c.rely(e, true, 50*time.Second+1))
-	assert.Equal(t, answerRefuse, c.rely(e, false, 2*time.Second))
-	assert.Equal(t, answerAsk, c.rely(e, false, 2*time.Second+1))
+	e, k := &entry{}, cacheKey{8: 0xff, 9: 0xff} // its jitter is the largest
+	fresh := c.freshFor(k)
+	assert.InDelta(t, 54*time.Second, fresh, float64(time.Millisecond))
+	assert.Equal(t, time.Minute, c.freshFor(cacheKey{}))
+	assert.Equal(t, answerAllow, c.rely(k, e, true, fresh))
+	assert.Equal(t, answerAsk, c.rely(k, e, true, fresh+1))
+	assert.Equal(t, answerRefuse, c.rely(k, e, false, 2*time.Second))
+	assert.Equal(t, answerAsk, c.rely(k, e, false, 2*time.Second+1))
 	e.partial = true
-	assert.Equal(t, answerAllow, c.rely(e, true, 50*time.Second))
-	assert.Equal(t, answerFail, c.rely(e, false, 2*time.Second))
-	assert.Equal(t, answerAsk, c.rely(e, false, 2*time.Second+1))
+	assert.Equal(t, answerAllow, c.rely(k, e, true, fresh))
+	assert.Equal(t, answerFail, c.rely(k, e, false, 2*time.Second))
+	assert.Equal(t, answerAsk, c.rely(k, e, false, 2*time.Second+1))
 }
 
-// TestShards shows that a cache has as many parts, up to 16, as leave each of
+// TestShards shows that a cache has as many parts, up to 64, as leave each of
 // them 64 entries and 16 refusals, and that each holds its part and no more.
 func TestShards(t *testing.T) {
 	t.Parallel()
 	for sizes, want := range map[[2]int]int{
 		{1, 1}: 1, {127, 1 << 10}: 1, {128, 32}: 2, {1 << 10, 31}: 1, {1 << 10, 32}: 2, {255, 1 << 10}: 2, {256, 64}: 4,
-		{1 << 10, 256}: 16, {1 << 16, 1 << 14}: 16,
+		{1 << 10, 256}: 16, {1 << 12, 1 << 10}: 64, {1 << 16, 1 << 14}: 64,
 	} {
 		c := newCache(CacheConfig{Size: sizes[0], RefusedSize: sizes[1]}, "n")
 		assert.Len(t, c.shards, want, sizes)
 		for i := range max(sizes[0], sizes[1]) + 1 {
 			k := cacheKey{8: byte(i >> 16), 9: byte(i >> 8), 10: byte(i)} // all of the first part
-			c.shards[0].entries.Add(k, &entry{})
+			c.shards[0].entries.Add(k, entry{})
 			c.shards[0].refused.Add(k, refusal{})
 		}
 		entries, refused := c.size()

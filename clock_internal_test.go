@@ -53,9 +53,9 @@ func TestF39ClockSteps(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			now := steppedBy(sent, row.after, row.step)
-			e := &entry{sent: sent, freshFor: time.Minute}
-			assert.Equal(t, row.satisfied, c.rely(e, true, e.age(now)))
-			assert.Equal(t, row.missing, c.rely(e, false, e.age(now)))
+			e := &entry{sent: c.moment(sent)}
+			assert.Equal(t, row.satisfied, c.rely(cacheKey{}, e, true, c.age(e, now))) // a key without jitter
+			assert.Equal(t, row.missing, c.rely(cacheKey{}, e, false, c.age(e, now)))
 
 			k := c.key(name)
 			f := &flight{key: k, sent: sent}

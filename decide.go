@@ -30,9 +30,9 @@ func (e *Enforcer) decide(ctx context.Context, d Decision, q inquiry) (Decision,
 		}
 	}
 	k := e.cache.key(q.token)
-	known := e.cache.entry(k, arrived)
-	if known != nil {
-		if done, err := e.settleBy(&d, known, arrived); done {
+	known, found := e.cache.entry(k, arrived)
+	if found {
+		if done, err := e.settleBy(&d, k, &known, arrived); done {
 			e.counts.hits.Add(1)
 			return d, err
 		}
@@ -41,7 +41,7 @@ func (e *Enforcer) decide(ctx context.Context, d Decision, q inquiry) (Decision,
 		d.Outcome = Unauthenticated
 		return d, err
 	}
-	f, err := e.newFlight(q.token, k, known, arrived)
+	f, err := e.newFlight(q.token, k, known, found, arrived)
 	if err != nil {
 		d.Outcome = Unauthenticated
 		return d, err
@@ -64,9 +64,9 @@ func checkSubject(q inquiry) error {
 }
 
 // settleBy settles the decision by cached facts, if they may be relied upon.
-func (e *Enforcer) settleBy(d *Decision, known *entry, now time.Time) (bool, error) {
-	satisfied, age := d.Policy.satisfied(known.enrolled), known.age(now)
-	switch e.cache.rely(known, satisfied, age) {
+func (e *Enforcer) settleBy(d *Decision, k cacheKey, known *entry, now time.Time) (bool, error) {
+	satisfied, age := d.Policy.satisfied(known.enrolled), e.cache.age(known, now)
+	switch e.cache.rely(k, known, satisfied, age) {
 	case answerAllow:
 		d.use(&known.facts, Cached, age)
 		d.Outcome = Allowed
@@ -85,9 +85,13 @@ func (e *Enforcer) settleBy(d *Decision, known *entry, now time.Time) (bool, err
 // newFlight describes the look-up that a token needs, without starting it. A
 // token of which nothing is known is first held against what it says of
 // itself: see [audienceRule].
-func (e *Enforcer) newFlight(token string, k cacheKey, known *entry, now time.Time) (*flight, error) {
-	if known != nil {
-		return &flight{key: k, user: known.user, expires: known.expires, keep: true}, nil
+func (e *Enforcer) newFlight(token string, k cacheKey, known entry, found bool, now time.Time) (*flight, error) {
+	if found {
+		f := &flight{key: k, user: known.user, keep: true}
+		if known.expires != 0 {
+			f.expires = time.Unix(known.expires, 0)
+		}
+		return f, nil
 	}
 	c, err := claims.Parse(token)
 	if err != nil {
@@ -154,8 +158,8 @@ func (e *Enforcer) join(d *Decision, token string, f *flight) (joined *flight, d
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now, c := time.Now(), cold
-	if known := s.entry(f.key, now); known != nil {
-		if done, err := e.settleBy(d, known, now); done {
+	if known, found := s.entry(f.key, now); found {
+		if done, err := e.settleBy(d, f.key, &known, now); done {
 			return nil, true, err
 		}
 		c = recheck
@@ -216,9 +220,9 @@ func (e *Enforcer) fail(d Decision, k cacheKey, err error) (Decision, error) {
 		return d, err
 	}
 	now := time.Now()
-	if known := e.cache.entry(k, now); r.stale() && !refuses(err) && known != nil && d.Policy.satisfied(known.enrolled) {
-		switch age := known.age(now); {
-		case age <= known.freshFor: // another request has learned it
+	if known, found := e.cache.entry(k, now); found && r.stale() && !refuses(err) && d.Policy.satisfied(known.enrolled) {
+		switch age := e.cache.age(&known, now); {
+		case age <= e.cache.freshFor(k): // another request has learned it
 			d.use(&known.facts, Cached, age)
 			d.Outcome = Allowed
 			return d, nil

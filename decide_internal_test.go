@@ -50,11 +50,12 @@ func TestDecisionsAtTheLastInstant(t *testing.T) {
 			assert.False(t, e.answers(f, &d, now.Add(bound+1)), "facts of another's look-up")
 		}
 
+		fresh := e.cache.freshFor(k)
 		for age, want := range map[time.Duration]Source{
-			50 * time.Second: Cached, 50*time.Second + 1: Stale, 2 * time.Minute: Stale, 2*time.Minute + 1: NoSource,
+			fresh: Cached, fresh + 1: Stale, 2 * time.Minute: Stale, 2*time.Minute + 1: NoSource,
 		} {
 			s.mu.Lock()
-			s.entries.Add(k, &entry{facts: facts{enrolled: Factors(OTP)}, sent: now.Add(-age), freshFor: 50 * time.Second})
+			s.entries.Add(k, entry{facts: facts{enrolled: Factors(OTP)}, sent: e.cache.moment(now.Add(-age))})
 			s.mu.Unlock()
 			got, _ := e.fail(d, k, client.ErrUnavailable)
 			assert.Equal(t, want, got.Source, age)

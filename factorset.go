@@ -47,24 +47,39 @@ func bitOf(t FactorType) int {
 // FactorSet is a set of factor types. It does not change and may be copied and
 // shared. The zero value is the empty set.
 type FactorSet struct {
-	bits   uint32       // of the constants
-	others []FactorType // sorted, without duplicates, nil if there are none
+	_    [0]func() // not to be compared by ==, but by Equal
+	bits uint32    // of the constants
+	// rest are the others, sorted, without duplicates, or nil: rare, and a
+	// slice of its own would make the set twice as large.
+	rest *[]FactorType
+}
+
+// others returns the types that have no constant. The slice is shared.
+func (s FactorSet) others() []FactorType {
+	if s.rest == nil {
+		return nil
+	}
+	return *s.rest
 }
 
 // Factors returns the set of the given types. Case does not matter, TOTP is
 // OTP, and an empty type is left out.
 func Factors(types ...FactorType) FactorSet {
 	var s FactorSet
+	var others []FactorType
 	for _, t := range types {
 		t = t.Normalize()
 		if bit := bitOf(t); bit >= 0 {
 			s.bits |= 1 << bit
 		} else if t != "" {
-			s.others = append(s.others, t)
+			others = append(others, t)
 		}
 	}
-	slices.Sort(s.others)
-	s.others = slices.Compact(s.others)
+	if others != nil {
+		slices.Sort(others)
+		others = slices.Compact(others)
+		s.rest = &others
+	}
 	return s
 }
 
@@ -78,7 +93,7 @@ func (s FactorSet) Has(t FactorType) bool {
 }
 
 func (s FactorSet) hasOther(t FactorType) bool {
-	_, found := slices.BinarySearch(s.others, t)
+	_, found := slices.BinarySearch(s.others(), t)
 	return found
 }
 
@@ -97,7 +112,7 @@ func (s FactorSet) mask(others []FactorType) uint32 {
 // then the others in alphabetical order. The slice is the caller's, and nil for
 // the empty set.
 func (s FactorSet) Types() []FactorType {
-	return append(typesOf(s.bits, nil), s.others...)
+	return append(typesOf(s.bits, nil), s.others()...)
 }
 
 // typesOf spells a mask.
@@ -118,7 +133,7 @@ func typesOf(mask uint32, others []FactorType) []FactorType {
 
 // contains reports whether all types of other are in the set.
 func (s FactorSet) contains(other FactorSet) bool {
-	return other.bits&^s.bits == 0 && !slices.ContainsFunc(other.others, func(t FactorType) bool { return !s.hasOther(t) })
+	return other.bits&^s.bits == 0 && !slices.ContainsFunc(other.others(), func(t FactorType) bool { return !s.hasOther(t) })
 }
 
 // Len returns how many types there are.
@@ -126,7 +141,7 @@ func (s FactorSet) Len() int { return len(s.Types()) }
 
 // Equal reports whether both sets have the same types.
 func (s FactorSet) Equal(other FactorSet) bool {
-	return s.bits == other.bits && slices.Equal(s.others, other.others)
+	return s.bits == other.bits && slices.Equal(s.others(), other.others())
 }
 
 // String returns the types with commas between them, "none" for the empty set.

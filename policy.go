@@ -128,7 +128,7 @@ func atLeast(n int, distinct []FactorType) Policy {
 		return invalid(fmt.Errorf("%w: %d of %d factor types", ErrInvalidPolicy, n, len(distinct)))
 	}
 	set := Factors(distinct...)
-	all := set.mask(set.others)
+	all := set.mask(set.others())
 	members := make([]uint32, 0, len(distinct))
 	for m := all; m != 0; m &= m - 1 {
 		members = append(members, m&-m)
@@ -138,7 +138,7 @@ func atLeast(n int, distinct []FactorType) Policy {
 	}
 	var sets []uint32
 	choose(members, n, 0, func(mask uint32) { sets = append(sets, mask) })
-	return minimal(set.others, sets)
+	return minimal(set.others(), sets)
 }
 
 // choose calls yield for the union of every n of the members with mask.
@@ -245,7 +245,7 @@ func (p Policy) combine(q Policy, join func(a, b []uint32) []uint32) Policy {
 			return invalid(fmt.Errorf("%w: an exemption cannot be combined", ErrInvalidPolicy))
 		}
 	}
-	others := Factors(slices.Concat(p.p.others, q.p.others)...).others
+	others := Factors(slices.Concat(p.p.others, q.p.others)...).others()
 	if len(others) > maxPolicyTypes {
 		return invalid(errTooManyTypes()) // the bits would run out
 	}
