@@ -79,18 +79,28 @@ func (cfg MiddlewareConfig) ToMiddleware() (echo.MiddlewareFunc, error) {
 		return nil, err
 	}
 	m.announce()
+	g := &guard{mount: m, cfg: &cfg}
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
-		return func(c echo.Context) error {
-			d, err := m.check(c, c.Request(), c.Path())
-			if !d.proceeds() {
-				return cfg.refuse(c, err)
-			}
-			if cfg.Enforcer.cfg.KeepDecision {
-				c.SetRequest(c.Request().WithContext(withDecision(c.Request().Context(), d)))
-			}
-			return next(c)
-		}
+		// Echo does this for each request: the less is captured, the better.
+		return func(c echo.Context) error { return g.serve(c, next) }
 	}, nil
+}
+
+// guard is the middleware of one mount.
+type guard struct {
+	mount *mount[echo.Context]
+	cfg   *MiddlewareConfig
+}
+
+func (g *guard) serve(c echo.Context, next echo.HandlerFunc) error {
+	d, err := g.mount.check(c, c.Request(), c.Path())
+	if !d.proceeds() {
+		return g.cfg.refuse(c, err)
+	}
+	if g.cfg.Enforcer.cfg.KeepDecision {
+		c.SetRequest(c.Request().WithContext(withDecision(c.Request().Context(), d)))
+	}
+	return next(c)
 }
 
 // refuse answers a refusal and returns its error. Echo's own error handler
