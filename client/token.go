@@ -12,8 +12,17 @@ func ValidToken(token string) bool {
 	if len(token) > MaxTokenBytes {
 		return false
 	}
+	// Access tokens have a thousand bytes and more, and this is done for each
+	// request: eight bytes at a time, and what is left one by one.
 	n := 0
-	for n < len(token) && isTokenByte(token[n]) {
+	for ; n+8 <= len(token); n += 8 {
+		t := token[n : n+8]
+		if tokenBytes[t[0]]&tokenBytes[t[1]]&tokenBytes[t[2]]&tokenBytes[t[3]]&
+			tokenBytes[t[4]]&tokenBytes[t[5]]&tokenBytes[t[6]]&tokenBytes[t[7]] == 0 {
+			break
+		}
+	}
+	for n < len(token) && tokenBytes[token[n]] != 0 {
 		n++
 	}
 	if n == 0 {
@@ -24,6 +33,18 @@ func ValidToken(token string) bool {
 	}
 	return n == len(token)
 }
+
+// tokenBytes has a 1 for each byte that isTokenByte.
+//
+//nolint:gochecknoglobals // a table that never changes
+var tokenBytes = func() (table [256]uint8) {
+	for b := range table {
+		if isTokenByte(byte(b)) {
+			table[b] = 1
+		}
+	}
+	return table
+}()
 
 func isTokenByte(b byte) bool {
 	switch {
