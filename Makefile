@@ -3,6 +3,7 @@ MODULES  := $(shell find . -name go.mod -not -path './tools/*' -not -path '*/nod
 FUZZTIME ?= 100000x
 GO_TOOL  := go tool -modfile=$(CURDIR)/tools/go.mod
 GREMLINS := v0.6.0
+PASSES   ?= 8
 VULNDB   ?= https://vuln.go.dev
 # RFC 6238 as authenticator apps speak it is HMAC-SHA-1, which FIPS 140 has no
 # place for. The emulator speaks it, and nothing else does.
@@ -11,7 +12,7 @@ VULNDB   ?= https://vuln.go.dev
 # bubble, where the clock has no noise, panics.
 FIPS       := GODEBUG=fips140=only GOGC=off
 
-.PHONY: help all fmt lint test cover fuzz mutate fips vuln verify examples screenshots tidy-check ci
+.PHONY: help all fmt lint test cover fuzz mutate fips bench bench-compare vuln verify examples screenshots tidy-check ci
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -68,6 +69,12 @@ fips: ## run the tests with nothing but FIPS 140 cryptography, but for the emula
 	    $(FIPS) go test -count=1 $$(go list ./... | grep -vE '/(genauthtest|enroll)$$') ;; \
 	  *) $(FIPS) go test -count=1 ./... ;; \
 	esac
+
+bench: ## measure beside peers, in PASSES (8) interleaved passes, and print the tables (half an hour)
+	@bench/run.sh $(PASSES)
+
+bench-compare: ## compare the hit path with that of a revision (REV), and fail if it is slower by over 10 %
+	@bench/compare.sh "$(REV)" $(PASSES)
 
 vuln: ## look the dependencies up in the vulnerability databases (VULNDB)
 	@.ci/vuln "$(VULNDB)" $(MODULES)

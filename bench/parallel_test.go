@@ -1,0 +1,197 @@
+package bench
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"runtime"
+	"strconv"
+	"sync/atomic"
+	"testing"
+
+	"github.com/hashicorp/golang-lru/v2"
+	"github.com/labstack/echo/v4"
+
+	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/bench/peer"
+)
+
+// opaqueTokens returns n tokens of 40 bytes.
+func opaqueTokens(n int) []string {
+	list := make([]string, n)
+	for i := range list {
+		list[i] = fmt.Sprintf("%040d", i)
+	}
+	return list
+}
+
+// drawing is the order in which users come: all alike, or a few of them often.
+func drawing(distribution string, users int, seed uint64) func() int {
+	random := rand.New(rand.NewPCG(seed, 1))
+	if distribution == "zipf" {
+		zipf := rand.NewZipf(random, 1.0001, 1, uint64(users-1))
+		return func() int { return int(zipf.Uint64()) }
+	}
+	return func() int { return random.IntN(users) }
+}
+
+// drawn is a drawing made before it is measured.
+func drawn(distribution string, users int, seed uint64) []int32 {
+	next, list := drawing(distribution, users, seed), make([]int32, 1<<16)
+	for i := range list {
+		list[i] = int32(next())
+	}
+	return list
+}
+
+// BenchmarkParallelHit is the same way taken by several threads, with many
+// users. "mutex LRU" is one golang-lru with the same keys: a lock around a list.
+func BenchmarkParallelHit(b *testing.B) {
+	for _, users := range []int{10_000, 100_000} {
+		list := opaqueTokens(users)
+		for _, distribution := range []string{"zipf", "uniform"} {
+			for _, procs := range []int{1, 2, 4, 8} {
+				name := fmt.Sprintf("users=%d/dist=%s/procs=%d/peer=", users, distribution, procs)
+				b.Run(name+"bare", func(b *testing.B) { parallel(b, app(), list, distribution, procs) })
+				b.Run(name+"echomfa", func(b *testing.B) {
+					guard := newEnforcer(b, 2*users).Handler(echomfa.HandlerConfig{Policy: peer.Policy()})
+					parallel(b, guard(app()), list, distribution, procs)
+				})
+				b.Run(name+"mutex LRU", func(b *testing.B) { parallel(b, app(mutexLRU(b, 2*users)), list, distribution, procs) })
+			}
+		}
+	}
+}
+
+func mutexLRU(b *testing.B, size int) echo.MiddlewareFunc {
+	b.Helper()
+	known, err := lru.New[string, bool](size)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			token := c.Request().Header.Get("Authorization")
+			if enrolled, ok := known.Get(token); !ok || !enrolled {
+				known.Add(token, true)
+			}
+			return next(c)
+		}
+	}
+}
+
+func parallel(b *testing.B, h http.Handler, tokens []string, distribution string, procs int) {
+	b.Helper()
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
+	requests := make([]*http.Request, len(tokens))
+	for i, token := range tokens {
+		requests[i] = request(token)
+		h.ServeHTTP(&discard{header: make(http.Header)}, requests[i])
+	}
+	runtime.GC()
+	var seed atomic.Uint64
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		order, w := drawn(distribution, len(tokens), seed.Add(1)), &discard{header: make(http.Header)}
+		for i := 0; pb.Next(); i++ {
+			h.ServeHTTP(w, requests[order[i&(1<<16-1)]])
+		}
+	})
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds()/1e6, "Mreq/s")
+}
+
+// BenchmarkMemory is what a cached user costs, and what a full collection of
+// garbage costs beside them.
+func BenchmarkMemory(b *testing.B) {
+	for _, users := range []int{100_000, 1_000_000} {
+		b.Run("users="+strconv.Itoa(users)+"/peer=echomfa", func(b *testing.B) {
+			e := newEnforcer(b, users)
+			measureMemory(b, users, func(token string) {
+				if _, err := e.Decide(b.Context(), token, peer.Policy()); err != nil {
+					b.Fatal(err)
+				}
+			})
+			runtime.KeepAlive(e)
+		})
+		b.Run("users="+strconv.Itoa(users)+"/peer=golang-lru, 32-byte key", func(b *testing.B) {
+			known, err := lru.New[[32]byte, bool](users)
+			if err != nil {
+				b.Fatal(err)
+			}
+			measureMemory(b, users, func(token string) { known.Add(sha256.Sum256([]byte(token)), true) })
+			runtime.KeepAlive(known)
+		})
+		b.Run("users="+strconv.Itoa(users)+"/peer=golang-lru, raw token", func(b *testing.B) {
+			known, err := lru.New[string, bool](users)
+			if err != nil {
+				b.Fatal(err)
+			}
+			// A JWT of the usual size.
+			measureMemory(b, users, func(token string) { known.Add(fmt.Sprintf("%01185s", token), true) })
+			runtime.KeepAlive(known)
+		})
+	}
+}
+
+func measureMemory(b *testing.B, users int, add func(token string)) {
+	b.Helper()
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for i := range users {
+		add(fmt.Sprintf("%040d", i))
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	for b.Loop() {
+		runtime.GC()
+	}
+	b.ReportMetric(float64(int64(after.HeapAlloc)-int64(before.HeapAlloc))/float64(users), "B/user")
+}
+
+// BenchmarkHitRatio is how many requests of many users a cache for a tenth of
+// them answers. One in ten tokens is used once in the second case.
+func BenchmarkHitRatio(b *testing.B) {
+	const users, requests = 100_000, 1_000_000
+	for _, oneOff := range []bool{false, true} {
+		name := "oneoff=" + strconv.FormatBool(oneOff) + "/peer="
+		sequence := make([]string, requests)
+		zipf := drawing("zipf", users, 7)
+		for i := range sequence {
+			user := zipf()
+			if oneOff && i%10 == 0 {
+				user = users + i
+			}
+			sequence[i] = fmt.Sprintf("%040d", user)
+		}
+		b.Run(name+"echomfa", func(b *testing.B) {
+			for b.Loop() {
+				e := newEnforcer(b, users/10)
+				for _, token := range sequence {
+					if _, err := e.Decide(b.Context(), token, peer.Policy()); err != nil {
+						b.Fatal(err)
+					}
+				}
+				b.ReportMetric(float64(e.Stats().Hits)/requests, "hits/req")
+			}
+		})
+		b.Run(name+"golang-lru", func(b *testing.B) {
+			for b.Loop() {
+				known, err := lru.New[string, bool](users / 10)
+				if err != nil {
+					b.Fatal(err)
+				}
+				hits := 0
+				for _, token := range sequence {
+					if _, ok := known.Get(token); ok {
+						hits++
+						continue
+					}
+					known.Add(token, true)
+				}
+				b.ReportMetric(float64(hits)/requests, "hits/req")
+			}
+		})
+	}
+}

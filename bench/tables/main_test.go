@@ -1,0 +1,73 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const sample = `goos: linux
+BenchmarkHit/token=jwt/peer=bare-2 10 50 ns/op 0 B/op 0 allocs/op
+BenchmarkHit/token=jwt/peer=bare-2 10 70 ns/op 0 B/op 0 allocs/op
+BenchmarkHit/token=jwt/peer=bare-2 10 60 ns/op 0 B/op 0 allocs/op
+BenchmarkHit/token=jwt/peer=echomfa-2 10 300 ns/op 24 B/op 1 allocs/op
+BenchmarkHit/token=jwt/peer=echomfa_in_net∕http-2 10 240 ns/op 0 B/op 0 allocs/op
+BenchmarkHit/token=40B/peer=bare-2 10 60 ns/op 0 B/op 0 allocs/op
+BenchmarkHit/token=40B/peer=echomfa-2 10 180 ns/op 24 B/op 1 allocs/op
+BenchmarkHit/token=40B/peer=echomfa_in_net∕http-2 10 120 ns/op 0 B/op 0 allocs/op
+`
+
+func write(t *testing.T, text string) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "out")
+	require.NoError(t, os.WriteFile(name, []byte(text), 0o600))
+	return name
+}
+
+// TestTable shows medians, and ratios to the peer of the same setting.
+func TestTable(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	require.NoError(t, run(&out, false, []string{write(t, sample)}))
+	assert.Equal(t, `## Hit path, one thread
+
+| token | peer | ns | ratio to bare | B/op | allocs/op |
+| --- | --- | --- | --- | --- | --- |
+| 40B | bare | 60 ± 0 % | 1 | 0 | 0 |
+| 40B | echomfa in net∕http | 120 ± 0 % | 2 | 0 | 0 |
+| 40B | echomfa | 180 ± 0 % | 3 | 24 | 1 |
+| jwt | bare | 60 ± 8 % | 1 | 0 | 0 |
+| jwt | echomfa in net∕http | 240 ± 0 % | 4 | 0 | 0 |
+| jwt | echomfa | 300 ± 0 % | 5 | 24 | 1 |
+
+`, out.String())
+}
+
+// TestCompare lets a tenth pass, and no more, whatever the machine's speed is.
+func TestCompare(t *testing.T) {
+	t.Parallel()
+	change := func(old, new string) string {
+		return write(t, string(bytes.Replace([]byte(sample), []byte(old), []byte(new), 1)))
+	}
+	for name, row := range map[string]struct {
+		after string
+		want  string
+	}{
+		"the same":     {write(t, sample), ""},
+		"a tenth":      {change("300 ns", "330 ns"), ""},
+		"more":         {change("300 ns", "331 ns"), "echomfa, jwt: slower by over 10 %"},
+		"nothing left": {change("peer=echomfa-2 10 180", "peer=other-2 10 180"), "echomfa, 40B: slower by over 10 %"},
+	} {
+		err := run(&bytes.Buffer{}, true, []string{write(t, sample), row.after})
+		if row.want == "" {
+			assert.NoError(t, err, name)
+			continue
+		}
+		assert.EqualError(t, err, row.want, name)
+	}
+	assert.Error(t, run(&bytes.Buffer{}, true, nil))
+}
