@@ -177,7 +177,8 @@ func (s *Store) lookUp(secret *secret, own, other read) (plainFacts, bool) {
 // setScript keeps a value, if the generations are those of the version. A user
 // without a generation gets one: then its loss makes what was kept under it
 // unknown, and does not bring back what was forgotten. One that a Set has made
-// since the Get says that nothing was invalidated in between.
+// since the Get says that nothing was invalidated in between. What needs memory
+// comes first: a script that has written something may fill a Redis that is full.
 const setScript = `
 local token = redis.call('GET', KEYS[2]) or ''
 if token ~= ARGV[1] then return 0 end
@@ -188,11 +189,10 @@ if KEYS[3] then
   if user == '' then
     user = ARGV[3]
     redis.call('SET', KEYS[3], user, 'PX', ARGV[6])
-  else
-    redis.call('PEXPIRE', KEYS[3], ARGV[6])
   end
 end
 redis.call('SET', KEYS[1], '\1' .. string.char(#user) .. user .. ARGV[4], 'PX', ARGV[5])
+if KEYS[3] then redis.call('PEXPIRE', KEYS[3], ARGV[6]) end
 return 1
 `
 
@@ -249,7 +249,10 @@ func (s *Store) Delete(ctx context.Context, key, user echomfa.StoreKey) error {
 func (s *Store) DeleteUser(ctx context.Context, user echomfa.StoreKey) error {
 	return s.invalidate(ctx, echomfa.StoreEvent{User: user}, func(client rueidis.Client) (commands rueidis.Commands) {
 		for _, secret := range s.secrets {
-			commands = append(commands, setGeneration(client, secret.userName(user)))
+			name := secret.userName(user)
+			// A Redis that is full still deletes, and what has no generation
+			// does not count.
+			commands = append(commands, client.B().Del().Key(name).Build(), setGeneration(client, name))
 		}
 		return commands
 	})

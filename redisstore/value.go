@@ -142,7 +142,9 @@ func (r *reader) time() time.Time {
 		r.bad = true
 		return time.Time{}
 	}
-	return time.Unix(seconds, int64(nanos))
+	t := time.Unix(seconds, int64(nanos))
+	r.bad = r.bad || t.IsZero() // there is one way to write each time
+	return t
 }
 
 var errEncoding = errors.New("it is not an encoding of facts")
