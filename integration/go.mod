@@ -5,6 +5,7 @@ go 1.25.0
 require (
 	github.com/Shopify/toxiproxy/v2 v2.5.0
 	github.com/echomfa/echomfa v0.0.0
+	github.com/echomfa/echomfa/redisstore v0.0.0
 	github.com/golang-jwt/jwt/v5 v5.3.1
 	github.com/labstack/echo-jwt/v4 v4.4.0
 	github.com/labstack/echo/v4 v4.16.0
@@ -16,6 +17,8 @@ require (
 	go.uber.org/goleak v1.3.0
 	golang.org/x/net v0.57.0
 )
+
+require github.com/redis/rueidis v1.0.79 // indirect
 
 require (
 	github.com/beorn7/perks v1.0.1 // indirect
@@ -39,13 +42,16 @@ require (
 	github.com/valyala/fasttemplate v1.2.2 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/crypto v0.54.0 // indirect
-	golang.org/x/mod v0.37.0
+	golang.org/x/mod v0.38.0
 	golang.org/x/sys v0.47.0 // indirect
-	golang.org/x/text v0.40.0 // indirect
+	golang.org/x/text v0.41.0 // indirect
 	golang.org/x/time v0.15.0 // indirect
 	google.golang.org/protobuf v1.28.1 // indirect
 	gopkg.in/tomb.v1 v1.0.0-20141024135613-dd632973f1e7 // indirect
 	rsc.io/qr v0.2.0 // indirect
 )
 
-replace github.com/echomfa/echomfa => ../
+replace (
+	github.com/echomfa/echomfa => ../
+	github.com/echomfa/echomfa/redisstore => ../redisstore
+)
