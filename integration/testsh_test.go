@@ -22,9 +22,9 @@ func TestMissingToolsStopTheTestScript(t *testing.T) {
 		present []string // beside what every machine has
 		want    string
 	}{
-		"no compiler":            {"no-such-compiler", []string{"go", "git", "npm", "node"}, "missing: C-compiler\n"},
-		"a compiler, no headers": {"cc -nostdinc", []string{"go", "git", "npm", "node", "cc"}, "missing: C-compiler\n"},
-		"nothing but Go":         {"no-such-compiler", []string{"go"}, "missing: C-compiler git npm node\n"},
+		"no compiler":            {"no-such-compiler", []string{"go", "git", "npm", "node", "redis-server"}, "missing: C-compiler\n"},
+		"a compiler, no headers": {"cc -nostdinc", []string{"go", "git", "npm", "node", "redis-server", "cc"}, "missing: C-compiler\n"},
+		"nothing but Go":         {"no-such-compiler", []string{"go"}, "missing: C-compiler redis-server git npm node\n"},
 		"nothing":                {"", nil, "Go 1.25 or newer is missing"},
 	} {
 		t.Run(name, func(t *testing.T) {
