@@ -56,7 +56,7 @@ fuzz: ## run every fuzz target FUZZTIME (100000x) times
 
 mutate: ## change what decides in small ways, and see that a test notices (an hour)
 	go run github.com/go-gremlins/gremlins/cmd/gremlins@$(GREMLINS) unleash . --invert-logical --timeout-coefficient 20 \
-	  -E '^(client|genauthtest|internal|examples|integration)/' \
+	  -E '^(client|genauthtest|internal|storetest|examples|integration)/' \
 	  -E '^(mount|handler|middleware|response|page|errors|enforcer|config|result|calm|redact|doc)\.go'
 
 fips: ## run the tests with nothing but FIPS 140 cryptography, but for the emulator's own

@@ -3,18 +3,19 @@ package redisstore_test
 import (
 	"context"
 	"crypto/sha256"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/internal/redistest"
+	"github.com/echomfa/echomfa/storetest"
 	"github.com/redis/rueidis"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/echomfa/echomfa"
-	"github.com/echomfa/echomfa/internal/redistest"
 	"github.com/echomfa/echomfa/redisstore"
-	"github.com/echomfa/echomfa/storetest"
 )
 
 // TestStoreConforms runs the suite on one server and on one node of a cluster,
@@ -24,12 +25,18 @@ func TestStoreConforms(t *testing.T) {
 	for name, row := range map[string]struct {
 		args    []string
 		secrets [][]byte
-		resp2   bool
+		change  func(t *testing.T, o *rueidis.ClientOption)
 	}{
-		"one secret":  {nil, [][]byte{secretOf(1)}, false},
-		"two secrets": {nil, [][]byte{secretOf(2), secretOf(1)}, false},
-		"RESP2":       {nil, [][]byte{secretOf(1)}, true},
-		"a cluster":   {[]string{"--cluster-enabled", "yes"}, [][]byte{secretOf(2), secretOf(1)}, false},
+		"one secret":  {nil, [][]byte{secretOf(1)}, nil},
+		"two secrets": {nil, [][]byte{secretOf(2), secretOf(1)}, nil},
+		"RESP2":       {nil, [][]byte{secretOf(1)}, func(_ *testing.T, o *rueidis.ClientOption) { o.AlwaysRESP2 = true }},
+		"a cluster":   {[]string{"--cluster-enabled", "yes"}, [][]byte{secretOf(2), secretOf(1)}, nil},
+		"no more rights than README.md says": {nil, [][]byte{secretOf(2), secretOf(1)}, func(t *testing.T, o *rueidis.ClientOption) {
+			t.Helper()
+			admin := rawClient(t, o.InitAddress[0])
+			command(t, admin, append([]string{"ACL", "SETUSER", "app", "reset", "on", ">word", "~*:v1:*", "&*:v1:*"}, rightsOf(t)...)...)
+			o.Username, o.Password = "app", "word"
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -37,14 +44,27 @@ func TestStoreConforms(t *testing.T) {
 			if row.args != nil {
 				makeCluster(t, server)
 			}
+			o := patient(server.Addr)
+			if row.change != nil {
+				row.change(t, &o)
+			}
 			storetest.Run(t, func(t *testing.T) echomfa.Store {
 				t.Helper()
-				o := patient(server.Addr)
-				o.AlwaysRESP2 = row.resp2
 				return newStore(t, redisstore.Config{Redis: o, Secrets: row.secrets, Prefix: prefixOf(t)})
 			})
 		})
 	}
+}
+
+// rightsOf returns the commands that README.md says are needed.
+func rightsOf(t *testing.T) []string {
+	t.Helper()
+	raw, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	_, rights, found := strings.Cut(string(raw), "`+mget")
+	require.True(t, found)
+	rights, _, _ = strings.Cut(rights, "`")
+	return append([]string{"+mget"}, strings.Fields(rights)...)
 }
 
 // makeCluster gives all slots to one node.
@@ -101,8 +121,8 @@ func TestMistakesOfConfigAreNamed(t *testing.T) {
 	}
 }
 
-// TestRedisTellsNothing takes a dump of everything, and listens to everything.
-func TestRedisTellsNothing(t *testing.T) {
+// TestT28RedisTellsNothing takes a dump of everything, and listens to everything.
+func TestT28RedisTellsNothing(t *testing.T) {
 	t.Parallel()
 	server := redistest.New(t)
 	c := rawClient(t, server.Addr)

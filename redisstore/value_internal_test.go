@@ -6,16 +6,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/echomfa/echomfa"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/echomfa/echomfa"
 )
 
-func testSecret(t testing.TB) *secret {
-	t.Helper()
+func testSecret(tb testing.TB) *secret {
+	tb.Helper()
 	s, err := newSecret([]byte(strings.Repeat("s", 32)), "test")
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return s
 }
 
@@ -70,7 +69,8 @@ func appendSeconds(seconds int64) []byte {
 func TestTimesComeBack(t *testing.T) {
 	t.Parallel()
 	for _, want := range []time.Time{
-		{}, time.Unix(0, 0), time.Unix(-1, 999999999), time.Unix(1764061200, 1),
+		{},
+		time.Unix(0, 0), time.Unix(-1, 999999999), time.Unix(1764061200, 1),
 		time.Date(9999, 12, 31, 23, 59, 59, 999999999, time.UTC), time.Unix(math.MaxInt32, 0),
 	} {
 		r := reader{rest: string(appendTime(nil, want))}

@@ -6,9 +6,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/redis/rueidis"
-
 	"github.com/echomfa/echomfa"
+	"github.com/redis/rueidis"
 )
 
 // How long Watch waits before it connects again: twice as long each time.
@@ -107,7 +106,7 @@ func (s *Store) listen(ctx context.Context, e *ear) (subscribed bool) {
 		return false
 	}
 	select {
-	case <-lost:
+	case <-lost: //nolint:errcheck // whatever it is, the connection is made anew
 	case <-ctx.Done():
 	case <-s.ended:
 	}

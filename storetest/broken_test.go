@@ -180,7 +180,9 @@ func TestBrokenStore(t *testing.T) {
 			s := row.store
 			s.Memory = of(t)
 			b, _ := all.LoadOrStore(t.Name(), &s)
-			return b.(*broken)
+			same, ok := b.(*broken)
+			require.True(t, ok)
+			return same
 		})
 	})
 }

@@ -4,6 +4,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/storetest"
 )
@@ -14,7 +16,9 @@ func memories() func(t *testing.T) *storetest.Memory {
 	return func(t *testing.T) *storetest.Memory {
 		t.Helper()
 		m, _ := all.LoadOrStore(t.Name(), storetest.NewMemory())
-		return m.(*storetest.Memory)
+		memory, ok := m.(*storetest.Memory)
+		require.True(t, ok)
+		return memory
 	}
 }
 

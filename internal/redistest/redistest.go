@@ -34,36 +34,28 @@ type Server struct {
 
 // New starts redis-server with more arguments, without persistence, and ends it
 // with the test. REDIS_SERVER names another program, such as valkey-server.
-func New(t testing.TB, args ...string) *Server {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "redistest") // short: a path of t.TempDir may be too long for some
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &Server{args: args, dir: dir}
-	t.Cleanup(func() {
-		s.Stop(t)
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-	})
+func New(tb testing.TB, args ...string) *Server {
+	tb.Helper()
+	s := &Server{args: args, dir: tb.TempDir()}
+	tb.Cleanup(func() { s.Stop(tb) })
+	var err error
 	// A port that is free now may be taken when the server comes to it.
 	for attempt := range 10 {
-		if s.Addr, err = freeAddr(t); err != nil {
-			t.Fatal(err)
+		if s.Addr, err = freeAddr(tb); err != nil {
+			tb.Fatal(err)
 		}
-		if err = s.start(t); err == nil {
+		if err = s.start(tb); err == nil {
 			return s
 		}
-		t.Logf("redis-server, attempt %d: %v", attempt, err)
+		tb.Logf("redis-server, attempt %d: %v", attempt, err)
 	}
-	t.Fatalf("redis-server (Debian package redis-server): %v", err)
+	tb.Fatalf("redis-server (Debian package redis-server): %v", err)
 	return nil
 }
 
-func freeAddr(t testing.TB) (string, error) {
-	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+func freeAddr(tb testing.TB) (string, error) {
+	tb.Helper()
+	l, err := (&net.ListenConfig{}).Listen(tb.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err
 	}
@@ -72,15 +64,15 @@ func freeAddr(t testing.TB) (string, error) {
 }
 
 // Start starts a server that was stopped, empty and with the same arguments.
-func (s *Server) Start(t testing.TB) {
-	t.Helper()
-	if err := s.start(t); err != nil {
-		t.Fatal(err)
+func (s *Server) Start(tb testing.TB) {
+	tb.Helper()
+	if err := s.start(tb); err != nil {
+		tb.Fatal(err)
 	}
 }
 
-func (s *Server) start(t testing.TB) error {
-	t.Helper()
+func (s *Server) start(tb testing.TB) error {
+	tb.Helper()
 	program := "redis-server"
 	if named := os.Getenv("REDIS_SERVER"); named != "" {
 		program = named
@@ -91,7 +83,7 @@ func (s *Server) start(t testing.TB) error {
 	}
 	s.out = new(bytes.Buffer)
 	// Its end is Stop's business, in a Cleanup, when t.Context has ended.
-	s.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), program, append([]string{
+	s.cmd = exec.CommandContext(context.WithoutCancel(tb.Context()), program, append([]string{
 		"--port", port, "--bind", "127.0.0.1", "--dir", s.dir, "--save", "", "--appendonly", "no", "--daemonize", "no",
 		"--repl-diskless-sync-delay", "0", "--cluster-config-file", "nodes-" + port + ".conf",
 	}, s.args...)...)
@@ -105,7 +97,7 @@ func (s *Server) start(t testing.TB) error {
 
 	deadline := time.Now().Add(patience)
 	for {
-		if s.answers(t) {
+		if s.answers(tb) {
 			return nil
 		}
 		select {
@@ -115,7 +107,7 @@ func (s *Server) start(t testing.TB) error {
 		case <-time.After(5 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {
-			s.Stop(t)
+			s.Stop(tb)
 			return errors.New("it does not answer")
 		}
 	}
@@ -123,9 +115,9 @@ func (s *Server) start(t testing.TB) error {
 
 // answers reports whether it is this server that listens, and no other that was
 // quicker.
-func (s *Server) answers(t testing.TB) bool {
-	t.Helper()
-	conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(t.Context(), "tcp", s.Addr)
+func (s *Server) answers(tb testing.TB) bool {
+	tb.Helper()
+	conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(tb.Context(), "tcp", s.Addr)
 	if err != nil {
 		return false
 	}
@@ -150,18 +142,18 @@ func (s *Server) answers(t testing.TB) bool {
 
 // Stop ends the server at once, as a crash does. A server that is stopped stays
 // so.
-func (s *Server) Stop(t testing.TB) {
-	t.Helper()
+func (s *Server) Stop(tb testing.TB) {
+	tb.Helper()
 	if s.cmd == nil {
 		return
 	}
 	if err := s.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		t.Error(err)
+		tb.Error(err)
 	}
 	select {
-	case <-s.done:
+	case <-s.done: //nolint:errcheck // it was killed, and says so
 	case <-time.After(patience):
-		t.Error("redis-server does not end")
+		tb.Error("redis-server does not end")
 	}
 	s.cmd = nil
 }
