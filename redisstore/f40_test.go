@@ -130,6 +130,7 @@ func TestF40RedisRefuses(t *testing.T) {
 			options := patient(server.Addr)
 			options.DisableCache, options.ForceSingleClient = true, true
 			options.Username, options.Password = "admin", "admin"
+			options.PipelineMultiplex = -1 // one connection, which spares itself
 			admin, err := rueidis.NewClient(options)
 			require.NoError(t, err)
 			t.Cleanup(admin.Close)

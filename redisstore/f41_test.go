@@ -77,7 +77,7 @@ func TestF41OtherValuesAreNotFound(t *testing.T) {
 			var known []string
 			place := func(s echomfa.Store, facts echomfa.StoredFacts) string {
 				keep(t, s, facts)
-				key := valueKeyOf(t, c, prefixOf(t), known...)
+				key := valueKey(t, c, prefixOf(t), known...)
 				known = append(known, key)
 				return key
 			}
@@ -96,17 +96,6 @@ func TestF41OtherValuesAreNotFound(t *testing.T) {
 			assert.True(t, found(t, s, facts))
 		})
 	}
-}
-
-// valueKeyOf is valueKey among keys with a prefix.
-func valueKeyOf(t *testing.T, c rueidis.Client, prefix string, known ...string) string {
-	t.Helper()
-	for _, key := range keysOf(t, c) {
-		if len(key) < len(prefix) || key[:len(prefix)] != prefix || (key[len(prefix)] != ':' && key[len(prefix):][:6] != "-other") {
-			known = append(known, key)
-		}
-	}
-	return valueKey(t, c, known...)
 }
 
 // TestF41FactsOfTheFutureAreNotFound: a clock may be a little ahead, and no more.

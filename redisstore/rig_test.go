@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -91,16 +92,15 @@ func keysOf(t *testing.T, c rueidis.Client) []string {
 	}
 }
 
-// valueKey returns the one key in Redis that holds facts.
-func valueKey(t *testing.T, c rueidis.Client, known ...string) string {
+// valueKey returns the one key in Redis that holds facts of an app with a prefix,
+// or of the other app beside it, and is not known yet.
+func valueKey(t *testing.T, c rueidis.Client, prefix string, known ...string) string {
 	t.Helper()
 	var found []string
 	for _, key := range keysOf(t, c) {
-		isKnown := false
-		for _, k := range known {
-			isKnown = isKnown || k == key
-		}
-		if strings.Contains(key, "}:f") && !isKnown {
+		rest, mine := strings.CutPrefix(key, prefix)
+		if mine && (rest[:1] == ":" || strings.HasPrefix(rest, "-other:")) &&
+			strings.Contains(rest, "}:f") && !slices.Contains(known, key) {
 			found = append(found, key)
 		}
 	}

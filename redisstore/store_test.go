@@ -217,11 +217,11 @@ func TestClosedStoreSaysSo(t *testing.T) {
 	_, _, v, err := s.Get(t.Context(), facts.Key, facts.User)
 	require.NoError(t, err)
 	watching := make(chan error, 1)
-	heard := make(chan struct{}, 1)
+	heard := make(chan echomfa.StoreEvent, 1)
 	go func() {
-		watching <- s.Watch(t.Context(), func(echomfa.StoreEvent) { heard <- struct{}{} })
+		watching <- s.Watch(t.Context(), func(event echomfa.StoreEvent) { heard <- event })
 	}()
-	<-heard
+	next(t, heard)
 	require.NoError(t, s.Close())
 	require.NoError(t, s.Close())
 	assert.ErrorIs(t, <-watching, redisstore.ErrClosed)
