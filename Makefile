@@ -59,7 +59,7 @@ fuzz: ## run every fuzz target FUZZTIME (100000x) times
 # taken for the time that the tests need, and each mutant for one that hangs.
 mutate: ## change what decides in small ways, and see that a test notices (an hour)
 	GOFLAGS='-vet=off -count=1' go run github.com/go-gremlins/gremlins/cmd/gremlins@$(GREMLINS) unleash . --invert-logical --timeout-coefficient 20 \
-	  -E '^(client|genauthtest|internal|examples|integration)/' \
+	  -E '^(client|enroll|genauthtest|internal|storetest|redisstore|bench|examples|integration)/' \
 	  -E '^(mount|handler|middleware|response|page|errors|enforcer|config|result|calm|doc)\.go'
 
 fips: ## run the tests with nothing but FIPS 140 cryptography, but for the emulator's codes

@@ -23,6 +23,9 @@ if ! echo '#include <stdlib.h>' | $(go env CC) -E - >/dev/null 2>&1; then
 	missing="$missing C-compiler"
 	packages="$packages gcc libc6-dev"
 fi
+if [ -d redisstore ]; then
+	need redis-server redis-server
+fi
 if [ -d integration ]; then
 	need git git
 	need npm npm
@@ -33,9 +36,18 @@ fi
 if [ -n "$missing" ]; then
 	echo "test.sh: missing:$missing"
 	if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
-		# A runlevel of 1 keeps packages from starting services.
-		apt-get update -qq
-		RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages
+		# Packages start their services, unless this says that they must not. The
+		# tests start what they need themselves.
+		(
+			policy=/usr/sbin/policy-rc.d
+			if [ ! -e "$policy" ]; then
+				trap 'rm -f "$policy"' EXIT
+				printf '#!/bin/sh\nexit 101\n' >"$policy"
+				chmod +x "$policy"
+			fi
+			apt-get update -qq
+			DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages
+		)
 	else
 		echo "test.sh: install it with: sudo apt-get update && sudo apt-get install -y --no-install-recommends$packages" >&2
 		exit 2

@@ -21,7 +21,10 @@ import (
 // publishable are the modules of this repository that others import, with the
 // directory of each.
 func publishable() map[string]string {
-	return map[string]string{"github.com/echomfa/echomfa": ".."}
+	return map[string]string{
+		"github.com/echomfa/echomfa":            "..",
+		"github.com/echomfa/echomfa/redisstore": filepath.Join("..", "redisstore"),
+	}
 }
 
 const publishedVersion = "v0.0.1"
@@ -46,8 +49,12 @@ func TestModulesAreUsableFromOutside(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(user, "main.go"), program, 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(user, "go.mod"), []byte("module example.com/user\n\ngo 1.25.0\n"), 0o600))
-	sums, err := os.ReadFile(filepath.Join("..", "go.sum"))
-	require.NoError(t, err)
+	var sums []byte
+	for _, dir := range publishable() {
+		some, err := os.ReadFile(filepath.Join(dir, "go.sum"))
+		require.NoError(t, err)
+		sums = append(sums, some...)
+	}
 	require.NoError(t, os.WriteFile(filepath.Join(user, "go.sum"), sums, 0o600))
 
 	settings := goSettings(t)
@@ -107,13 +114,15 @@ func publish(t *testing.T, proxy, path, dir string) (required []string) {
 			files = append(files, f)
 		}
 	}
-	mod, err := os.ReadFile(filepath.Join(dir, "go.mod"))
-	require.NoError(t, err)
-	parsed, err := modfile.Parse("go.mod", mod, nil)
-	require.NoError(t, err)
+	mod, parsed := release(t, filepath.Join(dir, "go.mod"))
 	assert.Empty(t, parsed.Replace, "%s would be another module for others", path)
 	for _, r := range parsed.Require {
 		required = append(required, r.Mod.Path)
+	}
+	for i, f := range files {
+		if f.Path() == "go.mod" {
+			files[i] = madeFile{treeFile{dir: dir, name: "go.mod"}, mod}
+		}
 	}
 
 	var archive bytes.Buffer
@@ -130,6 +139,52 @@ func publish(t *testing.T, proxy, path, dir string) (required []string) {
 	}
 	return required
 }
+
+// release does what CONTRIBUTING.md says of a release: modules of this repository
+// are required at their version, and come from there.
+func release(t *testing.T, name string) ([]byte, *modfile.File) {
+	t.Helper()
+	raw, err := os.ReadFile(name)
+	require.NoError(t, err)
+	parsed, err := modfile.Parse("go.mod", raw, nil)
+	require.NoError(t, err)
+	for path := range publishable() {
+		for _, r := range parsed.Replace {
+			if r.Old.Path == path {
+				require.NoError(t, parsed.DropReplace(path, r.Old.Version))
+			}
+		}
+		for _, r := range parsed.Require {
+			if r.Mod.Path == path {
+				require.NoError(t, parsed.AddRequire(path, publishedVersion))
+			}
+		}
+	}
+	parsed.Cleanup()
+	made, err := parsed.Format()
+	require.NoError(t, err)
+	return made, parsed
+}
+
+// madeFile is a file whose content is not the tree's.
+type madeFile struct {
+	treeFile
+	content []byte
+}
+
+func (f madeFile) Lstat() (os.FileInfo, error) {
+	info, err := f.treeFile.Lstat()
+	return madeInfo{info, int64(len(f.content))}, err
+}
+
+func (f madeFile) Open() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(f.content)), nil }
+
+type madeInfo struct {
+	os.FileInfo
+	size int64
+}
+
+func (i madeInfo) Size() int64 { return i.size }
 
 // treeFile is a file of the tree, for a module's archive.
 type treeFile struct{ dir, name string }

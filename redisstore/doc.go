@@ -1,0 +1,43 @@
+// Package redisstore is an [echomfa.Store] on Redis 7 or Valkey: instances of an
+// app share what GenAuth told them, and an invalidation on one of them counts on
+// all.
+//
+//	store, err := redisstore.New(redisstore.Config{
+//		Redis:   rueidis.ClientOption{InitAddress: []string{"redis.internal:6379"}},
+//		Secrets: [][]byte{secret},
+//	})
+//
+// # What Redis sees
+//
+// No token, no user id and no factor type. Keys are digests under a key derived
+// from the secret, cut to 128 bits. Values and messages are encrypted and
+// authenticated by AES-256-GCM, values together with their key. What Redis can
+// see is which tokens are one user's (by a digest), when they are asked for, and
+// about how many factors there are.
+//
+// Who can write to Redis but has no secret can make things be forgotten, and can
+// bring back facts that were once true, but no longer than FreshFor after GenAuth
+// was asked: the time is inside. They cannot make facts up, and cannot give one
+// token's to another.
+//
+// # Failure
+//
+// Redis being away, slow, full, read-only or wrong is an error of the call, and
+// so a miss. [New] does not need Redis to be there: connections are made when
+// they are needed. A call returns as soon as its context ends, and after 1.5 s at
+// the latest: the timeouts of connecting and of an answer together. Nothing is tried twice.
+//
+// An invalidation is one write and one message. If either fails, Delete and
+// DeleteUser return an error: other instances may then rely on what they know
+// until it is too old, as if there were no store.
+//
+// # Generations
+//
+// A user, and a token that was invalidated, have a generation in Redis. Values
+// count only under the user's generation of today, and a Set only if nothing was
+// invalidated since its Get; that is compared inside Redis, in one step. If Redis
+// loses a generation, by eviction or by a restart, what was kept under it counts
+// as not found. A failover to a replica that lags can bring back what the primary
+// had forgotten within that lag, until it is too old: Redis replicates
+// asynchronously.
+package redisstore

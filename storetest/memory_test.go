@@ -1,0 +1,29 @@
+package storetest_test
+
+import (
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/storetest"
+)
+
+// memories returns one Memory for each test.
+func memories() func(t *testing.T) *storetest.Memory {
+	var all sync.Map
+	return func(t *testing.T) *storetest.Memory {
+		t.Helper()
+		m, _ := all.LoadOrStore(t.Name(), storetest.NewMemory())
+		memory, ok := m.(*storetest.Memory)
+		require.True(t, ok)
+		return memory
+	}
+}
+
+func TestMemoryConforms(t *testing.T) {
+	t.Parallel()
+	of := memories()
+	storetest.Run(t, func(t *testing.T) echomfa.Store { t.Helper(); return of(t) })
+}
