@@ -3,6 +3,7 @@ package redisstore_test
 import (
 	"context"
 	"net"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -137,10 +138,12 @@ func TestF40RedisRefuses(t *testing.T) {
 
 			options = patient(server.Addr)
 			options.Password = row.password
+			options.PipelineMultiplex = -1
 			s := newStore(t, redisstore.Config{Redis: options})
-			facts, forgotten := newFacts(), newFacts()
-			keep(t, s, facts)
-			keep(t, s, forgotten)
+			facts, forgotten, left := newFacts(), newFacts(), newFacts()
+			for _, facts := range []echomfa.StoredFacts{facts, forgotten, left} {
+				keep(t, s, facts)
+			}
 			set := func(ctx context.Context) error {
 				_, _, v, err := s.Get(ctx, facts.Key, facts.User)
 				if err != nil {
@@ -150,8 +153,11 @@ func TestF40RedisRefuses(t *testing.T) {
 			}
 
 			row.begin(t, admin, server)
-			// Connections that are being cut may still do.
-			eventually(t, func() bool { return set(t.Context()) != nil }, "nothing is wrong")
+			// The connection that is being cut may still do, or fail in its own way.
+			eventually(t, func() bool {
+				err := set(t.Context())
+				return err != nil && regexp.MustCompile(row.says).MatchString(err.Error())
+			}, "nothing is wrong")
 			for range 3 {
 				err := inTime(t, late, "Set", set)
 				require.Error(t, err)
@@ -170,12 +176,13 @@ func TestF40RedisRefuses(t *testing.T) {
 				err = inTime(t, late, "Delete", func(ctx context.Context) error { return s.Delete(ctx, forgotten.Key, forgotten.User) })
 				require.Error(t, err)
 				require.Regexp(t, row.says, err.Error())
-				err = inTime(t, late, "DeleteUser", func(ctx context.Context) error { return s.DeleteUser(ctx, forgotten.User) })
+				err = inTime(t, late, "DeleteUser", func(ctx context.Context) error { return s.DeleteUser(ctx, left.User) })
 				require.Error(t, err)
 				require.Regexp(t, row.says, err.Error())
 			}
 			if row.invalidating {
 				assert.False(t, found(t, s, forgotten))
+				assert.False(t, found(t, s, left))
 			}
 
 			command(t, admin, row.end...)
@@ -233,6 +240,10 @@ func TestF40RedisRestarts(t *testing.T) {
 	for range 2 {
 		server.Stop(t)
 		require.Error(t, s.DeleteUser(t.Context(), facts.User), "nobody is told")
+		begin := time.Now()
+		_, _, _, err := s.Get(t.Context(), facts.Key, facts.User)
+		require.Error(t, err)
+		assert.Less(t, time.Since(begin), patience/4, "nothing is tried again")
 		server.Start(t)
 		assert.Equal(t, echomfa.StoreEvent{Resumed: true}, next(t, heard))
 		assert.Equal(t, echomfa.StoreEvent{Resumed: true}, next(t, alsoHeard))

@@ -188,7 +188,7 @@ func testKeepEnds(t *testing.T, newStore func(*testing.T) echomfa.Store) {
 // eventually waits until something is so.
 func eventually(t *testing.T, otherwise string, so func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), patience/3)
 	defer cancel()
 	ticker := time.NewTicker(5 * time.Millisecond)
 	defer ticker.Stop()
