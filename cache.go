@@ -2,8 +2,9 @@ package echomfa
 
 import (
 	"encoding/binary"
-	"hash/maphash"
+	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
@@ -43,6 +44,10 @@ type CacheConfig struct {
 	// a flood of bad tokens evicts no good entry. Optional. Default a quarter
 	// of Size.
 	RefusedSize int
+	// Store is a second tier that the instances of an app share: they ask
+	// GenAuth together as often as one of them would, and Invalidate counts on
+	// all. Optional. Package redisstore has one.
+	Store Store
 }
 
 // Bounds on what one answer may put into the cache. A type or a number of
@@ -65,10 +70,12 @@ type facts struct {
 // entry is facts with their times. There are many: what can be computed is not
 // kept, and times are kept without what [time.Time] has beside them.
 type entry struct {
-	facts
-	sent    moment // when GenAuth was asked
-	expires int64  // the token's own exp in Unix seconds, or zero
-	user    uint64 // keyed hash of the token's sub, or zero
+	enrolled FactorSet
+	sent     moment // when GenAuth was asked
+	user     uint64 // names the user of the token, or zero
+	shared   uint64 // names the token to the Store, or zero
+	expires  uint32 // the token's own exp in Unix seconds, or zero
+	partial  bool
 }
 
 // age is counted from when GenAuth was asked, not from when it answered, and
@@ -93,7 +100,7 @@ func elapsed(from, to time.Time) time.Duration {
 
 // usable reports whether the token's own life has not ended.
 func (e *entry) usable(now time.Time) bool {
-	return e.expires == 0 || now.Unix() < e.expires
+	return e.expires == 0 || now.Unix() < int64(e.expires)
 }
 
 // refusal is the memory of a token that GenAuth or Verify refused.
@@ -118,12 +125,15 @@ type cache struct {
 	rules  CacheConfig
 	shards []shard
 	made   time.Time
-	seed   maphash.Seed
 	*digester
+	namespace string
+	// trustFrom is since when facts are relied upon, in Unix nanoseconds:
+	// before, something may have been invalidated unheard.
+	trustFrom atomic.Int64
 }
 
 func newCache(rules CacheConfig, namespace string) *cache {
-	c := &cache{rules: rules, made: time.Now(), digester: newDigester(namespace), seed: maphash.MakeSeed()}
+	c := &cache{rules: rules, made: time.Now(), digester: newDigester(namespace), namespace: namespace}
 	n := 1
 	for n < maxShards && rules.Size/(n*2) >= 64 && rules.RefusedSize/(n*2) >= 16 {
 		n *= 2
@@ -144,14 +154,6 @@ func newLRU[V any](size int) *simplelru.LRU[cacheKey, V] {
 		panic(err) // the size was validated
 	}
 	return lru
-}
-
-// userHash names a user inside the cache. Zero stands for no user.
-func (c *cache) userHash(subject string) uint64 {
-	if subject == "" {
-		return 0
-	}
-	return max(1, maphash.String(c.seed, subject))
 }
 
 func (c *cache) shard(k cacheKey) *shard {
@@ -183,22 +185,29 @@ func (c *cache) refusal(k cacheKey, now time.Time) error {
 	return r.err
 }
 
-// store keeps what a look-up learned, if it is still the one that may.
-func (s *shard) store(f *flight, e *entry) {
+// store keeps what a look-up learned, if it is still the one that may, and reports
+// whether it is.
+func (s *shard) store(f *flight, e *entry) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.flights[f.key] != f {
-		return // invalidated meanwhile: these may be the facts of before
+		return false // invalidated meanwhile: these may be the facts of before
 	}
 	s.refused.Remove(f.key)
 	if e == nil {
 		s.entries.Remove(f.key)
-		return
+		return true
 	}
-	if old, ok := s.entries.Peek(f.key); ok && e.partial && !e.enrolled.contains(old.enrolled) {
-		return // what was left out may be what the older facts hold
+	old, ok := s.entries.Peek(f.key)
+	switch {
+	case ok && e.partial && !e.enrolled.contains(old.enrolled):
+		// What was left out may be what the older facts hold.
+	case ok && old.sent.wall > e.sent.wall:
+		// The Store has older ones.
+	default:
+		s.entries.Add(f.key, *e)
 	}
-	s.entries.Add(f.key, *e)
+	return true
 }
 
 // refuse drops what is known of a token and remembers that it was refused.
@@ -237,28 +246,32 @@ func (s *shard) forget(k cacheKey) {
 }
 
 // invalidateUser forgets all keys of a user and reports whether there were any.
-// It walks the cache, one shard at a time: it is called when a user's factors
-// change, not on every request.
-func (c *cache) invalidateUser(subject string) bool {
-	user := c.userHash(subject)
+func (c *cache) invalidateUser(user uint64) bool {
+	return c.invalidateShort(user, func(e *entry) uint64 { return e.user }, func(f *flight) uint64 { return f.user })
+}
+
+// invalidateShort forgets all keys whose entry or look-up has a name, and reports
+// whether there were any. It walks the cache, one shard at a time: it is called
+// when a user's factors change, not on every request.
+func (c *cache) invalidateShort(name uint64, ofEntry func(*entry) uint64, ofFlight func(*flight) uint64) bool {
 	found := false
 	for i := range c.shards {
-		found = c.shards[i].forgetUser(user) || found
+		found = c.shards[i].forgetNamed(name, ofEntry, ofFlight) || found
 	}
 	return found
 }
 
-func (s *shard) forgetUser(user uint64) bool {
+func (s *shard) forgetNamed(name uint64, ofEntry func(*entry) uint64, ofFlight func(*flight) uint64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var keys []cacheKey
 	for _, k := range s.entries.Keys() {
-		if e, ok := s.entries.Peek(k); ok && e.user == user {
+		if e, ok := s.entries.Peek(k); ok && ofEntry(&e) == name {
 			keys = append(keys, k)
 		}
 	}
 	for k, f := range s.flights {
-		if f.user == user {
+		if ofFlight(f) == name {
 			keys = append(keys, k)
 		}
 	}
@@ -282,9 +295,12 @@ func (c *cache) size() (entries, refused int) {
 
 // newEntry makes the entry of a look-up's facts.
 func (c *cache) newEntry(f *flight, known facts) *entry {
-	e := &entry{facts: known, sent: c.moment(f.sent), user: f.user}
+	e := &entry{enrolled: known.enrolled, partial: known.partial, sent: c.moment(f.sent), user: f.user}
+	if f.shared != (StoreKey{}) {
+		e.shared = f.shared.short()
+	}
 	if !f.expires.IsZero() {
-		e.expires = f.expires.Unix()
+		e.expires = uint32(min(f.expires.Unix(), math.MaxUint32)) //nolint:gosec // it is not negative
 	}
 	return e
 }
@@ -334,6 +350,8 @@ const (
 // satisfy or do not.
 func (c *cache) rely(k cacheKey, e *entry, satisfied bool, age time.Duration) answer {
 	switch {
+	case e.sent.wall < c.trustFrom.Load():
+		return answerAsk
 	case satisfied && age <= c.freshFor(k):
 		return answerAllow
 	case satisfied || age > c.rules.DenyFreshFor:

@@ -184,6 +184,9 @@ func (c *CacheConfig) prepare() error {
 	if c.RefusedFor > maxRefusedFor {
 		errs = append(errs, tooLong("Cache.RefusedFor", c.RefusedFor, maxRefusedFor))
 	}
+	if c.Store != nil && isNil(c.Store) {
+		errs = append(errs, errors.New("echomfa: Cache.Store: nil"))
+	}
 	switch {
 	case c.StaleIfError == 0:
 	case c.StaleIfError > maxFreshFor:

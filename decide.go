@@ -68,144 +68,18 @@ func (e *Enforcer) settleBy(d *Decision, k cacheKey, known *entry, now time.Time
 	satisfied, age := d.Policy.satisfied(known.enrolled), e.cache.age(known, now)
 	switch e.cache.rely(k, known, satisfied, age) {
 	case answerAllow:
-		d.use(&known.facts, Cached, age)
+		d.use(known.enrolled, Cached, age)
 		d.Outcome = Allowed
 		return true, nil
 	case answerRefuse:
-		d.use(&known.facts, Cached, age)
+		d.use(known.enrolled, Cached, age)
 		return true, d.refuse()
 	case answerFail:
-		d.use(&known.facts, Cached, age)
+		d.use(known.enrolled, Cached, age)
 		return true, e.unavailable(d, errPartial)
 	case answerAsk:
 	}
 	return false, nil
-}
-
-// newFlight describes the look-up that a token needs, without starting it. A
-// token of which nothing is known is first held against what it says of
-// itself: see [audienceRule].
-func (e *Enforcer) newFlight(token string, k cacheKey, known entry, found bool, now time.Time) (*flight, error) {
-	if found {
-		f := &flight{key: k, user: known.user, keep: true}
-		if known.expires != 0 {
-			f.expires = time.Unix(known.expires, 0)
-		}
-		return f, nil
-	}
-	c, err := claims.Parse(token)
-	if err != nil {
-		return nil, &TokenError{Code: codeInvalidToken, Reason: "the token is malformed", Err: err}
-	}
-	if err := e.audience.admit(&c); err != nil {
-		return nil, err
-	}
-	return &flight{
-		key:     k,
-		user:    e.cache.userHash(c.Subject),
-		expires: c.Expires,
-		keep:    c.Storable(now),
-		verify:  true,
-	}, nil
-}
-
-// lookUp settles the decision by asking GenAuth, or by what others have learned
-// in the meantime.
-func (e *Enforcer) lookUp(ctx context.Context, d Decision, q inquiry, f *flight, arrived time.Time) (Decision, error) {
-	patience, tired := e.cfg.Lookup.Timeout, context.DeadlineExceeded
-	if !d.Enforced && reportOnlyFor < patience {
-		patience, tired = reportOnlyFor, errReportWait
-	}
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
-	for {
-		if ctx.Err() != nil {
-			return d, e.unavailable(&d, ctx.Err())
-		}
-		joined, done, err := e.join(&d, q.token, f)
-		if done {
-			return d, err
-		}
-		if err != nil {
-			e.lookups.counts.add(resultOf(err))
-			return e.fail(d, f.key, err)
-		}
-		select {
-		case <-joined.done:
-		case <-ctx.Done():
-			return d, e.unavailable(&d, ctx.Err())
-		case <-timer.C:
-			return e.fail(d, f.key, tired)
-		}
-		if joined.err != nil {
-			return e.fail(d, f.key, joined.err)
-		}
-		if joined == f || e.answers(joined, &d, arrived) {
-			return e.settleByAnswer(d, joined)
-		}
-		// The look-up had begun too long before this request came. The next
-		// one begins after it, or is its own.
-		again := *f
-		f = &again
-	}
-}
-
-// join returns the look-up under way for f's key, or starts f. Under the same
-// lock it looks once more whether the question has been answered meanwhile, and
-// then settles the decision by that.
-func (e *Enforcer) join(d *Decision, token string, f *flight) (joined *flight, done bool, err error) {
-	s := e.cache.shard(f.key)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now, c := time.Now(), cold
-	if known, found := s.entry(f.key, now); found {
-		if done, err := e.settleBy(d, f.key, &known, now); done {
-			return nil, true, err
-		}
-		c = recheck
-		if d.Policy.satisfied(known.enrolled) {
-			c = renewal
-		}
-	} else if r, ok := s.refused.Peek(f.key); ok && elapsed(r.at, now) <= e.cfg.Cache.RefusedFor {
-		d.Outcome = Unauthenticated
-		return nil, true, r.err
-	}
-	if c == cold {
-		f.verify = true // what was known when the request came is forgotten
-	}
-	if under := s.flights[f.key]; under != nil && now.Before(under.deadline) {
-		e.lookups.budget.promote(under.ticket, c)
-		return under, false, nil
-	}
-	if err := e.lookups.start(f, token, c, now); err != nil {
-		return nil, false, err
-	}
-	s.flights[f.key] = f
-	return f, false, nil
-}
-
-// answers reports whether what a look-up learned is an answer to a request: not
-// if it was asked too long before the request came.
-func (e *Enforcer) answers(f *flight, d *Decision, arrived time.Time) bool {
-	bound := e.cfg.Cache.DenyFreshFor
-	if d.Policy.satisfied(f.enrolled) {
-		bound = e.cfg.Cache.FreshFor
-	}
-	return elapsed(f.sent, arrived) <= bound
-}
-
-// settleByAnswer settles the decision by what a look-up learned.
-func (e *Enforcer) settleByAnswer(d Decision, f *flight) (Decision, error) {
-	d.use(&f.facts, Fetched, max(0, elapsed(f.sent, time.Now())))
-	switch {
-	case d.Policy.satisfied(f.enrolled):
-		d.Outcome = Allowed
-		return d, nil
-	case f.partial:
-		return e.fail(d, f.key, errPartial)
-	default:
-		return d, d.refuse()
-	}
 }
 
 // fail settles the decision after a look-up that told nothing of the factors.
@@ -222,12 +96,12 @@ func (e *Enforcer) fail(d Decision, k cacheKey, err error) (Decision, error) {
 	now := time.Now()
 	if known, found := e.cache.entry(k, now); found && r.stale() && !refuses(err) && d.Policy.satisfied(known.enrolled) {
 		switch age := e.cache.age(&known, now); {
-		case age <= e.cache.freshFor(k): // another request has learned it
-			d.use(&known.facts, Cached, age)
+		case e.cache.rely(k, &known, true, age) == answerAllow: // another request has learned it
+			d.use(known.enrolled, Cached, age)
 			d.Outcome = Allowed
 			return d, nil
 		case age <= e.cfg.Cache.StaleIfError:
-			d.use(&known.facts, Stale, age)
+			d.use(known.enrolled, Stale, age)
 			d.Outcome = Allowed
 			e.counts.stale.Add(1)
 			return d, nil

@@ -55,7 +55,7 @@ func TestDecisionsAtTheLastInstant(t *testing.T) {
 			fresh: Cached, fresh + 1: Stale, 2 * time.Minute: Stale, 2*time.Minute + 1: NoSource,
 		} {
 			s.mu.Lock()
-			s.entries.Add(k, entry{facts: facts{enrolled: Factors(OTP)}, sent: e.cache.moment(now.Add(-age))})
+			s.entries.Add(k, entry{enrolled: Factors(OTP), sent: e.cache.moment(now.Add(-age))})
 			s.mu.Unlock()
 			got, _ := e.fail(d, k, client.ErrUnavailable)
 			assert.Equal(t, want, got.Source, age)

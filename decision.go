@@ -148,8 +148,8 @@ func (d *Decision) withoutFacts() (bool, error) {
 }
 
 // use puts facts into the decision.
-func (d *Decision) use(known *facts, source Source, age time.Duration) {
-	d.Enrolled, d.Source, d.Age = known.enrolled, source, age
+func (d *Decision) use(enrolled FactorSet, source Source, age time.Duration) {
+	d.Enrolled, d.Source, d.Age = enrolled, source, age
 }
 
 // refuse settles the decision by facts that do not satisfy the policy.

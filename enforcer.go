@@ -9,6 +9,8 @@ import (
 	"sync"
 
 	"github.com/sony/gobreaker/v2"
+
+	"github.com/echomfa/echomfa/internal/claims"
 )
 
 // Enforcer decides whether users have enrolled the MFA factors that a policy
@@ -24,13 +26,15 @@ type Enforcer struct {
 	returnTo returnTo
 	page     *template.Template
 	cache    *cache
+	tier     *tier // or nil
 	lookups  *lookups
 	counts   decisionCounts
 	mounted  policies
 }
 
 // New returns an Enforcer, or all that is wrong with the configuration, each
-// mistake naming its field. It starts nothing and asks nobody.
+// mistake naming its field. It asks nobody, and starts nothing but, with a Store,
+// the goroutine that hears it.
 func New(cfg Config) (*Enforcer, error) {
 	cfg, err := cfg.prepared()
 	e := &Enforcer{cfg: cfg, audience: audienceRule{accepted: cfg.Audience, any: cfg.InsecureAnyAudience}}
@@ -42,7 +46,11 @@ func New(cfg Config) (*Enforcer, error) {
 	}
 	e.page = newPage()
 	e.cache = newCache(cfg.Cache, cfg.Namespace)
-	e.lookups = newLookups(&e.cfg, e.cache)
+	e.tier = newTier(&e.cfg)
+	e.lookups = newLookups(&e.cfg, e.cache, e.tier)
+	if e.tier != nil {
+		e.tier.watch(e.cache)
+	}
 	return e, nil
 }
 
@@ -50,6 +58,7 @@ func New(cfg Config) (*Enforcer, error) {
 // need a look-up are Unavailable. It returns nil, and may be called again.
 func (e *Enforcer) Close() error {
 	if e.ready() {
+		e.tier.close()
 		e.lookups.close()
 	}
 	return nil
@@ -95,8 +104,9 @@ func (e *Enforcer) decideToken(ctx context.Context, token string, p Policy) (Dec
 // Invalidate forgets what is known of a token: the next decision asks GenAuth.
 // Call it when the user has enrolled or removed a factor. An answer that was
 // asked for before is not kept, whenever it comes. The error is a [*TokenError]
-// for a token that cannot be one.
-func (e *Enforcer) Invalidate(_ context.Context, token string) error {
+// for a token that cannot be one, or says that the Store could not tell the other
+// instances: this one has forgotten all the same.
+func (e *Enforcer) Invalidate(ctx context.Context, token string) error {
 	if !e.ready() {
 		return errNotMade
 	}
@@ -104,7 +114,16 @@ func (e *Enforcer) Invalidate(_ context.Context, token string) error {
 		return err
 	}
 	e.cache.invalidate(e.cache.key(token))
-	return nil
+	if e.tier == nil {
+		return nil
+	}
+	c, err := claims.Parse(token)
+	if err != nil {
+		return nil // no facts are kept of such a token
+	}
+	return e.tier.tell(ctx, func(ctx context.Context, s Store) error {
+		return s.Delete(ctx, e.tier.tokenKey(token), userKey(e.cfg.Namespace, c.Subject))
+	})
 }
 
 // InvalidateRequest is [Enforcer.Invalidate] for the token of a request, read
@@ -123,12 +142,22 @@ func (e *Enforcer) InvalidateRequest(r *http.Request) error {
 // InvalidateUser forgets what is known of all tokens of a user, named by the
 // sub claim of their JWTs. It returns an error matching [ErrUserNotIndexed] if
 // there are none here: nothing is known of the user, or their tokens are opaque
-// and name nobody.
-func (e *Enforcer) InvalidateUser(_ context.Context, userID string) error {
+// and name nobody. With a Store it tells all instances, wherever something is
+// known, and returns an error if that fails: this instance has forgotten all the
+// same.
+func (e *Enforcer) InvalidateUser(ctx context.Context, userID string) error {
 	if !e.ready() {
 		return errNotMade
 	}
-	if userID == "" || !e.cache.invalidateUser(userID) {
+	if userID == "" {
+		return ErrUserNotIndexed
+	}
+	user := userKey(e.cfg.Namespace, userID)
+	found := e.cache.invalidateUser(user.short())
+	switch {
+	case e.tier != nil:
+		return e.tier.tell(ctx, func(ctx context.Context, s Store) error { return s.DeleteUser(ctx, user) })
+	case !found:
 		return ErrUserNotIndexed
 	}
 	return nil
@@ -191,6 +220,8 @@ type Stats struct {
 	Limited uint64
 	// BreakerOpen reports that look-ups are stopped because they kept failing.
 	BreakerOpen bool
+	// Store counts what came of asking the Store, if there is one.
+	Store StoreStats
 	// Entries and Refused are how many tokens' facts and how many refused
 	// tokens are remembered.
 	Entries, Refused int
@@ -214,6 +245,7 @@ func (e *Enforcer) Stats() Stats {
 	}
 	s := e.counts.stats()
 	s.Lookups = e.lookups.counts.stats()
+	s.Store = e.tier.stats()
 	s.InFlight, s.Queued, s.Limited = e.lookups.budget.figures()
 	s.BreakerOpen = e.lookups.breaker.State() == gobreaker.StateOpen
 	s.Entries, s.Refused = e.cache.size()

@@ -70,6 +70,13 @@ type flight struct {
 	user     uint64    // keyed hash of the token's sub, or zero
 	expires  time.Time // the token's exp, or zero
 	keep     bool      // facts may be stored
+	known    bool      // facts about the token were known before
+
+	// Of the Store: the names of the token and its user there, whether this is
+	// a look-up in it, whether there has been one before, and what that saw.
+	shared, owner      StoreKey
+	consult, consulted bool
+	version            *StoreVersion
 
 	done chan struct{} // closed when what follows is set
 	sent time.Time     // when GenAuth was asked
@@ -84,6 +91,7 @@ type lookups struct {
 	verify  func(ctx context.Context, token string) error
 	timeout time.Duration
 	cache   *cache
+	tier    *tier // or nil
 	budget  *budget
 	breaker *gobreaker.TwoStepCircuitBreaker[struct{}]
 	log     *slog.Logger
@@ -104,12 +112,13 @@ const (
 	retryPause      = 50 * time.Millisecond
 )
 
-func newLookups(cfg *Config, c *cache) *lookups {
+func newLookups(cfg *Config, c *cache, t *tier) *lookups {
 	return &lookups{
 		lister:  cfg.Client,
 		verify:  cfg.Verify,
 		timeout: cfg.Lookup.Timeout,
 		cache:   c,
+		tier:    t,
 		budget:  newBudget(cfg.Lookup.MaxConcurrent, cfg.Lookup.MaxPerSecond, cfg.Lookup.MaxWait),
 		log:     slog.New(calmHandler{cfg.Logger.Handler()}),
 		active:  make(map[*flight]context.CancelFunc),
@@ -135,18 +144,36 @@ func (l *lookups) start(f *flight, token string, c class, now time.Time) error {
 	f.deadline = now.Add(l.timeout)
 	f.done = make(chan struct{})
 
-	// No value of the request's context is taken along, and its end does not
-	// end the look-up.
+	if err := l.begin(f, func(ctx context.Context) { l.fly(ctx, f, token) }); err != nil {
+		l.budget.leave(ticket)
+		return err
+	}
+	return nil
+}
+
+// begin runs a look-up until its deadline. No value of the request's context is
+// taken along, and its end does not end the look-up.
+func (l *lookups) begin(f *flight, fly func(context.Context)) error {
 	ctx, cancel := context.WithDeadline(context.Background(), f.deadline)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.active == nil {
 		cancel()
-		l.budget.leave(ticket)
 		return ErrClosed
 	}
 	l.active[f] = cancel
-	l.wg.Go(func() { l.fly(ctx, f, token) })
+	l.wg.Go(func() { fly(ctx) })
+	return nil
+}
+
+// verifyOnce calls Verify, if the token has not been verified yet.
+func (l *lookups) verifyOnce(ctx context.Context, f *flight, token string) error {
+	if !f.verify || l.verify == nil {
+		return nil
+	}
+	if err := l.verify(ctx, token); err != nil {
+		return withoutToken(verifyError(err), token)
+	}
 	return nil
 }
 
@@ -154,6 +181,8 @@ func (l *lookups) start(f *flight, token string, c class, now time.Time) error {
 func (l *lookups) fly(ctx context.Context, f *flight, token string) {
 	s := l.cache.shard(f.key)
 	defer l.end(f)
+	current := false
+	defer func() { l.share(f, current) }()
 	defer close(f.done)
 	defer s.land(f)
 
@@ -168,7 +197,7 @@ func (l *lookups) fly(ctx context.Context, f *flight, token string) {
 	switch result {
 	case resultFacts:
 		if f.keep {
-			s.store(f, l.cache.newEntry(f, f.facts))
+			current = s.store(f, l.cache.newEntry(f, f.facts))
 		} else {
 			s.store(f, nil)
 		}
@@ -195,22 +224,26 @@ func (l *lookups) guarded(ctx context.Context, f *flight, token string) (known f
 	if err := l.budget.await(ctx, f.ticket); err != nil {
 		return facts{}, err
 	}
-	defer func() {
-		if v := recover(); v != nil {
-			said := redact.Token(fmt.Sprint(v), token)
-			known, err = facts{}, &panicError{where: "look-up", value: said}
-			l.log.LogAttrs(ctx, slog.LevelError, "mfa look-up panicked",
-				slog.String("panic", said), slog.String("stack", string(debug.Stack())))
-		}
-	}()
-	if f.verify && l.verify != nil {
-		// Not the breaker's business: what Verify asks is not GenAuth's list.
-		if err := l.verify(ctx, token); err != nil {
-			return facts{}, withoutToken(verifyError(err), token)
-		}
+	defer l.recovered(ctx, token, &err)
+	// Not the breaker's business: what Verify asks is not GenAuth's list.
+	if err := l.verifyOnce(ctx, f, token); err != nil {
+		return facts{}, err
 	}
 	known, err = l.askOrRetry(ctx, f, token)
 	return known, withoutToken(err, token)
+}
+
+// recovered makes a panic of the lister or of Verify an error, so that those who
+// wait are released.
+func (l *lookups) recovered(ctx context.Context, token string, err *error) {
+	v := recover()
+	if v == nil {
+		return
+	}
+	said := redact.Token(fmt.Sprint(v), token)
+	*err = &panicError{where: "look-up", value: said}
+	l.log.LogAttrs(ctx, slog.LevelError, "mfa look-up panicked",
+		slog.String("panic", said), slog.String("stack", string(debug.Stack())))
 }
 
 // askOrRetry asks GenAuth, behind the breaker, and once more where that may
