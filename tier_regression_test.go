@@ -58,3 +58,31 @@ func TestLookUpInTheStoreIsJoined(t *testing.T) {
 		assert.Equal(t, 1, d.total())
 	})
 }
+
+// TestStoreDoesNotUndoWhatIsKnown: an instance that knows newer facts than the
+// Store does not go back to what the Store has.
+func TestStoreDoesNotUndoWhatIsKnown(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := newDirectory()
+		token := manyTokens(1)
+		store := &slowStore{Memory: storetest.NewMemory()}
+		otp, face := echomfa.AnyOf(echomfa.OTP), echomfa.AnyOf(echomfa.Face)
+		e := newEnforcer(t, d, func(c *echomfa.Config) { c.Cache.Store = store })
+		pass(3 * time.Second)
+		d.enroll(token, echomfa.OTP)
+		assert.Equal(t, echomfa.Allowed, decide(t, e, token, otp).Outcome)
+		synctest.Wait()
+
+		// The factor is removed, another route has GenAuth asked, and the Store
+		// cannot be told.
+		pass(5 * time.Second)
+		d.enroll(token)
+		store.mu.Lock()
+		store.full = true
+		store.mu.Unlock()
+		assert.Equal(t, echomfa.NotEnrolled, decide(t, e, token, face).Outcome)
+		pass(3 * time.Second)
+		assert.Equal(t, echomfa.NotEnrolled, decide(t, e, token, otp).Outcome)
+	})
+}
