@@ -75,6 +75,7 @@ type entry struct {
 	user     uint64 // names the user of the token, or zero
 	shared   uint64 // names the token to the Store, or zero
 	expires  uint32 // the token's own exp in Unix seconds, or zero
+	epoch    uint16 // of the cache, when the look-up began
 	partial  bool
 }
 
@@ -127,9 +128,9 @@ type cache struct {
 	made   time.Time
 	*digester
 	namespace string
-	// trustFrom is since when facts are relied upon, in Unix nanoseconds:
-	// before, something may have been invalidated unheard.
-	trustFrom atomic.Int64
+	// epoch changes whenever something may have been invalidated unheard: what
+	// was learned in an earlier one is asked for again.
+	epoch atomic.Uint32
 }
 
 func newCache(rules CacheConfig, namespace string) *cache {
@@ -303,7 +304,7 @@ func (c *cache) size() (entries, refused int) {
 
 // newEntry makes the entry of a look-up's facts.
 func (c *cache) newEntry(f *flight, known facts) *entry {
-	e := &entry{enrolled: known.enrolled, partial: known.partial, sent: c.moment(f.sent), user: f.user}
+	e := &entry{enrolled: known.enrolled, partial: known.partial, sent: c.moment(f.sent), user: f.user, epoch: f.epoch}
 	if f.shared != (StoreKey{}) {
 		e.shared = f.shared.short()
 	}
@@ -358,7 +359,7 @@ const (
 // satisfy or do not.
 func (c *cache) rely(k cacheKey, e *entry, satisfied bool, age time.Duration) answer {
 	switch {
-	case e.sent.wall < c.trustFrom.Load():
+	case e.epoch != uint16(c.epoch.Load()): //nolint:gosec // it may wrap around
 		return answerAsk
 	case satisfied && age <= c.freshFor(k):
 		return answerAllow

@@ -113,7 +113,8 @@ func (e *Enforcer) Invalidate(ctx context.Context, token string) error {
 	if _, err := checkCustom(token, nil); err != nil {
 		return err
 	}
-	e.cache.invalidate(e.cache.key(token))
+	k := e.cache.key(token)
+	e.cache.invalidate(k)
 	if e.tier == nil {
 		return nil
 	}
@@ -121,6 +122,8 @@ func (e *Enforcer) Invalidate(ctx context.Context, token string) error {
 	if err != nil {
 		return nil // no facts are kept of such a token
 	}
+	// Until the Store has forgotten, a request may have learned from it again.
+	defer e.cache.invalidate(k)
 	return e.tier.tell(ctx, func(ctx context.Context, s Store) error {
 		return s.Delete(ctx, e.tier.tokenKey(token), userKey(e.cfg.Namespace, c.Subject))
 	})
@@ -156,6 +159,7 @@ func (e *Enforcer) InvalidateUser(ctx context.Context, userID string) error {
 	found := e.cache.invalidateUser(user.short())
 	switch {
 	case e.tier != nil:
+		defer e.cache.invalidateUser(user.short()) // as in Invalidate
 		return e.tier.tell(ctx, func(ctx context.Context, s Store) error { return s.DeleteUser(ctx, user) })
 	case !found:
 		return ErrUserNotIndexed

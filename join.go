@@ -117,6 +117,7 @@ func (e *Enforcer) join(d *Decision, token string, f *flight) (joined *flight, d
 		}
 		return under, false, nil
 	}
+	f.epoch = uint16(e.cache.epoch.Load()) //nolint:gosec // it may wrap around
 	f.consult = e.tier != nil && f.shared != (StoreKey{}) && !f.consulted
 	if f.consult {
 		err = e.lookups.consult(f, token, now)
@@ -141,7 +142,7 @@ func (e *Enforcer) answers(f *flight, d *Decision, arrived time.Time) bool {
 			bound = e.cache.freshFor(f.key)
 		}
 	}
-	return elapsed(f.sent, arrived) <= bound && f.sent.UnixNano() >= e.cache.trustFrom.Load()
+	return elapsed(f.sent, arrived) <= bound && f.epoch == uint16(e.cache.epoch.Load()) //nolint:gosec // it may wrap around
 }
 
 // settleByAnswer settles the decision by what a look-up learned.

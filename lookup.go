@@ -71,6 +71,7 @@ type flight struct {
 	expires  time.Time // the token's exp, or zero
 	keep     bool      // facts may be stored
 	known    bool      // facts about the token were known before
+	epoch    uint16    // of the cache, when the look-up began
 
 	// Of the Store: the names of the token and its user there, whether this is
 	// a look-up in it, whether there has been one before, and what that saw.

@@ -43,6 +43,8 @@ type tier struct {
 	// nanoseconds: before, something may have been invalidated unheard.
 	trustFrom atomic.Int64
 	counts    storeCounts
+	// heard says that the Store has been heard before.
+	heard bool
 
 	stop context.CancelFunc
 	wg   sync.WaitGroup
@@ -246,6 +248,7 @@ func (t *tier) watch(c *cache) {
 			case <-ctx.Done():
 			case <-time.After(breakerPause):
 			}
+			t.heard = true
 			t.missed(c)
 		}
 	})
@@ -270,11 +273,15 @@ func (t *tier) watchOnce(ctx context.Context, c *cache) (err error) {
 }
 
 // missed handles that invalidations may not have been heard: all facts from
-// before are asked for again.
+// before are asked for again. Those in the Store have been forgotten there, heard
+// or not, unless it has come back with what it had before; at the start nothing
+// speaks for that.
 func (t *tier) missed(c *cache) {
-	now := time.Now()
-	t.distrust(now)
-	c.trustFrom.Store(now.UnixNano())
+	c.epoch.Add(1)
+	if t.heard {
+		t.distrust(time.Now())
+	}
+	t.heard = true
 }
 
 func (t *tier) close() {

@@ -2,6 +2,7 @@ package enroll_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/enroll"
 	"github.com/echomfa/echomfa/genauthtest"
+	"github.com/echomfa/echomfa/storetest"
 )
 
 // TestBeginFails has why no secret is shown.
@@ -135,4 +137,23 @@ func TestFace(t *testing.T) {
 		assert.Contains(t, a.html, `href="/mfa?return_to=`+strings.ToLower(url.QueryEscape("/admin")))
 		assert.Zero(t, s.genauth.Calls(listPath)-1)
 	}
+}
+
+// deafStore is a Store that cannot tell anybody.
+type deafStore struct{ *storetest.Memory }
+
+func (deafStore) Delete(context.Context, echomfa.StoreKey, echomfa.StoreKey) error {
+	return errors.New("store is away")
+}
+
+// TestOtherInstancesAreNotTold logs that a change is not known to all instances,
+// and does not keep the user from going on.
+func TestOtherInstancesAreNotTold(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, func(set *setup) { set.MFA.Cache.Store = deafStore{storetest.NewMemory()} })
+	user := s.signIn()
+	page := user.begin(otp)
+	user.post("/mfa/confirm", "state", page.state(), "code", user.code(s.genauth.OTPSecret(user.id))).is(http.StatusOK, "title.recovery")
+	assert.Contains(t, s.logged.String(), "enrollment change is not known to all instances")
+	assert.Contains(t, s.logged.String(), "store is away")
 }

@@ -130,9 +130,15 @@ func (v *visit) changed(change Change, t client.FactorType) {
 
 // forget drops what is known of the user.
 func (v *visit) forget(ctx context.Context) {
-	_ = v.h.cfg.Enforcer.Invalidate(ctx, v.token) // a token that has been decided about
+	err := v.h.cfg.Enforcer.Invalidate(ctx, v.token) // which has been decided about, so it can be a token
 	if user := v.subject(); user != "" {
-		_ = v.h.cfg.Enforcer.InvalidateUser(ctx, user) // there may be no other session
+		ofUser := v.h.cfg.Enforcer.InvalidateUser(ctx, user)
+		if !errors.Is(ofUser, echomfa.ErrUserNotIndexed) { // there may be no other session
+			err = errors.Join(err, ofUser)
+		}
+	}
+	if err != nil {
+		v.log("enrollment change is not known to all instances", err)
 	}
 }
 
