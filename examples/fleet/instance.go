@@ -85,8 +85,7 @@ func (f fleet) close() error {
 	return errors.Join(errs...)
 }
 
-// ready waits until each instance relies on what the first one has asked: what
-// was asked less than 2 s after an instance began to listen, it does not believe.
+// ready waits until each instance finds in the store what the first one has asked.
 func (f fleet) ready(ctx context.Context, genauth *genauthtest.Server, user string) error {
 	if f[0].store == nil {
 		return nil
