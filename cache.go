@@ -211,6 +211,14 @@ func (s *shard) store(f *flight, e *entry) bool {
 	return true
 }
 
+// newer reports whether what is known was asked for after what a look-up found.
+func (s *shard) newer(f *flight) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e, ok := s.entries.Peek(f.key)
+	return ok && e.sent.wall > f.sent.UnixNano()
+}
+
 // refuse drops what is known of a token and remembers that it was refused.
 func (s *shard) refuse(f *flight, err error) {
 	s.mu.Lock()

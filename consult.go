@@ -17,6 +17,8 @@ func (l *lookups) consult(f *flight, token string, now time.Time) error {
 		f.err = errNoResult
 		f.facts, f.err = l.stored(ctx, f, token)
 		switch {
+		case f.err == nil && s.newer(f):
+			f.err = errNotStored // this instance has asked since
 		case f.err == nil:
 			s.store(f, l.cache.newEntry(f, f.facts))
 		case resultOf(f.err) == resultRefused:

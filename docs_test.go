@@ -111,7 +111,7 @@ func TestCommandsOfReadmeWork(t *testing.T) {
 			}
 		}
 	}
-	assert.Equal(t, 3, lines)
+	assert.Equal(t, 4, lines)
 }
 
 // TestLinksOfDocumentsLead shows that every relative link names a file, and

@@ -112,7 +112,9 @@ func (e *Enforcer) join(d *Decision, token string, f *flight) (joined *flight, d
 	}
 	// Who has been told that the Store does not help does not ask it again.
 	if under := s.flights[f.key]; under != nil && now.Before(under.deadline) && !(under.consult && f.consulted) {
-		e.lookups.budget.promote(under.ticket, c)
+		if under.ticket != nil { // a look-up in the Store waits for no turn
+			e.lookups.budget.promote(under.ticket, c)
+		}
 		return under, false, nil
 	}
 	f.epoch = uint16(e.cache.epoch.Load()) //nolint:gosec // it may wrap around

@@ -277,11 +277,11 @@ func (t *tier) watchOnce(ctx context.Context, c *cache) (err error) {
 // or not, unless it has come back with what it had before; at the start nothing
 // speaks for that.
 func (t *tier) missed(c *cache) {
-	c.epoch.Add(1)
 	if t.heard {
-		t.distrust(time.Now())
+		t.distrust(time.Now()) // before: what is asked for in the new epoch must know of it
 	}
 	t.heard = true
+	c.epoch.Add(1)
 }
 
 func (t *tier) close() {

@@ -22,7 +22,7 @@ require (
 
 require github.com/go-json-experiment/json v0.0.0-20260213210345-44df1a37e875 // indirect
 
-require github.com/redis/rueidis v1.0.79 // indirect
+require github.com/redis/rueidis v1.0.79
 
 require (
 	github.com/beorn7/perks v1.0.1 // indirect

@@ -35,6 +35,10 @@ func TestF41OtherValuesAreNotFound(t *testing.T) {
 			t.Helper()
 			return get(t, c, v.sibling)
 		},
+		"another user's, as it is": func(t *testing.T, _ string, c rueidis.Client, v values) string {
+			t.Helper()
+			return get(t, c, v.stranger)
+		},
 		"another user's, with the right generation": func(t *testing.T, value string, c rueidis.Client, v values) string {
 			t.Helper()
 			return value[:header] + get(t, c, v.stranger)[header:]

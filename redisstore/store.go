@@ -159,12 +159,13 @@ func (s *Store) lookUp(secret *secret, own, other read) (plainFacts, bool) {
 		s.rejected.Add(1)
 		return plainFacts{}, false
 	}
-	if generation != own.seen.user || (generation == "") != (own.names.user == "") {
-		return plainFacts{}, false
-	}
+	// Before the generation: another key's value is counted whatever its own is.
 	f, err := openValue(secret, sealed, own.names.value, time.Now())
 	if err != nil {
 		s.rejected.Add(1)
+		return plainFacts{}, false
+	}
+	if generation != own.seen.user || (generation == "") != (own.names.user == "") {
 		return plainFacts{}, false
 	}
 	if len(s.secrets) > 1 && f.other != other.seen.invalidated() {
