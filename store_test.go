@@ -96,9 +96,9 @@ func TestStoreRefusesOnFreshFactsOnly(t *testing.T) {
 // instances at once, by the token and by the user.
 func TestStoreInvalidateReachesAll(t *testing.T) {
 	t.Parallel()
-	for name, invalidate := range map[string]func(t *testing.T, e *echomfa.Enforcer, token string) error{
-		"token": func(t *testing.T, e *echomfa.Enforcer, token string) error { return e.Invalidate(t.Context(), token) },
-		"user":  func(t *testing.T, e *echomfa.Enforcer, _ string) error { return e.InvalidateUser(t.Context(), "alice") },
+	for name, invalidate := range map[string]func(ctx context.Context, e *echomfa.Enforcer, token string) error{
+		"token": func(ctx context.Context, e *echomfa.Enforcer, token string) error { return e.Invalidate(ctx, token) },
+		"user":  func(ctx context.Context, e *echomfa.Enforcer, _ string) error { return e.InvalidateUser(ctx, "alice") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -115,7 +115,7 @@ func TestStoreInvalidateReachesAll(t *testing.T) {
 				before := d.total()
 				for round, types := range [][]client.FactorType{{echomfa.SMS}, {echomfa.OTP}} {
 					d.enroll(token, types...)
-					require.NoError(t, invalidate(t, list[round], token))
+					require.NoError(t, invalidate(t.Context(), list[round], token))
 					synctest.Wait()
 					for i, e := range list {
 						want := map[bool]echomfa.Outcome{true: echomfa.NotEnrolled, false: echomfa.Allowed}[round == 0]
