@@ -42,7 +42,8 @@ func (*discard) WriteHeader(int)             {}
 
 // TestHitDoesNotAllocate shows that a request which is let through from the cache
 // costs no more allocations than with a middleware that does nothing: one, for
-// Echo wraps the handler anew for each request.
+// Echo wraps the handler anew for each request. It is held to that where the
+// race detector is off, as in make cover and make fips.
 func TestHitDoesNotAllocate(t *testing.T) {
 	e := table(t, nil)
 	handler := func(echo.Context) error { return nil }
@@ -59,6 +60,8 @@ func TestHitDoesNotAllocate(t *testing.T) {
 	})
 	guarded := measure(e.Require(otp()))
 	assert.Positive(t, e.Stats().Hits)
+	if raceDetector {
+		idle++ // the digest's scratch comes from a pool
+	}
 	assert.LessOrEqual(t, guarded, idle)
-	assert.LessOrEqual(t, guarded, 1.0)
 }

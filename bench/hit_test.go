@@ -1,14 +1,15 @@
-package bench
+package bench_test
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"testing"
 
+	"github.com/echomfa/echomfa"
 	"github.com/labstack/echo/v4"
 
-	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/bench/peer"
 )
 
@@ -23,7 +24,7 @@ func (*discard) Write(b []byte) (int, error) { return len(b), nil }
 func (d *discard) WriteHeader(status int)    { d.status = status }
 
 func request(token string) *http.Request {
-	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r := httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/", nil)
 	r.Header.Set("Authorization", "Bearer "+token)
 	return r
 }

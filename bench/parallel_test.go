@@ -1,4 +1,4 @@
-package bench
+package bench_test
 
 import (
 	"crypto/sha256"
@@ -10,10 +10,10 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/echomfa/echomfa"
 	"github.com/hashicorp/golang-lru/v2"
 	"github.com/labstack/echo/v4"
 
-	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/bench/peer"
 )
 
@@ -49,16 +49,31 @@ func drawn(distribution string, users int, seed uint64) []int32 {
 // users. "mutex LRU" is one golang-lru with the same keys: a lock around a list.
 func BenchmarkParallelHit(b *testing.B) {
 	for _, users := range []int{10_000, 100_000} {
-		list := opaqueTokens(users)
+		requests := make([]*http.Request, users)
+		for i, token := range opaqueTokens(users) {
+			requests[i] = request(token)
+		}
+		guard := newEnforcer(b, 2*users).Handler(echomfa.HandlerConfig{Policy: peer.Policy()})
+		handlers := []struct {
+			peer string
+			http.Handler
+		}{{"bare", app()}, {"echomfa", guard(app())}, {"mutex LRU", app(mutexLRU(b, 2*users))}}
+		for _, h := range handlers {
+			for _, r := range requests {
+				h.ServeHTTP(&discard{header: make(http.Header)}, r)
+			}
+		}
 		for _, distribution := range []string{"zipf", "uniform"} {
+			var orders [8][]int32 // one for each thread
+			for i := range orders {
+				orders[i] = drawn(distribution, users, uint64(i))
+			}
 			for _, procs := range []int{1, 2, 4, 8} {
-				name := fmt.Sprintf("users=%d/dist=%s/procs=%d/peer=", users, distribution, procs)
-				b.Run(name+"bare", func(b *testing.B) { parallel(b, app(), list, distribution, procs) })
-				b.Run(name+"echomfa", func(b *testing.B) {
-					guard := newEnforcer(b, 2*users).Handler(echomfa.HandlerConfig{Policy: peer.Policy()})
-					parallel(b, guard(app()), list, distribution, procs)
-				})
-				b.Run(name+"mutex LRU", func(b *testing.B) { parallel(b, app(mutexLRU(b, 2*users)), list, distribution, procs) })
+				for _, h := range handlers {
+					b.Run(fmt.Sprintf("users=%d/dist=%s/procs=%d/peer=%s", users, distribution, procs, h.peer), func(b *testing.B) {
+						parallel(b, h, requests, &orders, procs)
+					})
+				}
 			}
 		}
 	}
@@ -81,19 +96,12 @@ func mutexLRU(b *testing.B, size int) echo.MiddlewareFunc {
 	}
 }
 
-func parallel(b *testing.B, h http.Handler, tokens []string, distribution string, procs int) {
+func parallel(b *testing.B, h http.Handler, requests []*http.Request, orders *[8][]int32, procs int) {
 	b.Helper()
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
-	requests := make([]*http.Request, len(tokens))
-	for i, token := range tokens {
-		requests[i] = request(token)
-		h.ServeHTTP(&discard{header: make(http.Header)}, requests[i])
-	}
-	runtime.GC()
-	var seed atomic.Uint64
-	b.ResetTimer()
+	var thread atomic.Uint64
 	b.RunParallel(func(pb *testing.PB) {
-		order, w := drawn(distribution, len(tokens), seed.Add(1)), &discard{header: make(http.Header)}
+		order, w := orders[thread.Add(1)%8], &discard{header: make(http.Header)}
 		for i := 0; pb.Next(); i++ {
 			h.ServeHTTP(w, requests[order[i&(1<<16-1)]])
 		}

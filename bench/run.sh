@@ -15,10 +15,10 @@ while [ "$pass" -lt "$passes" ]; do
 	pass=$((pass + 1))
 	echo "pass $pass of $passes" >&2
 	"$work/bench.test" -test.run '^$' -test.bench 'Hit/token|Miss|Decode|Policy|Denial' -test.benchtime 100ms >>out.txt
-	"$work/bench.test" -test.run '^$' -test.bench 'ParallelHit' -test.benchtime 50ms >>out.txt
+	"$work/bench.test" -test.run '^$' -test.bench 'ParallelHit' -test.benchtime 100ms >>out.txt
 	"$work/bench.test" -test.run '^$' -test.bench 'Stampede|ColdTokens' -test.benchtime 5x >>out.txt
 	# These do not vary much, and take long.
-	if [ "$pass" -le 3 ]; then
+	if [ "$pass" -le 2 ]; then
 		"$work/bench.test" -test.run '^$' -test.bench 'Memory' -test.benchtime 3x >>out.txt
 		"$work/bench.test" -test.run '^$' -test.bench 'HitRatio' -test.benchtime 1x >>out.txt
 	fi

@@ -32,7 +32,7 @@ func main() {
 	connections := flag.Int("connections", 16, "connections that wrk holds open")
 	duration := flag.Duration("duration", 3*time.Second, "how long each measurement takes")
 	flag.Parse()
-	err := error(nil)
+	var err error
 	if *serve != "" {
 		err = server(*serve)
 	} else {

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -92,9 +93,7 @@ func readFile(name string) (results, error) {
 			continue
 		}
 		full := strings.ReplaceAll(string(result.Name.Full()), "_", " ")
-		if i := strings.LastIndexByte(full, '-'); i > strings.LastIndexByte(full, '/') {
-			full = full[:i] // GOMAXPROCS
-		}
+		full = procs.ReplaceAllString(full, "")
 		if r[full] == nil {
 			r[full] = map[string][]float64{}
 		}
@@ -104,6 +103,9 @@ func readFile(name string) (results, error) {
 	}
 	return r, reader.Err()
 }
+
+// procs is the GOMAXPROCS at the end of a benchmark's name.
+var procs = regexp.MustCompile(`-[0-9]+$`)
 
 // keys returns the parts of a name: its benchmark, and the values by key.
 func keys(full string) (bench string, values map[string]string) {

@@ -1,0 +1,5 @@
+//go:build !race
+
+package echomfa_test
+
+const raceDetector = false
