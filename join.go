@@ -50,7 +50,7 @@ func (e *Enforcer) lookUp(ctx context.Context, d Decision, q inquiry, f *flight,
 		if ctx.Err() != nil {
 			return d, e.unavailable(&d, ctx.Err())
 		}
-		joined, done, err := e.join(&d, q.token, f)
+		joined, done, err := e.join(&d, q.token, f) //nolint:contextcheck // a look-up belongs to none of those who wait for it
 		if done {
 			return d, err
 		}
@@ -111,7 +111,7 @@ func (e *Enforcer) join(d *Decision, token string, f *flight) (joined *flight, d
 		f.verify = true // what was known when the request came is forgotten
 	}
 	// Who has been told that the Store does not help does not ask it again.
-	if under := s.flights[f.key]; under != nil && now.Before(under.deadline) && !(under.consult && f.consulted) {
+	if under := s.flights[f.key]; under != nil && now.Before(under.deadline) && (!under.consult || !f.consulted) {
 		if under.ticket != nil { // a look-up in the Store waits for no turn
 			e.lookups.budget.promote(under.ticket, c)
 		}

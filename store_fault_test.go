@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -109,7 +110,7 @@ func TestF41FactsThatAreNotBelieved(t *testing.T) {
 		"another token's":     func(f *echomfa.StoredFacts) { f.Key[0]++ },
 		"another user's":      func(f *echomfa.StoredFacts) { f.User[0]++ },
 		"of the future":       func(f *echomfa.StoredFacts) { f.Asked = f.Asked.Add(3 * time.Second) },
-		"with too many types": func(f *echomfa.StoredFacts) { f.Types = append(many, echomfa.OTP) },
+		"with too many types": func(f *echomfa.StoredFacts) { f.Types = slices.Concat(many, []client.FactorType{echomfa.OTP}) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

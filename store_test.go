@@ -97,8 +97,14 @@ func TestStoreRefusesOnFreshFactsOnly(t *testing.T) {
 func TestStoreInvalidateReachesAll(t *testing.T) {
 	t.Parallel()
 	for name, invalidate := range map[string]func(t *testing.T, e *echomfa.Enforcer, token string) error{
-		"token": func(t *testing.T, e *echomfa.Enforcer, token string) error { return e.Invalidate(t.Context(), token) },
-		"user":  func(t *testing.T, e *echomfa.Enforcer, _ string) error { return e.InvalidateUser(t.Context(), "alice") },
+		"token": func(t *testing.T, e *echomfa.Enforcer, token string) error {
+			t.Helper()
+			return e.Invalidate(t.Context(), token)
+		},
+		"user": func(t *testing.T, e *echomfa.Enforcer, _ string) error {
+			t.Helper()
+			return e.InvalidateUser(t.Context(), "alice")
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
