@@ -50,7 +50,7 @@ func (e *Enforcer) lookUp(ctx context.Context, d Decision, q inquiry, f *flight,
 		if ctx.Err() != nil {
 			return d, e.unavailable(&d, ctx.Err())
 		}
-		joined, done, err := e.join(&d, q.token, f)
+		joined, done, err := e.join(&d, q.token, f) //nolint:contextcheck // a look-up belongs to none of those who wait for it
 		if done {
 			return d, err
 		}

@@ -183,7 +183,7 @@ func (l *lookups) fly(ctx context.Context, f *flight, token string) {
 	s := l.cache.shard(f.key)
 	defer l.end(f)
 	current := false
-	defer func() { l.share(f, current) }()
+	defer func() { l.share(f, current) }() //nolint:contextcheck // it has its own time
 	defer close(f.done)
 	defer s.land(f)
 

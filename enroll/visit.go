@@ -138,7 +138,7 @@ func (v *visit) forget(ctx context.Context) {
 		}
 	}
 	if err != nil {
-		v.log("enrollment change is not known to all instances", err)
+		v.log("enrollment change is not known to all instances", err) //nolint:contextcheck // it takes that of the visit
 	}
 }
 
