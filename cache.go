@@ -200,14 +200,10 @@ func (s *shard) store(f *flight, e *entry) bool {
 		return true
 	}
 	old, ok := s.entries.Peek(f.key)
-	switch {
-	case ok && e.partial && !e.enrolled.contains(old.enrolled):
-		// What was left out may be what the older facts hold.
-	case ok && old.sent.wall > e.sent.wall:
-		// The Store has older ones.
-	default:
-		s.entries.Add(f.key, *e)
+	if ok && e.partial && !e.enrolled.contains(old.enrolled) {
+		return true // what was left out may be what the older facts hold
 	}
+	s.entries.Add(f.key, *e)
 	return true
 }
 
