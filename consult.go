@@ -39,6 +39,7 @@ func (l *lookups) stored(ctx context.Context, f *flight, token string) (known fa
 		return facts{}, err
 	}
 	if err := l.verifyOnce(ctx, f, token); err != nil {
+		f.sent = time.Now() // a refusal is as old as itself, not as the facts
 		return facts{}, err
 	}
 	return known, nil

@@ -143,6 +143,7 @@ func TestStoreFactsAreVerified(t *testing.T) {
 		first := fleet(t, 1, store, d)[0]
 		decide(t, first, "token", otp())
 		synctest.Wait()
+		pass(10 * time.Second) // longer than a refusal is remembered
 		for name, verdict := range map[string]error{"good": nil, "bad": errors.New("bad signature"), "unknown": client.ErrUnavailable} {
 			calls := 0
 			e := newEnforcer(t, d, func(c *echomfa.Config) {
@@ -151,6 +152,10 @@ func TestStoreFactsAreVerified(t *testing.T) {
 			})
 			got := decide(t, e, "token", otp())
 			assert.Equal(t, 1, calls, name)
+			decide(t, e, "token", otp())
+			if name != "unknown" { // a verdict is remembered, whichever it is
+				assert.Equal(t, 1, calls, name)
+			}
 			want := map[string]echomfa.Outcome{"good": echomfa.Allowed, "bad": echomfa.Unauthenticated, "unknown": echomfa.Unavailable}[name]
 			assert.Equal(t, want, got.Outcome, name)
 		}
