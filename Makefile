@@ -33,8 +33,8 @@ test: ## run every test of every module, as CI does
 COVER_WHOLE := policy policy_text policy_spell factorset decision credential returnto cache errors
 
 cover: ## statement coverage: 100 % of what decides (COVER_WHOLE), 90 % in all
-	@profile=$$(mktemp) && trap 'rm -f "$$profile"' EXIT && \
-	  go test -coverpkg=.,./client,./genauthtest,./enroll,./internal/claims,./internal/fieldvalue,./internal/redact -coverprofile="$$profile" ./... >/dev/null && \
+	@profile=$$(mktemp) && trap 'rm -f "$$profile" "$$profile.log"' EXIT && \
+	  go test -coverpkg=.,./client,./genauthtest,./enroll,./internal/claims,./internal/fieldvalue,./internal/redact -coverprofile="$$profile" ./... >"$$profile.log" || { cat "$$profile.log"; exit 1; } && \
 	  awk -v whole="$(COVER_WHOLE)" ' \
 	    BEGIN { n = split(whole, names, " "); for (i = 1; i <= n; i++) gated[names[i] ".go"] = 1 } \
 	    NR > 1 { size[$$1] = $$2; if ($$3 > 0) hit[$$1] = 1 } \
