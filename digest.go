@@ -32,6 +32,7 @@ type digester struct {
 	secret [32]byte
 	prefix []byte      // the namespace, before each token
 	gmac   cipher.AEAD // or nil
+	mask   cipher.Block
 }
 
 // newDigester returns a digester with a secret of its own.
@@ -50,6 +51,10 @@ func (d *digester) prepare() {
 	}
 	if d.gmac, err = cipher.NewGCM(block); err != nil {
 		d.gmac = nil
+		return
+	}
+	if d.mask, err = aes.NewCipher(d.secret[16:]); err != nil {
+		d.gmac = nil // cannot happen either
 	}
 }
 
@@ -71,6 +76,7 @@ func (d *digester) key(token string) cacheKey {
 	var k cacheKey
 	if d.gmac != nil {
 		d.gmac.Seal(s.tag[:0], s.nonce[:], nil, s.text)
+		d.mask.Encrypt(s.tag[:], s.tag[:])
 		k = s.tag
 	} else {
 		s.text = append(s.text, d.secret[:]...)
