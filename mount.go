@@ -67,46 +67,47 @@ func (m *mount[C]) announce() {
 // check decides about a request. Whatever panics in a callback, the decision is
 // then the zero one, which refuses.
 func (m *mount[C]) check(c C, r *http.Request, route string) (d Decision, err error) {
-	q := inquiry{route: route, method: methodLabel(r.Method)}
+	rq := request{route: route, method: methodLabel(r.Method)}
 	defer func() {
 		if v := recover(); v != nil {
-			d, err = m.enforcer.panicked(r.Context(), "callback", v, m.secret(r, &q))
+			d, err = m.enforcer.panicked(r.Context(), "callback", v, m.secret(r, &rq))
 		}
 	}()
 	if m.skipper != nil && m.skipper(c) {
 		return Decision{Outcome: Exempted, Enforced: true}, nil
 	}
-	d, err = m.decide(c, r, &q)
-	return m.enforcer.settle(r.Context(), d, err, q)
+	d = Decision{Enforced: m.enforced(), Policy: m.policy}
+	err = m.decide(c, r, &d, &rq)
+	err = m.enforcer.settle(r.Context(), &d, err, &rq)
+	return d, err
 }
 
 // decide goes the way of a request: policy, token, facts.
-func (m *mount[C]) decide(c C, r *http.Request, q *inquiry) (Decision, error) {
-	d := Decision{Enforced: m.enforced(), Policy: m.policy}
+func (m *mount[C]) decide(c C, r *http.Request, d *Decision, rq *request) error {
 	if m.policyFunc != nil {
 		p, err := m.policyFunc(c)
 		if err != nil {
-			return d, fmt.Errorf("echomfa: PolicyFunc: %w", concealed{withoutToken(err, m.secret(r, q))})
+			return fmt.Errorf("echomfa: PolicyFunc: %w", concealed{withoutToken(err, m.secret(r, rq))})
 		}
 		d.Policy = p
 	}
 	if done, err := d.withoutFacts(); done {
-		return d, err
+		return err
 	}
 	var err error
-	if q.token, err = m.readToken(c, r); err != nil {
+	if rq.token, err = m.readToken(c, r); err != nil {
 		if situationOf(err) == unauthenticated {
 			d.Outcome = Unauthenticated
 		}
-		return d, err
+		return err
 	}
 	if m.subject != nil {
-		q.checkSubject = true
-		if q.subject, err = m.subject(c); err != nil {
-			return subjectFailed(d, withoutToken(err, q.token))
+		rq.checkSubject = true
+		if rq.subject, err = m.subject(c); err != nil {
+			return subjectFailed(d, withoutToken(err, rq.token))
 		}
 	}
-	return m.enforcer.decide(r.Context(), d, *q)
+	return m.enforcer.decider.decide(r.Context(), d, rq)
 }
 
 func (m *mount[C]) enforced() bool {
@@ -125,9 +126,9 @@ func (m *mount[C]) readToken(c C, r *http.Request) (string, error) {
 
 // secret returns the token that a callback may have quoted, as far as it is
 // known without calling one.
-func (m *mount[C]) secret(r *http.Request, q *inquiry) string {
-	if q.token != "" || m.token != nil {
-		return q.token
+func (m *mount[C]) secret(r *http.Request, rq *request) string {
+	if rq.token != "" || m.token != nil {
+		return rq.token
 	}
 	return m.enforcer.declaredToken(r)
 }
@@ -143,12 +144,12 @@ func (e *Enforcer) declaredToken(r *http.Request) string {
 
 // subjectFailed is a Subject function's error: without an identity to serve
 // there is none to check.
-func subjectFailed(d Decision, err error) (Decision, error) {
+func subjectFailed(d *Decision, err error) error {
 	if situationOf(err) == unauthenticated {
 		d.Outcome = Unauthenticated
-		return d, &TokenError{Reason: "no signed-in user", Err: err}
+		return &TokenError{Reason: "no signed-in user", Err: err}
 	}
-	return d, fmt.Errorf("echomfa: Subject: %w", concealed{err})
+	return fmt.Errorf("echomfa: Subject: %w", concealed{err})
 }
 
 // concealed keeps an application's error from being taken for one of ours: a

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/echomfa/echomfa/client"
+	"github.com/echomfa/echomfa/internal/budget"
 	"github.com/echomfa/echomfa/internal/fieldvalue"
 )
 
@@ -159,7 +160,7 @@ func (e *Enforcer) setRefusalHeaders(h http.Header, err error) {
 		}
 		h.Set("Www-Authenticate", e.challenge(token))
 	case unavailable:
-		wait := minRetryFor
+		wait := budget.MinRetry
 		if errors.As(err, &lookup) {
 			wait = max(wait, lookup.RetryAfter)
 		}
