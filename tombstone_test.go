@@ -153,7 +153,7 @@ func TestX8StaleIfErrorEndsWithWhatWasMissed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d, token := newDirectory(), userToken("alice", 1)
 		d.enroll(token, echomfa.OTP)
-		store := &resumingStore{Memory: storetest.NewMemory(), resume: make(chan struct{})}
+		store := &rejoiningStore{Memory: storetest.NewMemory(), resume: make(chan struct{})}
 		e := newEnforcer(t, d, func(c *echomfa.Config) { stale(c); c.Cache.Store = store })
 		synctest.Wait()
 		decide(t, e, token, otp())
@@ -166,13 +166,13 @@ func TestX8StaleIfErrorEndsWithWhatWasMissed(t *testing.T) {
 	})
 }
 
-// resumingStore says that it is heard again whenever a test wants it to.
-type resumingStore struct {
+// rejoiningStore says that it is heard again whenever a test wants it to.
+type rejoiningStore struct {
 	*storetest.Memory
 	resume chan struct{}
 }
 
-func (s *resumingStore) Watch(ctx context.Context, hear func(echomfa.StoreEvent)) error {
+func (s *rejoiningStore) Watch(ctx context.Context, hear func(echomfa.StoreEvent)) error {
 	for {
 		select {
 		case <-s.resume:
