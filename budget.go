@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/echomfa/echomfa/internal/retryafter"
 )
 
 // class says how much a look-up is worth when not all can be made at once.
@@ -37,11 +39,7 @@ func (c class) maxQueued() int {
 	return maxQueued
 }
 
-const (
-	maxQueued   = 1024
-	maxPause    = time.Minute
-	minRetryFor = time.Second // below a second a Retry-After cannot say it
-)
+const maxQueued = 1024
 
 // budget bounds the look-ups of this process: how many at once, how many a
 // second, and how many may wait for their turn. The rate of GenAuth's pool is
@@ -195,7 +193,7 @@ func (b *budget) again(t *ticket) bool {
 func (b *budget) pause(d time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	until := time.Now().Add(min(max(d, minRetryFor), maxPause))
+	until := time.Now().Add(retryafter.Bound(d))
 	if until.After(b.pausedUntil) {
 		b.pausedUntil = until
 	}
@@ -205,7 +203,7 @@ func (b *budget) pause(d time.Duration) {
 func (b *budget) retryAfter(now time.Time) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return max(b.pausedUntil.Sub(now), minRetryFor)
+	return retryafter.Bound(b.pausedUntil.Sub(now))
 }
 
 // pump gives slots to those who wait, the worthiest class first, and sees to it

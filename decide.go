@@ -7,8 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/internal/claims"
+	"github.com/echomfa/echomfa/internal/retryafter"
 )
 
 // inquiry is one request's question, apart from the policy.
@@ -113,11 +113,7 @@ func (e *Enforcer) fail(d Decision, k cacheKey, err error) (Decision, error) {
 // unavailable settles the decision as one that could not be made.
 func (e *Enforcer) unavailable(d *Decision, err error) error {
 	d.Outcome = Unavailable
-	wait := e.lookups.budget.retryAfter(time.Now())
-	var api *client.APIError
-	if errors.As(err, &api) {
-		wait = max(wait, api.RetryAfter)
-	}
+	wait := max(e.lookups.budget.retryAfter(time.Now()), retryafter.Of(err))
 	return &LookupError{RetryAfter: wait, Err: err}
 }
 

@@ -122,8 +122,8 @@ func (e *NotEnrolledError) Is(target error) bool { return target == ErrNotEnroll
 type LookupError struct {
 	// DecisionID is the ID of the decision.
 	DecisionID string
-	// RetryAfter is how long to wait before another try is worthwhile. It is
-	// at least a second.
+	// RetryAfter is how long to wait before another try is worthwhile: at
+	// least a second and at most a minute, as long as lookups pause.
 	RetryAfter time.Duration
 	// Err is the cause.
 	Err error

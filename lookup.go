@@ -15,6 +15,7 @@ import (
 
 	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/internal/redact"
+	"github.com/echomfa/echomfa/internal/retryafter"
 )
 
 // LookupConfig bounds what asking GenAuth may cost. The zero value is the
@@ -323,9 +324,9 @@ func pauseFor(err error) (time.Duration, bool) {
 	var api *client.APIError
 	limited := errors.Is(err, client.ErrRateLimited)
 	if errors.As(err, &api) && api.RetryAfter > 0 && (limited || errors.Is(err, client.ErrUnavailable)) {
-		return api.RetryAfter, true
+		return retryafter.Of(err), true
 	}
-	return minRetryFor, limited
+	return retryafter.Least, limited
 }
 
 // verifyError tells a verdict of Verify from its failure to reach one.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/internal/fieldvalue"
+	"github.com/echomfa/echomfa/internal/retryafter"
 )
 
 // refusal answers, in the words of RFC 9457. The types are pages of this
@@ -159,7 +160,7 @@ func (e *Enforcer) setRefusalHeaders(h http.Header, err error) {
 		}
 		h.Set("Www-Authenticate", e.challenge(token))
 	case unavailable:
-		wait := minRetryFor
+		wait := retryafter.Least
 		if errors.As(err, &lookup) {
 			wait = max(wait, lookup.RetryAfter)
 		}

@@ -79,6 +79,16 @@ type call struct {
 	secrets []string
 }
 
+// succeeded reports whether an HTTP status says that GenAuth has done what the
+// call asks for. GenAuth documents 200 for each of these calls; its own iOS
+// client takes a 201 too, which only a POST can mean (RFC 9110, section 15.3.2).
+// Every other 2xx says something else: done later (202), changed on the way
+// (203), no content (204, 205), a part or a difference that was not asked for
+// (206, 226).
+func (r call) succeeded(status int) bool {
+	return status == http.StatusOK || status == http.StatusCreated && r.method == http.MethodPost
+}
+
 func (r call) op() string { return r.path[strings.LastIndexByte(r.path, '/')+1:] }
 
 func getCall(path, token string) call {
@@ -124,7 +134,9 @@ func (c *Client) do(ctx context.Context, r call) (envelope, reply, error) {
 		rep.problem = "statusCode is absent"
 	case env.badCode:
 		rep.problem = "apiCode is not an integer"
-	case is2xx(rep.status) && env.success():
+	case !r.succeeded(rep.status):
+		rep.problem = oddStatus(rep.status)
+	case env.success():
 		return env, rep, nil
 	}
 	return envelope{}, reply{}, c.failure(r, rep, env)
@@ -156,7 +168,7 @@ func (c *Client) failure(r call, rep reply, env envelope) error {
 		APICode:    env.apiCode,
 		Message:    tell(env.message, secrets, maxMessageBytes),
 		RequestID:  tell(id, secrets, maxRequestIDBytes),
-		RetryAfter: retryAfter(rep.header.Get("Retry-After"), time.Now()),
+		RetryAfter: retryAfter(rep.header.Values("Retry-After"), time.Now()),
 		problem:    rep.problem,
 	}
 }
@@ -211,7 +223,7 @@ func (c *Client) exchange(ctx context.Context, r call) (reply, error) {
 	}
 	rep.body, err = io.ReadAll(io.LimitReader(resp.Body, c.maxBody+1))
 	switch {
-	case err != nil && (ctx.Err() != nil || is2xx(rep.status)):
+	case err != nil && (ctx.Err() != nil || r.succeeded(rep.status)):
 		return reply{}, c.broken(ctx, r, err, true)
 	case err != nil:
 		// The status came whole and is not a success: that much is known, and

@@ -16,6 +16,7 @@ import (
 	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/internal/claims"
 	"github.com/echomfa/echomfa/internal/redact"
+	"github.com/echomfa/echomfa/internal/retryafter"
 )
 
 // maxFormBytes is more than any form has: its state, and what a user types.
@@ -74,16 +75,8 @@ func (v *visit) fail(err error) {
 		return
 	}
 	v.log("enrollment call failed", err)
-	v.w.Header().Set("Retry-After", strconv.Itoa(retryAfter(err)))
+	v.w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(retryafter.Of(err).Seconds()))))
 	v.message(http.StatusServiceUnavailable, "error.unavailable")
-}
-
-func retryAfter(err error) int {
-	wait := 1.0
-	if api := (*client.APIError)(nil); errors.As(err, &api) {
-		wait = max(wait, math.Ceil(api.RetryAfter.Seconds()))
-	}
-	return int(wait)
 }
 
 // restart answers a state that is not good: what was begun is begun anew.
