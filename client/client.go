@@ -22,7 +22,7 @@ import (
 // [New]: the methods of a nil or zero Client return an error that matches
 // [ErrMisconfigured].
 //
-// Every method takes a user's access token, which travels in the Authorization
+// Every method but Check takes a user's access token, which travels in the Authorization
 // header, to the configured host only: no redirect is followed. No method tries
 // again.
 type Client struct {
@@ -107,15 +107,24 @@ type reply struct {
 	problem string
 }
 
-// begin checks what every method must check before it makes a call.
+// begin checks what every method with a token must check before it makes a call.
 func (c *Client) begin(ctx context.Context, token string) error {
+	if err := c.ready(ctx); err != nil {
+		return err
+	}
+	if !ValidToken(token) {
+		return fmt.Errorf("client: not a bearer token (RFC 6750, section 2.1): %w", ErrUnauthenticated)
+	}
+	return nil
+}
+
+// ready reports why no call can be made at all.
+func (c *Client) ready(ctx context.Context) error {
 	switch {
 	case c == nil || c.base == "":
 		return fmt.Errorf("client: not made by New: %w", ErrMisconfigured)
 	case ctx.Err() != nil:
 		return fmt.Errorf("client: %w", ctx.Err())
-	case !ValidToken(token):
-		return fmt.Errorf("client: not a bearer token (RFC 6750, section 2.1): %w", ErrUnauthenticated)
 	}
 	return nil
 }
@@ -155,7 +164,7 @@ func (rep *reply) envelope() envelope {
 }
 
 // failure returns the error for an answer that is not a usable success.
-func (c *Client) failure(r call, rep reply, env envelope) error {
+func (c *Client) failure(r call, rep reply, env envelope) *APIError {
 	id := env.requestID
 	if id == "" {
 		id = rep.header.Get("X-Request-Id")
