@@ -11,6 +11,9 @@
 // It uses the standard library only. One [Client] serves all users: the token is
 // an argument of every call, and every method may be called concurrently.
 //
+// [Client.Check] tells at start-up whether the address and the application are
+// ones that GenAuth knows.
+//
 // That a factor is enrolled does not mean that the user has shown it in this
 // session, and that GenAuth accepts a token does not mean that the token was
 // made for the service that received it.
@@ -57,6 +60,7 @@
 //	rows of a list without id or type               *PartialError     ErrMalformed
 //	a token that is not one (RFC 6750), no call                       ErrUnauthenticated
 //	an argument is missing, a zero Client, no call                    ErrMisconfigured
+//	what Check finds                                *CheckError       that of its cause
 //	the caller's own context has ended                                ctx.Err()
 //
 // The last one matches no sentinel of this package: it says nothing about
