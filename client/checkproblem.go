@@ -64,7 +64,7 @@ func (c *Client) answerProblem(r call, rep reply, env envelope) (problem, host s
 	case c.isPlain() && rep.status == http.StatusBadRequest && rep.problem != "" && namesTLS(rep.body):
 		return "BaseURL says http and the server speaks https", ""
 	case env.apiCode == codeNoApplication, env.apiCode == codeNoUserPool:
-		problem = "GenAuth knows no such application at this address; see AppID"
+		problem = "GenAuth knows no such application at this address; see AppID, and AppIDHeader if the deployment renames the header"
 		if other := otherDomain(c.base); other != "" {
 			problem += ", and whether the address of the app is under " + other
 		}

@@ -72,6 +72,10 @@ type Config struct {
 	// AcceptAnyAudience takes tokens that were issued for another application.
 	// GenAuth does not document what happens.
 	AcceptAnyAudience bool
+	// AppIDHeaders are the names of the header that the app id is taken from.
+	// Default x-authing-app-id and x-genauth-app-id: GenAuth's clients send the
+	// one or the other, and white-label deployments a third.
+	AppIDHeaders []string
 	// AppIDOptional takes API requests without an app-id header. GenAuth
 	// documents the header as required, not what happens without it.
 	AppIDOptional bool
@@ -88,6 +92,10 @@ func (c Config) withDefaults() (Config, error) {
 		c.EnabledFactors = []FactorType{OTP, SMS, Email, Face}
 	}
 	c.EnabledFactors = slices.Clone(c.EnabledFactors)
+	if c.AppIDHeaders == nil {
+		c.AppIDHeaders = []string{"x-authing-app-id", "x-genauth-app-id"}
+	}
+	c.AppIDHeaders = slices.Clone(c.AppIDHeaders)
 	var errs []error
 	if c.TokenLifetime < time.Second {
 		errs = append(errs, fmt.Errorf("genauthtest: TokenLifetime %v is less than a second", c.TokenLifetime))

@@ -64,7 +64,7 @@ func (s *Server) clientOf(r *http.Request, id, secret string) (app string, ok bo
 	if basicID, basicSecret, basic := r.BasicAuth(); basic {
 		id, secret = basicID, basicSecret
 	}
-	app = cmp.Or(id, appOf(r))
+	app = cmp.Or(id, s.appOf(r))
 	return app, (app == "" || app == s.cfg.AppID) && (secret == "" || secret == s.cfg.AppSecret)
 }
 
