@@ -22,7 +22,8 @@
 // GenAuth's clients ask, /oidc/token, /oidc/me, introspection and revocation,
 // and introspection of mfaTokens. Access tokens are JWTs signed by RS256;
 // [Server.Mint] makes unusual ones. The token is taken with and without
-// "Bearer", the app id by the header x-authing-app-id or x-genauth-app-id.
+// "Bearer", the app id by the header x-authing-app-id or x-genauth-app-id, or by
+// the names of Config.AppIDHeaders.
 //
 // As GenAuth documents, a failure under /api/v3 is an HTTP 200 whose body has
 // another statusCode, except for HTTP 429. Such a body has no data, as the
