@@ -1,0 +1,424 @@
+package echomfa_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/client"
+	"github.com/echomfa/echomfa/storetest"
+)
+
+// modelUsers are the users of a history, by token. The last token is opaque and
+// names nobody.
+var modelUsers = [...]string{"alice", "alice", "bob", ""} //nolint:gochecknoglobals // a table
+
+// world is what a history happens in: GenAuth, a Store, and the instances, in
+// virtual time. It writes down what each instance hears.
+type world struct {
+	setting setting
+	begun   time.Time
+	tokens  [len(modelUsers)]string
+	memory  *storetest.Memory // or nil
+	nodes   []*node
+	known   map[string]int // how often each known deviation was met
+
+	mu       sync.Mutex
+	enrolled [len(modelUsers)]echomfa.FactorSet
+	revoked  [len(modelUsers)]bool
+	trouble  genauthState
+	kept     map[echomfa.StoreKey]map[time.Time]time.Time // of the Store: when GenAuth was asked, by what it was told
+	newest   map[echomfa.StoreKey]time.Time               // of the Store
+	problems []string
+}
+
+// genauthState is how GenAuth does.
+type genauthState struct {
+	fault string
+	delay time.Duration
+	late  bool // it looks only just before it answers
+}
+
+// storeState is how the Store does for one instance.
+type storeState struct {
+	fault string
+	delay time.Duration
+}
+
+// node is an instance.
+type node struct {
+	*world
+	name     string
+	enforcer *echomfa.Enforcer
+
+	asks    []*word
+	words   [len(modelUsers)][]*word
+	cuts    [len(modelUsers)][]*cut
+	waiting [len(modelUsers)]map[*query]struct{}
+	closed  time.Time
+	clock   time.Duration // by how much its clock is ahead
+	store   storeState
+	tells   map[echomfa.StoreKey]time.Time // what it is invalidating, and since when
+	told    map[echomfa.StoreKey]time.Time // when the Store has last forgotten for it
+
+	hears     bool
+	events    chan heard
+	hearAfter time.Duration
+	broken    chan struct{} // ends the Watch
+}
+
+// heard is an event on its way to an instance.
+type heard struct {
+	echomfa.StoreEvent
+	from time.Time
+}
+
+func newWorld(s setting) (*world, error) {
+	w := &world{
+		setting: s, begun: time.Now(),
+		kept:   make(map[echomfa.StoreKey]map[time.Time]time.Time),
+		newest: make(map[echomfa.StoreKey]time.Time),
+		known:  make(map[string]int),
+	}
+	if s.shared {
+		w.memory = storetest.NewMemory()
+	}
+	w.tokens = s.names.tokens
+	for i := range s.nodes {
+		n := &node{
+			world: w, name: string(rune('A' + i)), broken: make(chan struct{}, 1), events: make(chan heard, 1000),
+			tells: make(map[echomfa.StoreKey]time.Time), told: make(map[echomfa.StoreKey]time.Time),
+		}
+		for k := range n.waiting {
+			n.waiting[k] = make(map[*query]struct{})
+		}
+		cfg := echomfa.Config{
+			Client: echomfa.FactorListerFunc(n.list), Namespace: "model", Audience: []string{"app"},
+			Cache: s.rules, Lookup: echomfa.LookupConfig{Timeout: s.timeout},
+		}
+		if s.shared {
+			cfg.Cache.Store = (*nodeStore)(n)
+		}
+		var err error
+		if n.enforcer, err = echomfa.New(cfg); err != nil {
+			return nil, err
+		}
+		w.nodes = append(w.nodes, n)
+	}
+	return w, nil
+}
+
+// expires returns when a token ends.
+func (w *world) expires(token int) time.Time { return w.begun.Add(w.setting.names.life[token]) }
+
+func (w *world) problem(format string, args ...any) {
+	w.problems = append(w.problems, fmt.Sprintf("at %v: ", w.now())+fmt.Sprintf(format, args...))
+}
+
+func (w *world) now() time.Duration { return time.Since(w.begun) }
+
+// view returns what the model knows of an instance and a token.
+func (n *node) view(token int) *view {
+	s := n.setting
+	return &view{
+		rules: s.rules, timeout: s.timeout, words: n.words[token], asks: n.asks, cuts: n.cuts[token],
+		expires: n.expires(token), closed: n.closed, evicts: s.evicts(),
+	}
+}
+
+// list is GenAuth, as an instance asks it.
+func (n *node) list(ctx context.Context, token string) ([]client.Factor, error) {
+	k := slices.Index(n.tokens[:], token)
+	n.mu.Lock()
+	now := time.Now()
+	w := &word{begun: now, asked: now, seems: now}
+	n.justify(k, w)
+	n.asks = append(n.asks, w)
+	state, revoked, enrolled := n.trouble, n.revoked[k], n.enrolled[k]
+	n.mu.Unlock()
+
+	ended := modelSleep(ctx, state.delay)
+
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if state.late {
+		revoked, enrolled = n.revoked[k], n.enrolled[k]
+	}
+	fault := state.fault
+	if ended != nil {
+		fault = "is cut off"
+	} else if fault == "" && revoked {
+		fault = "refuses"
+	}
+	var err error
+	w.heard, w.types = time.Now(), enrolled
+	w.verdict, w.pause, err = modelFault(fault)
+	n.words[k] = append(n.words[k], w)
+	if w.verdict == panicking {
+		panic("model")
+	}
+	if w.verdict > partly {
+		return nil, err
+	}
+	var list []client.Factor
+	for _, t := range enrolled.Types() {
+		list = append(list, client.Factor{Type: t})
+	}
+	return list, err
+}
+
+// justify objects to a call that nobody needs. n.mu is held.
+func (n *node) justify(k int, w *word) {
+	for _, other := range slices.Backward(n.words[k]) {
+		if !other.stored && other.verdict == down && w.asked.Sub(other.heard) <= 100*time.Millisecond {
+			w.begun = other.begun // a second try
+			return
+		}
+	}
+	for q := range n.waiting[k] {
+		if _, ok := n.view(k).forced(q.policy, w.asked); !ok {
+			return
+		}
+	}
+	n.problem("%s asks GenAuth about token %d, and nobody needs it", n.name, k)
+}
+
+var errModel = errors.New("model")
+
+// modelFault returns what a fault of GenAuth is to the model and to the Enforcer.
+func modelFault(fault string) (verdict, time.Duration, error) {
+	switch fault {
+	case "":
+		return told, 0, nil
+	case "leaves out":
+		return partly, 0, &client.PartialError{Skipped: 1}
+	case "refuses":
+		return refused, 0, client.ErrUnauthenticated
+	case "is asked wrongly":
+		return wrong, 0, client.ErrMisconfigured
+	case "has a limit":
+		return limited, 3 * time.Second, &client.APIError{HTTPStatus: 429, StatusCode: 429, RetryAfter: 3 * time.Second}
+	case "is overloaded":
+		return down, 0, &client.APIError{HTTPStatus: 503}
+	case "talks nonsense":
+		return down, 0, client.ErrMalformed
+	case "panics":
+		return panicking, 0, nil
+	case "is cut off":
+		return down, 0, context.DeadlineExceeded
+	default:
+		return down, 0, errModel
+	}
+}
+
+// modelSleep lets virtual time pass, unless ctx ends before.
+func modelSleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// nodeStore is the Store as one instance sees it: through its own connection, and
+// with its own clock.
+type nodeStore node
+
+// reach is a call on its way to the Store: half of the delay, the call, the other
+// half. A fault "loses calls" or "loses answers" is an error before or after it.
+func (s *nodeStore) reach(ctx context.Context, call func() error) error {
+	s.mu.Lock()
+	state := s.store
+	s.mu.Unlock()
+	if state.fault == "hangs" {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	if err := modelSleep(ctx, state.delay/2); err != nil {
+		return err
+	}
+	if state.fault == "loses calls" {
+		return errModel
+	}
+	s.mu.Lock()
+	err := call()
+	s.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	if err := modelSleep(ctx, state.delay/2); err != nil {
+		return err
+	}
+	if state.fault == "loses answers" {
+		return errModel
+	}
+	if state.fault == "panics" {
+		panic("model")
+	}
+	return nil
+}
+
+// Get returns facts, and writes down that the instance has heard them.
+func (s *nodeStore) Get(ctx context.Context, key, user echomfa.StoreKey) (
+	f echomfa.StoredFacts, found bool, version echomfa.StoreVersion, err error,
+) {
+	var w *word
+	err = s.reach(ctx, func() (err error) {
+		f, found, version, err = s.memory.Get(ctx, key, user)
+		if found {
+			w = &word{verdict: told, types: echomfa.Factors(f.Types...), stored: true, begun: s.kept[key][f.Asked], asked: s.kept[key][f.Asked]}
+			w.older = f.Asked.Before(s.newest[key])
+		}
+		return err
+	})
+	if err != nil {
+		return echomfa.StoredFacts{}, false, "", err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f.Asked = f.Asked.Add(-s.clock)
+	switch s.store.fault {
+	case "mixes up":
+		// A hit about another key, whose facts say that everything is enrolled.
+		other := key
+		other[0]++
+		now := time.Now()
+		return echomfa.StoredFacts{Key: other, User: user, Types: []echomfa.FactorType{echomfa.OTP, echomfa.SMS}, Asked: now}, true, version, nil
+	case "is ahead":
+		f.Asked = f.Asked.Add(time.Hour)
+		return f, found, version, nil
+	case "is long ago":
+		if w != nil {
+			f.Asked = time.Date(1500, 1, 1, 0, 0, 0, 0, time.UTC)
+			w.asked, w.begun = f.Asked, f.Asked
+		}
+	}
+	if w != nil {
+		w.heard, w.seems = time.Now(), f.Asked
+		if w.seems.After(w.heard) {
+			w.seems = w.heard
+		}
+		token := s.setting.names.token[key]
+		s.words[token] = append(s.words[token], w)
+	}
+	return f, found, version, nil
+}
+
+// Set keeps facts, as they are by the Store's clock.
+func (s *nodeStore) Set(ctx context.Context, f echomfa.StoredFacts, version echomfa.StoreVersion, keep time.Duration) error {
+	return s.reach(ctx, func() error {
+		asked := f.Asked
+		f.Asked = f.Asked.Add(s.clock).Round(0)
+		if err := s.memory.Set(ctx, f, version, keep); err != nil {
+			return err
+		}
+		is, found, _, _ := s.memory.Get(ctx, f.Key, f.User)
+		if !found || !is.Asked.Equal(f.Asked) {
+			return nil // it was invalidated, or something newer is there
+		}
+		if s.kept[f.Key] == nil {
+			s.kept[f.Key] = make(map[time.Time]time.Time)
+		}
+		s.kept[f.Key][f.Asked] = asked
+		if f.Asked.After(s.newest[f.Key]) {
+			s.newest[f.Key] = f.Asked
+		}
+		return nil
+	})
+}
+
+// Delete forgets a token.
+func (s *nodeStore) Delete(ctx context.Context, key, user echomfa.StoreKey) error {
+	return s.reach(ctx, func() error {
+		err := s.memory.Delete(ctx, key, user)
+		delete(s.newest, key)
+		s.spread(key, echomfa.StoreEvent{Key: key})
+		return err
+	})
+}
+
+// DeleteUser forgets a user.
+func (s *nodeStore) DeleteUser(ctx context.Context, user echomfa.StoreKey) error {
+	return s.reach(ctx, func() error {
+		err := s.memory.DeleteUser(ctx, user)
+		for key, token := range s.setting.names.token {
+			if s.setting.names.userKey[token] == user {
+				delete(s.newest, key)
+			}
+		}
+		s.spread(user, echomfa.StoreEvent{User: user})
+		return err
+	})
+}
+
+// spread sends an event to all instances that hear. s.mu is held.
+func (s *nodeStore) spread(what echomfa.StoreKey, e echomfa.StoreEvent) {
+	from, ok := s.tells[what]
+	if !ok {
+		from = time.Now() // of the Enforcer's own accord: a known token was refused
+	}
+	s.told[what] = time.Now()
+	for _, n := range s.nodes {
+		if n.hears {
+			n.events <- heard{e, from}
+		}
+	}
+}
+
+// Watch tells what is heard, from the first event on: Resumed.
+func (s *nodeStore) Watch(ctx context.Context, hear func(echomfa.StoreEvent)) error {
+	n := (*node)(s)
+	n.listen(true)
+	defer n.listen(false)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-n.broken:
+			return errModel
+		case e := <-n.events:
+			n.mu.Lock()
+			after := n.hearAfter
+			n.mu.Unlock()
+			if modelSleep(ctx, after) != nil {
+				return nil
+			}
+			n.hear(e)
+			hear(e.StoreEvent)
+		}
+	}
+}
+
+// listen begins or ends that an instance hears the Store.
+func (n *node) listen(on bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for len(n.events) > 0 {
+		<-n.events
+	}
+	if n.hears = on; on {
+		n.events <- heard{echomfa.StoreEvent{Resumed: true}, time.Now()}
+	}
+}
+
+// hear writes down that the instance has heard an event.
+func (n *node) hear(e heard) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for k := range n.cuts {
+		names := n.setting.names
+		if e.Resumed || e.Key != (echomfa.StoreKey{}) && e.Key == names.tokenKey[k] || e.User != (echomfa.StoreKey{}) && e.User == names.userKey[k] {
+			n.cuts[k] = append(n.cuts[k], &cut{from: e.from, done: time.Now()})
+		}
+	}
+}
