@@ -199,7 +199,7 @@ func history(seed uint64, names []*modelNames) (setting, []move) {
 			}
 		case n < 92:
 			m.what = "Store"
-			m.fault = pick("", "", "", "loses calls", "loses answers", "hangs", "panics", "mixes up", "is ahead", "is long ago")
+			m.fault = pick("", "", "", "loses calls", "loses answers", "hangs", "panics", "is full", "is full", "mixes up", "is ahead", "is long ago")
 			if r.IntN(2) == 0 {
 				m.delay = between(1, 90*time.Millisecond)
 			}
@@ -216,6 +216,11 @@ func history(seed uint64, names []*modelNames) (setting, []move) {
 			m.what = pick("request", "request", "close")
 		}
 		list = append(list, m)
+		if strings.HasPrefix(m.what, "Invalidate") && r.IntN(2) == 0 {
+			at += between(1, 100*time.Millisecond)
+			m.at, m.what, m.choice = at, "request", r.IntN(len(modelPolicies))
+			list = append(list, m)
+		}
 	}
 	return s, append(list, epilogue(s, at)...)
 }
@@ -228,8 +233,8 @@ func epilogue(s setting, at time.Duration) []move {
 	for n := range s.nodes {
 		list = append(list, move{at: at, what: "Store", node: n}, move{at: at, what: "heard again", node: n})
 	}
-	for range 2 {
-		for n := range s.nodes {
+	for _, nodes := range []int{s.nodes, 1} {
+		for n := range nodes {
 			for token := range modelUsers {
 				at += time.Second + 1
 				list = append(list, move{at: at, what: "request", node: n, token: token, choice: token % 2})
@@ -327,21 +332,25 @@ func (n *node) request(token int, p echomfa.Policy) {
 	defer n.mu.Unlock()
 	q.answered = time.Now()
 	delete(n.waiting[token], q)
-	said := fmt.Sprintf("%s, token %d, for %v, waited %v: %v by %v of %v, %v old", n.name, token, p, q.answered.Sub(q.arrived), d.Outcome, d.Enrolled, d.Source, d.Age)
+	object := func(format string, args ...any) {
+		n.problem("%s, token %d, for %v, waited %v: %v by %v of %v, %v old"+format, append([]any{
+			n.name, token, p, q.answered.Sub(q.arrived), d.Outcome, d.Enrolled, d.Source, d.Age,
+		}, args...)...)
+	}
 	switch {
 	case (err == nil) != (d.Outcome == echomfa.Allowed):
-		n.problem("%s, with the error %v", said, err)
+		object(", with the error %v", err)
 	case q.answered.Sub(q.arrived) > n.setting.timeout:
-		n.problem("%s, which is too long", said)
+		object(", which is too long")
 	case forced && (d.Outcome != force || !q.answered.Equal(q.arrived) || d.Source > echomfa.Cached):
-		n.problem("%s, but what is known forces: %v, at once", said, force)
+		object(", but what is known forces: %v, at once", force)
 	default:
-		n.judge(said, token, q, &d)
+		n.judge(object, token, q, &d)
 	}
 }
 
 // judge asks the model, and whether it is a known deviation if the model objects.
-func (n *node) judge(said string, token int, q *query, d *echomfa.Decision) {
+func (n *node) judge(object func(string, ...any), token int, q *query, d *echomfa.Decision) {
 	v := n.view(token)
 	strict := v.permitted(*q)
 	if permits(strict, q, d) {
@@ -366,7 +375,7 @@ func (n *node) judge(said string, token int, q *query, d *echomfa.Decision) {
 	for _, a := range strict {
 		expected = append(expected, a.String(q))
 	}
-	n.problem("%s; permitted: [%s]", said, strings.Join(expected, ", "))
+	object("; permitted: [%s]", strings.Join(expected, ", "))
 }
 
 func permits(list []answer, q *query, d *echomfa.Decision) bool {
@@ -458,7 +467,9 @@ func TestModel(t *testing.T) {
 					total[id] += n
 				}
 				if len(problems) > 0 {
-					list, problems = shrink(t, s, list, problems)
+					if os.Getenv("MODEL_BRIEF") == "" {
+						list, problems = shrink(t, s, list, problems)
+					}
 					t.Fatalf("seed %d: %v\n%s\n%s", seed, s, tell(list), strings.Join(problems, "\n"))
 				}
 			}

@@ -20,9 +20,9 @@ const (
 	partly                   // some of them: something was left out
 	refused                  // 401
 	wrong                    // GenAuth refuses the question
+	panicking                // the application's own mistake
 	limited                  // 429
 	down                     // no answer
-	panicking                // the application's own mistake
 )
 
 // word is what an instance has heard about a token.
@@ -67,6 +67,7 @@ type view struct {
 	cuts    []*cut
 	expires time.Time // of the token
 	closed  time.Time // the instance
+	doubted time.Time // when it last could not tell the Store: what is stored from before is doubtful
 	evicts  bool      // the cache is smaller than the number of tokens
 
 	X11, X12, X13, X23 bool // known deviations, permitted if set: see modelKnown
@@ -89,11 +90,11 @@ func (v *view) permitted(q query) []answer {
 		alive := asked || joined || q.arrived.Before(v.expires)
 		satisfied := q.policy.Evaluate(w.types).Satisfied
 		switch {
+		case w.verdict == panicking && joined:
+			list = append(list, answer{echomfa.Denied, w})
 		case !asked && v.void(w, q):
 		case w.verdict == refused && (joined || within(v.rules.RefusedFor)):
 			list = append(list, answer{echomfa.Unauthenticated, w})
-		case w.verdict == panicking && joined:
-			list = append(list, answer{echomfa.Denied, w})
 		case w.verdict > partly || !alive:
 		case satisfied && (within(v.rules.FreshFor) || standIn && v.age(w, q) <= v.rules.StaleIfError):
 			list = append(list, answer{echomfa.Allowed, w})
@@ -101,7 +102,8 @@ func (v *view) permitted(q query) []answer {
 			list = append(list, answer{echomfa.NotEnrolled, w})
 		}
 	}
-	if unknown {
+	w := v.certain(q.answered)
+	if unknown && !(standIn && w != nil && w.verdict == told && q.policy.Evaluate(w.types).Satisfied && v.age(w, q) <= v.rules.StaleIfError) {
 		list = append(list, answer{outcome: echomfa.Unavailable})
 	}
 	return list
@@ -167,26 +169,40 @@ func (v *view) trouble(q query) (unknown, standIn bool) {
 	return unknown, standIn && !slices.ContainsFunc(v.words, refuses)
 }
 
-// forced returns the answer that what is known forces on a request at a time, so
-// that nobody is asked; ok reports whether there is one. Each FreshFor is up to a
-// tenth shorter.
-func (v *view) forced(p echomfa.Policy, now time.Time) (outcome echomfa.Outcome, ok bool) {
+// certain returns what an instance must still know at a time, or nil: the newest
+// that it has heard, if nothing has made it forget.
+func (v *view) certain(now time.Time) *word {
 	var last *word
 	for _, w := range v.words {
 		if w.verdict <= refused && (last == nil || w.seems.After(last.seems)) {
 			last = w
 		}
 	}
-	if last == nil || last.verdict == partly || v.evicts || !now.Before(v.expires) || slices.ContainsFunc(v.cuts, func(c *cut) bool {
+	if last == nil || last.verdict == partly || v.evicts || !v.closed.IsZero() || !now.Before(v.expires) {
+		return nil
+	}
+	forgotten := slices.ContainsFunc(v.cuts, func(c *cut) bool {
 		return !c.done.Before(last.begun) || last.stored && !c.done.Add(modelSkew).Before(last.seems)
-	}) {
+	})
+	if forgotten || last.stored && !v.doubted.Add(modelSkew).Before(last.seems) {
+		return nil
+	}
+	return last
+}
+
+// forced returns the answer that what is known forces on a request at a time, so
+// that nobody is asked; ok reports whether there is one. Each FreshFor is up to a
+// tenth shorter.
+func (v *view) forced(p echomfa.Policy, now time.Time) (outcome echomfa.Outcome, ok bool) {
+	w := v.certain(now)
+	if w == nil {
 		return 0, false
 	}
-	age, satisfied := now.Sub(last.seems), p.Evaluate(last.types).Satisfied
+	age := now.Sub(w.seems)
 	switch {
-	case last.verdict == refused:
+	case w.verdict == refused:
 		return echomfa.Unauthenticated, age <= v.rules.RefusedFor
-	case satisfied:
+	case p.Evaluate(w.types).Satisfied:
 		return echomfa.Allowed, age <= v.rules.FreshFor*9/10
 	default:
 		return echomfa.NotEnrolled, age <= v.rules.DenyFreshFor

@@ -60,6 +60,7 @@ type node struct {
 	cuts    [len(modelUsers)][]*cut
 	waiting [len(modelUsers)]map[*query]struct{}
 	closed  time.Time
+	doubted time.Time     // when it last could not tell the Store
 	clock   time.Duration // by how much its clock is ahead
 	store   storeState
 	tells   map[echomfa.StoreKey]time.Time // what it is invalidating, and since when
@@ -90,7 +91,7 @@ func newWorld(s setting) (*world, error) {
 	w.tokens = s.names.tokens
 	for i := range s.nodes {
 		n := &node{
-			world: w, name: string(rune('A' + i)), broken: make(chan struct{}, 1), events: make(chan heard, 1000),
+			world: w, name: string(rune('A' + i)), broken: make(chan struct{}, 1), events: make(chan heard, 100),
 			tells: make(map[echomfa.StoreKey]time.Time), told: make(map[echomfa.StoreKey]time.Time),
 		}
 		for k := range n.waiting {
@@ -126,7 +127,7 @@ func (n *node) view(token int) *view {
 	s := n.setting
 	return &view{
 		rules: s.rules, timeout: s.timeout, words: n.words[token], asks: n.asks, cuts: n.cuts[token],
-		expires: n.expires(token), closed: n.closed, evicts: s.evicts(),
+		expires: n.expires(token), closed: n.closed, doubted: n.doubted, evicts: s.evicts(),
 	}
 }
 
@@ -136,6 +137,11 @@ func (n *node) list(ctx context.Context, token string) ([]client.Factor, error) 
 	n.mu.Lock()
 	now := time.Now()
 	w := &word{begun: now, asked: now, seems: now}
+	for q := range n.waiting[k] { // it may have waited for its turn since
+		if q.arrived.Before(w.begun) {
+			w.begun = q.arrived
+		}
+	}
 	n.justify(k, w)
 	n.asks = append(n.asks, w)
 	state, revoked, enrolled := n.trouble, n.revoked[k], n.enrolled[k]
@@ -317,6 +323,9 @@ func (s *nodeStore) Get(ctx context.Context, key, user echomfa.StoreKey) (
 // Set keeps facts, as they are by the Store's clock.
 func (s *nodeStore) Set(ctx context.Context, f echomfa.StoredFacts, version echomfa.StoreVersion, keep time.Duration) error {
 	return s.reach(ctx, func() error {
+		if s.store.fault == "is full" {
+			return errModel
+		}
 		asked := f.Asked
 		f.Asked = f.Asked.Add(s.clock).Round(0)
 		if err := s.memory.Set(ctx, f, version, keep); err != nil {
@@ -339,26 +348,34 @@ func (s *nodeStore) Set(ctx context.Context, f echomfa.StoredFacts, version echo
 
 // Delete forgets a token.
 func (s *nodeStore) Delete(ctx context.Context, key, user echomfa.StoreKey) error {
-	return s.reach(ctx, func() error {
-		err := s.memory.Delete(ctx, key, user)
+	return s.doubt(s.reach(ctx, func() error {
 		delete(s.newest, key)
 		s.spread(key, echomfa.StoreEvent{Key: key})
-		return err
-	})
+		return s.memory.Delete(ctx, key, user)
+	}))
 }
 
 // DeleteUser forgets a user.
 func (s *nodeStore) DeleteUser(ctx context.Context, user echomfa.StoreKey) error {
-	return s.reach(ctx, func() error {
-		err := s.memory.DeleteUser(ctx, user)
+	return s.doubt(s.reach(ctx, func() error {
 		for key, token := range s.setting.names.token {
 			if s.setting.names.userKey[token] == user {
 				delete(s.newest, key)
 			}
 		}
 		s.spread(user, echomfa.StoreEvent{User: user})
-		return err
-	})
+		return s.memory.DeleteUser(ctx, user)
+	}))
+}
+
+// doubt writes down that the instance could not tell the Store, if that is so.
+func (s *nodeStore) doubt(err error) error {
+	if err != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.doubted = time.Now()
+	}
+	return err
 }
 
 // spread sends an event to all instances that hear. s.mu is held.
@@ -380,6 +397,8 @@ func (s *nodeStore) Watch(ctx context.Context, hear func(echomfa.StoreEvent)) er
 	n := (*node)(s)
 	n.listen(true)
 	defer n.listen(false)
+	// After a Watch that has ended the Enforcer does not wait for the event.
+	n.hear(heard{echomfa.StoreEvent{Resumed: true}, time.Now()})
 	for {
 		select {
 		case <-ctx.Done():
@@ -405,6 +424,9 @@ func (n *node) listen(on bool) {
 	defer n.mu.Unlock()
 	for len(n.events) > 0 {
 		<-n.events
+	}
+	for len(n.broken) > 0 {
+		<-n.broken
 	}
 	if n.hears = on; on {
 		n.events <- heard{echomfa.StoreEvent{Resumed: true}, time.Now()}
