@@ -32,7 +32,7 @@ type word struct {
 	begun   time.Time     // when the look-up began: before asked if this is a second try
 	asked   time.Time     // when GenAuth was asked
 	seems   time.Time     // the same to the instance, by its own clock
-	heard   time.Time     // when it heard; zero if it still waits
+	heard   time.Time     // when it heard
 	pause   time.Duration // what a Retry-After said
 	stored  bool          // the Store said it
 	older   bool          // the Store had been given newer facts before
@@ -63,7 +63,8 @@ type view struct {
 	rules   echomfa.CacheConfig
 	timeout time.Duration
 	words   []*word // about the token, from GenAuth and the Store
-	asks    []*word // about any token, from GenAuth
+	asks    []*word // about any token, from GenAuth, in the order of its answers
+	asking  int     // how many calls of GenAuth are under way
 	cuts    []*cut
 	expires time.Time // of the token
 	closed  time.Time // the instance
@@ -73,11 +74,13 @@ type view struct {
 	X11, X12, X13, X23 bool // known deviations, permitted if set: see modelKnown
 }
 
-// breakerPause is how long the breaker stays open, and how long a 429 that says
-// nothing pauses; maxSkew is how far the clocks of instances may be apart.
+// modelPause is how long the breaker stays open, and how long a 429 that says nothing
+// pauses; modelFailures are how many in a row open it; modelSkew is how far the clocks
+// of instances may be apart.
 const (
-	modelPause = time.Second
-	modelSkew  = 2 * time.Second
+	modelPause    = time.Second
+	modelFailures = 5
+	modelSkew     = 2 * time.Second
 )
 
 // permitted returns what the README's table permits: one case for each row.
@@ -96,17 +99,21 @@ func (v *view) permitted(q query) []answer {
 		case w.verdict == refused && (joined || within(v.rules.RefusedFor)):
 			list = append(list, answer{echomfa.Unauthenticated, w})
 		case w.verdict > partly || !alive:
-		case satisfied && (within(v.rules.FreshFor) || standIn && v.age(w, q) <= v.rules.StaleIfError):
+		case satisfied && (within(v.rules.FreshFor) || standIn && v.standsIn(w, q)):
 			list = append(list, answer{echomfa.Allowed, w})
 		case !satisfied && w.verdict == told && within(v.rules.DenyFreshFor):
 			list = append(list, answer{echomfa.NotEnrolled, w})
 		}
 	}
-	w := v.certain(q.answered)
-	if unknown && !(standIn && w != nil && w.verdict == told && q.policy.Evaluate(w.types).Satisfied && v.age(w, q) <= v.rules.StaleIfError) {
+	if unknown && (!standIn || !v.standsIn(v.certain(q.answered), q)) {
 		list = append(list, answer{outcome: echomfa.Unavailable})
 	}
 	return list
+}
+
+// standsIn reports whether a word lets a request go on while GenAuth is away.
+func (v *view) standsIn(w *word, q query) bool {
+	return w != nil && w.verdict <= partly && q.policy.Evaluate(w.types).Satisfied && v.age(w, q) <= v.rules.StaleIfError
 }
 
 // age is how old a word is when it answers. X23: when the request comes.
@@ -147,23 +154,28 @@ func (v *view) kept(w *word, q query) bool {
 // ones may stand in: GenAuth, or its answer, was missing.
 func (v *view) trouble(q query) (unknown, standIn bool) {
 	unknown = q.answered.Sub(q.arrived) >= v.timeout || !v.closed.IsZero() && !q.answered.Before(v.closed)
-	standIn = unknown
+	failures := 0 // in a row
 	for _, f := range v.asks {
-		if f.verdict < limited || f.heard.IsZero() {
+		switch {
+		case f.verdict == down:
+			failures++
+		case f.verdict != panicking:
+			failures = 0
+		}
+		if f.verdict < limited || f.verdict == down && failures < modelFailures {
 			continue
 		}
 		recovered := slices.ContainsFunc(v.asks, func(s *word) bool {
-			return s.verdict <= refused && s.asked.After(f.heard) && !s.heard.IsZero() && s.heard.Before(q.arrived)
+			return s.verdict <= refused && s.asked.After(f.heard) && s.heard.Before(q.arrived)
 		})
-		testing := slices.ContainsFunc(v.asks, func(t *word) bool { return t.heard.IsZero() }) // one is tried
 		paused := !q.arrived.After(f.heard.Add(max(f.pause, modelPause)))
-		unknown = unknown || paused || testing && !recovered
+		unknown = unknown || paused || v.asking > 0 && !recovered // one is tried
 	}
 	standIn = unknown
 	for _, w := range v.words {
 		now := !w.heard.Before(q.arrived) // while the request waited
-		unknown = unknown || now && w.verdict == wrong || w.verdict == partly && (now || v.age(w, q) <= v.rules.DenyFreshFor)
-		standIn = standIn || now && w.verdict == partly
+		unknown = unknown || now && (w.verdict == wrong || w.verdict >= limited) || w.verdict == partly && (now || v.age(w, q) <= v.rules.DenyFreshFor)
+		standIn = standIn || now && (w.verdict == partly || w.verdict >= limited)
 	}
 	refuses := func(w *word) bool { return (w.verdict == refused || w.verdict == wrong) && !w.heard.Before(q.arrived) }
 	return unknown, standIn && !slices.ContainsFunc(v.words, refuses)

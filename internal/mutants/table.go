@@ -77,7 +77,7 @@ func mutants() []mutant {
 		},
 		{
 			"Invalidate tells the other instances",
-			"enforcer.go", "return s.Delete(ctx, e.tier.tokenKey(token), userKey(e.cfg.Namespace, c.Subject))", "return ctx.Err()",
+			"enforcer.go", "return s.Delete(ctx, e.tier.tokenKey(token), userKey(e.cfg.Namespace, c.Subject))", "_ = c.Subject\n\t\treturn ctx.Err()",
 		},
 		{
 			"InvalidateUser forgets all tokens of the user",
