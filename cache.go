@@ -207,10 +207,14 @@ func (s *shard) store(f *flight, e *entry) bool {
 	return true
 }
 
-// newer reports whether what is known was asked for after what a look-up found.
+// newer reports whether what is known was asked for after what a look-up found. A
+// refusal counts also when it is not given any more.
 func (s *shard) newer(f *flight) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if r, ok := s.refused.Peek(f.key); ok && r.at.UnixNano() > f.sent.UnixNano() {
+		return true
+	}
 	e, ok := s.entries.Peek(f.key)
 	return ok && e.sent.wall > f.sent.UnixNano()
 }
@@ -310,6 +314,12 @@ func (c *cache) newEntry(f *flight, known facts) *entry {
 	return e
 }
 
+// current reports whether all that was invalidated since the facts were asked for
+// has been heard.
+func (c *cache) current(e *entry) bool {
+	return e.epoch == uint16(c.epoch.Load()) //nolint:gosec // it may wrap around
+}
+
 // freshFor is the FreshFor of one key.
 func (c *cache) freshFor(k cacheKey) time.Duration {
 	return c.rules.FreshFor - jitter(k, c.rules.FreshFor/10)
@@ -355,7 +365,7 @@ const (
 // satisfy or do not.
 func (c *cache) rely(k cacheKey, e *entry, satisfied bool, age time.Duration) answer {
 	switch {
-	case e.epoch != uint16(c.epoch.Load()): //nolint:gosec // it may wrap around
+	case !c.current(e):
 		return answerAsk
 	case satisfied && age <= c.freshFor(k):
 		return answerAllow

@@ -50,7 +50,7 @@ func (l *lookups) stored(ctx context.Context, f *flight, token string) (known fa
 // here meanwhile; what was invalidated elsewhere, the Store knows.
 func (l *lookups) share(f *flight, current bool) {
 	switch {
-	case l.tier == nil || f.shared == (StoreKey{}):
+	case l.tier == nil || !f.keep:
 	case current:
 		l.tier.set(f, l.cache.rules.FreshFor)
 	case f.known && resultOf(f.err) == resultRefused:

@@ -100,7 +100,7 @@ func (e *Enforcer) fail(d Decision, k cacheKey, err error) (Decision, error) {
 			d.use(known.enrolled, Cached, age)
 			d.Outcome = Allowed
 			return d, nil
-		case age <= e.cfg.Cache.StaleIfError:
+		case e.cache.current(&known) && age <= e.cfg.Cache.StaleIfError:
 			d.use(known.enrolled, Stale, age)
 			d.Outcome = Allowed
 			e.counts.stale.Add(1)

@@ -31,7 +31,7 @@ func (e *Enforcer) newFlight(token string, k cacheKey, known entry, found bool, 
 	if c.Subject != "" {
 		f.user = owner.short()
 	}
-	if e.tier != nil && f.keep {
+	if e.tier != nil { // also if it is not kept: an invalidation finds it by its name
 		f.shared, f.owner = e.tier.tokenKey(token), owner
 	}
 	return f, nil
@@ -118,7 +118,7 @@ func (e *Enforcer) join(d *Decision, token string, f *flight) (joined *flight, d
 		return under, false, nil
 	}
 	f.epoch = uint16(e.cache.epoch.Load()) //nolint:gosec // it may wrap around
-	f.consult = e.tier != nil && f.shared != (StoreKey{}) && !f.consulted
+	f.consult = e.tier != nil && f.keep && !f.consulted
 	if f.consult {
 		err = e.lookups.consult(f, token, now)
 	} else {

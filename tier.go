@@ -168,7 +168,8 @@ func (t *tier) get(ctx context.Context, key, user StoreKey) (known facts, asked 
 	case stored.Key != key || stored.User != user || stored.Asked.Sub(now) > maxClockSkew:
 		t.counts.rejected.Add(1)
 		return facts{}, time.Time{}, version, errNotStored
-	case stored.Asked.UnixNano() < t.trustFrom.Load():
+	case now.Sub(stored.Asked) > maxFreshFor, stored.Asked.UnixNano() < t.trustFrom.Load():
+		// What is older than any facts may be is none: nanoseconds could not hold its age.
 		t.counts.misses.Add(1)
 		return facts{}, time.Time{}, version, errNotStored
 	}

@@ -1,0 +1,92 @@
+package echomfa_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/echomfa/echomfa"
+)
+
+// modelKnown are the deviations from the model that are known and not mended yet:
+// what permits each, and a history in which the Enforcer shows it. TestModel permits
+// them where they apply and nowhere else.
+var modelKnown = [...]struct { //nolint:gochecknoglobals // a table
+	id, what string
+	permit   func(*view)
+	nodes    int
+	moves    []move
+}{
+	{
+		"X11", "a late Set of an older answer replaces a newer one in the Store",
+		func(v *view) { v.X11 = true }, 3, []move{
+			{what: "GenAuth", delay: 1500 * time.Millisecond},
+			{at: 1 * time.Millisecond, what: "enroll", choice: otpEnrolled},
+			{at: 2 * time.Millisecond, what: "request", node: 0},
+			{at: 3 * time.Millisecond, what: "enroll", choice: bothEnrolled},
+			{at: 4 * time.Millisecond, what: "GenAuth"},
+			{at: 5 * time.Millisecond, what: "request", node: 1},
+			{at: 3 * time.Second, what: "request", node: 2},
+		},
+	},
+	{
+		"X12", "while Invalidate waits for the Store, older stored facts are believed again",
+		func(v *view) { v.X12 = true }, 1, []move{
+			{what: "enroll", choice: otpEnrolled},
+			{at: 1 * time.Millisecond, what: "request", choice: forOTP},
+			{at: 2 * time.Millisecond, what: "Store", fault: "is full", delay: 90 * time.Millisecond},
+			{at: 3 * time.Millisecond, what: "enroll", choice: noneEnrolled},
+			{at: 3 * time.Second, what: "request", choice: forSMS},
+			{at: 4 * time.Second, what: "Invalidate"},
+			{at: 4*time.Second + time.Millisecond, what: "Store", fault: "is full"},
+			{at: 4*time.Second + 2*time.Millisecond, what: "request", choice: forOTP},
+		},
+	},
+	{
+		"X13", "InvalidateUser leaves the memory of a refusal, as does what is heard from other instances",
+		func(v *view) { v.X13 = true }, 1, []move{
+			{what: "revoke"},
+			{at: 1 * time.Millisecond, what: "request"},
+			{at: 2 * time.Millisecond, what: "restore"},
+			{at: 3 * time.Millisecond, what: "InvalidateUser"},
+			{at: 4 * time.Millisecond, what: "request"},
+		},
+	},
+	{
+		"X23", "facts count their age when the request comes, and not when it is answered",
+		func(v *view) { v.X23 = true }, 1, []move{
+			{what: "GenAuth", delay: 1500 * time.Millisecond},
+			{at: 1 * time.Millisecond, what: "request"},
+			{at: 900 * time.Millisecond, what: "request"},
+		},
+	},
+}
+
+// What choice means in a move, by modelTypes and modelPolicies.
+const (
+	noneEnrolled, otpEnrolled, bothEnrolled = 0, 1, 3
+	forOTP, forSMS                          = 0, 1
+)
+
+// TestModelKnownDeviations plays a history of each: once it shows nothing any more,
+// the deviation is mended, and leaves the table and the model.
+func TestModelKnownDeviations(t *testing.T) {
+	t.Parallel()
+	names := allModelNames(t)
+	for _, row := range modelKnown {
+		t.Run(row.id, func(t *testing.T) {
+			t.Parallel()
+			s := setting{
+				nodes: row.nodes, shared: true, timeout: 2 * time.Second, names: names[len(names)-1],
+				rules: echomfa.CacheConfig{
+					Size: 64, RefusedSize: 64,
+					FreshFor: 10 * time.Second, DenyFreshFor: time.Second, RefusedFor: 5 * time.Second,
+				},
+			}
+			problems, known := play(t, s, row.moves)
+			assert.Empty(t, problems)
+			assert.Equal(t, map[string]int{row.id: 1}, known, "%s: mended? then take it out of the model", row.what)
+		})
+	}
+}
