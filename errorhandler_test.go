@@ -161,9 +161,9 @@ func TestCommittedResponse(t *testing.T) {
 	require.ErrorIs(t, returned, echomfa.ErrNotEnrolled, "nothing else tells that the request was refused")
 }
 
-// TestF01AppsOwnErrorHandler shows how the app's HTTPErrorHandler is called for
+// TestFieldF01AppsOwnErrorHandler shows how the app's HTTPErrorHandler is called for
 // refusals: the ErrorHandler returns the error. By default it is not.
-func TestF01AppsOwnErrorHandler(t *testing.T) {
+func TestFieldF01AppsOwnErrorHandler(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct {
 		handle func(echo.Context, error) error
@@ -192,10 +192,10 @@ func TestF01AppsOwnErrorHandler(t *testing.T) {
 	}
 }
 
-// TestF01RequestLoggers shows that Echo's request loggers see the status that was
+// TestFieldF01RequestLoggers shows that Echo's request loggers see the status that was
 // sent, a redirect's too, and no error: whether or not they hand errors on to
 // Echo's error handler.
-func TestF01RequestLoggers(t *testing.T) {
+func TestFieldF01RequestLoggers(t *testing.T) {
 	t.Parallel()
 	for _, handleError := range []bool{false, true} {
 		for header, want := range map[string]int{"navigate": 302, "cors": 403} {
