@@ -1,7 +1,6 @@
 package echomfa
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -29,16 +28,10 @@ func withoutSecrets(err error, secrets redact.Secrets) error {
 			Err: withoutSecrets(refusal.Err, secrets),
 		}
 	}
-	return &redactedError{text: secrets.Hide(err.Error()), parts: untelling(err, secrets), classes: classesOf(err)}
-}
-
-// classesOf returns the values that an error matches, of those by which it is
-// judged.
-func classesOf(err error) []error {
-	return slices.DeleteFunc([]error{
-		ErrUnauthenticated, ErrNotEnrolled, ErrUnavailable, ErrMisconfigured, ErrInvalidPolicy,
-		client.ErrUnavailable, client.ErrRateLimited, client.ErrMalformed, context.DeadlineExceeded, context.Canceled,
-	}, func(class error) bool { return !errors.Is(err, class) })
+	return &redactedError{
+		text: secrets.Hide(err.Error()), parts: untelling(err, secrets),
+		is: func(target error) bool { return errors.Is(err, target) },
+	}
 }
 
 // tells reports whether an error shows a secret, in one of the ways in which
@@ -75,21 +68,18 @@ func untelling(err error, secrets redact.Secrets) []error {
 	return parts
 }
 
-// redactedError is still known for what it is. It does not hold the error that
-// it stands for.
+// redactedError is still known for what it is, also where a client has chosen a
+// token that stands in the text by chance. The error that it stands for can neither
+// be printed nor had from it.
 type redactedError struct {
-	text    string
-	classes []error // which the error matched, in its own way
-	parts   []error // what it was made of, without what shows a secret
+	text  string
+	is    func(target error) bool
+	parts []error // what it was made of, without what shows a secret
 }
 
-func (e *redactedError) Error() string { return e.text }
-
-func (e *redactedError) Is(target error) bool {
-	return slices.ContainsFunc(e.classes, func(class error) bool { return class == target })
-}
-
-func (e *redactedError) Unwrap() []error { return e.parts }
+func (e *redactedError) Error() string        { return e.text }
+func (e *redactedError) Is(target error) bool { return e.is(target) }
+func (e *redactedError) Unwrap() []error      { return e.parts }
 
 // GoString is for %#v, which prints unexported fields too.
 func (e *redactedError) GoString() string { return e.text }
@@ -112,7 +102,10 @@ func remembered(err error) error {
 	if refusal.Err == nil {
 		return kept
 	}
-	cause := &redactedError{text: shortened(refusal.Err.Error()), classes: classesOf(refusal.Err)}
+	cause := &redactedError{
+		text: shortened(refusal.Err.Error()),
+		is:   func(target error) bool { return target == ErrUnauthenticated },
+	}
 	if errors.As(refusal.Err, &api) {
 		cause.parts = []error{api} // its texts are short
 	}
