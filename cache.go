@@ -227,7 +227,7 @@ func (s *shard) refuse(f *flight, err error) {
 		return
 	}
 	s.entries.Remove(f.key)
-	s.refused.Add(f.key, refusal{at: f.sent, err: err})
+	s.refused.Add(f.key, refusal{at: f.sent, err: remembered(err)})
 }
 
 // land takes a finished look-up out of the way of the next.

@@ -53,10 +53,11 @@ type Config struct {
 	Realm string
 
 	// EnrollURL is where browsers go to enroll: a path of this app, or an
-	// absolute URL. Optional. Default: a 403 and no redirect.
+	// absolute URL. It must not be guarded itself, which is logged at Error once
+	// a request is refused there. Optional. Default: a 403 and no redirect.
 	EnrollURL string
-	// LoginURL is where browsers without a good token go. Optional. Default:
-	// a 401 and no redirect.
+	// LoginURL is where browsers without a good token go. As with EnrollURL, it
+	// must not be guarded itself. Optional. Default: a 401 and no redirect.
 	LoginURL string
 	// ReturnTo is how those pages learn where the browser came from. Optional.
 	ReturnTo ReturnToConfig

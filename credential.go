@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/echomfa/echomfa/client"
+	"github.com/echomfa/echomfa/internal/redact"
 )
 
 // credential reads the token of a request from the one declared source. There
@@ -66,12 +67,36 @@ func lookupSyntaxError(lookup string) error {
 func (c *credential) token(r *http.Request) (string, error) {
 	switch {
 	case c.custom != nil:
-		return checkCustom(c.custom(r))
+		token, err := c.custom(r)
+		return checkCustom(token, c.withoutSecrets(r, err, token))
 	case c.cookie != "":
 		return c.fromCookie(r)
 	default:
 		return c.fromHeader(r.Header[c.header])
 	}
+}
+
+// secrets returns what a callback that was given a request may have quoted, and
+// nobody else may see. They are known by where they stand, whatever function reads
+// them, and by the tokens that are known.
+func (c *credential) secrets(r *http.Request, tokens ...string) redact.Secrets {
+	var declared []string
+	if c.header != "" {
+		declared = []string{c.header}
+	}
+	if c.custom == nil {
+		token, _ := c.token(r) // without its scheme
+		tokens = append(tokens, token)
+	}
+	return redact.OfRequest(r, declared, tokens...)
+}
+
+// withoutSecrets returns a callback's error without the secrets of the request.
+func (c *credential) withoutSecrets(r *http.Request, err error, tokens ...string) error {
+	if err == nil || err == ErrUnauthenticated { //nolint:errorlint // the value alone quotes nothing
+		return err
+	}
+	return withoutSecrets(err, c.secrets(r, tokens...))
 }
 
 func (c *credential) fromHeader(lines []string) (string, error) {

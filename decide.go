@@ -41,7 +41,7 @@ func (e *Enforcer) decide(ctx context.Context, d Decision, q inquiry) (Decision,
 		d.Outcome = Unauthenticated
 		return d, err
 	}
-	f, err := e.newFlight(q.token, k, known, found, arrived)
+	f, err := e.newFlight(ctx, q.token, k, known, found, arrived)
 	if err != nil {
 		d.Outcome = Unauthenticated
 		return d, err

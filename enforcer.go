@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"html/template"
+	"log/slog"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/sony/gobreaker/v2"
 
 	"github.com/echomfa/echomfa/internal/claims"
+	"github.com/echomfa/echomfa/internal/redact"
 )
 
 // Enforcer decides whether users have enrolled the MFA factors that a policy
@@ -30,6 +33,9 @@ type Enforcer struct {
 	lookups  *lookups
 	counts   decisionCounts
 	mounted  policies
+
+	admission admissionWatch
+	guarded   struct{ enroll, login sync.Once } // it has been said that the page is guarded
 }
 
 // New returns an Enforcer, or all that is wrong with the configuration, each
@@ -45,6 +51,7 @@ func New(cfg Config) (*Enforcer, error) {
 		return nil, err
 	}
 	e.page = newPage()
+	e.admission.log, e.admission.expected = slog.New(calmHandler{e.cfg.Logger.Handler()}), strings.Join(cfg.Audience, " ")
 	e.cache = newCache(cfg.Cache, cfg.Namespace)
 	e.tier = newTier(&e.cfg)
 	e.lookups = newLookups(&e.cfg, e.cache, e.tier)
@@ -82,7 +89,7 @@ func (e *Enforcer) Decide(ctx context.Context, token string, p Policy) (d Decisi
 	}
 	defer func() {
 		if v := recover(); v != nil {
-			d, err = e.panicked(ctx, "callback", v, token)
+			d, err = e.panicked(ctx, "callback", v, redact.Of(token))
 		}
 	}()
 	d, err = e.decideToken(ctx, token, p)

@@ -51,9 +51,9 @@ func (e *Enforcer) Handler(cfg HandlerConfig) func(http.Handler) http.Handler {
 	m.announce()
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			d, err := m.check(r, r, r.Pattern)
+			d, token, err := m.check(r, r, r.Pattern)
 			if !d.proceeds() {
-				e.refuseHTTP(w, r, err, cfg.ErrorHandler)
+				e.refuseHTTP(w, r, err, token, cfg.ErrorHandler)
 				return
 			}
 			if e.cfg.KeepDecision {
@@ -64,20 +64,20 @@ func (e *Enforcer) Handler(cfg HandlerConfig) func(http.Handler) http.Handler {
 	}
 }
 
-// refuseHTTP answers a refusal.
-func (e *Enforcer) refuseHTTP(w http.ResponseWriter, r *http.Request, err error,
+// refuseHTTP answers a refusal. The token is the request's, as far as it is known.
+func (e *Enforcer) refuseHTTP(w http.ResponseWriter, r *http.Request, err error, token string,
 	handle func(http.ResponseWriter, *http.Request, error),
 ) {
 	tracked := &writeTracker{ResponseWriter: w, status: situationOf(err).status()}
 	defer func() {
 		if v := recover(); v != nil {
-			_, err := e.panicked(r.Context(), "ErrorHandler", v, e.declaredToken(r))
+			_, err := e.panicked(r.Context(), "ErrorHandler", v, e.source.secrets(r, token))
 			if !tracked.wrote {
 				e.writeRefusal(w, r, err)
 			}
 		}
 	}()
-	e.setRefusalHeaders(w.Header(), err)
+	e.setRefusalHeaders(w.Header(), r, err)
 	if handle != nil {
 		handle(tracked, r, err)
 	}

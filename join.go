@@ -11,7 +11,7 @@ import (
 // newFlight describes the look-up that a token needs, without starting it. A
 // token of which nothing is known is first held against what it says of
 // itself: see [audienceRule].
-func (e *Enforcer) newFlight(token string, k cacheKey, known entry, found bool, now time.Time) (*flight, error) {
+func (e *Enforcer) newFlight(ctx context.Context, token string, k cacheKey, known entry, found bool, now time.Time) (*flight, error) {
 	if found && e.tier == nil {
 		f := &flight{key: k, user: known.user, keep: true, known: true}
 		if known.expires != 0 {
@@ -23,8 +23,9 @@ func (e *Enforcer) newFlight(token string, k cacheKey, known entry, found bool, 
 	if err != nil {
 		return nil, &TokenError{Code: codeInvalidToken, Reason: "the token is malformed", Err: err}
 	}
-	if err := e.audience.admit(&c); err != nil {
-		return nil, err
+	if cause := e.audience.admit(&c); cause != admitted {
+		e.admission.refused(ctx, k, cause, &c)
+		return nil, cause.err()
 	}
 	f := &flight{key: k, expires: c.Expires, keep: c.Storable(now), verify: !found, known: found}
 	owner := userKey(e.cfg.Namespace, c.Subject)
@@ -152,6 +153,9 @@ func (e *Enforcer) settleByAnswer(d Decision, f *flight) (Decision, error) {
 		source = Stored
 	}
 	d.use(f.enrolled, source, max(0, elapsed(f.sent, time.Now())))
+	if f.user != 0 { // a JWT's
+		e.admission.accept(f.key)
+	}
 	switch {
 	case d.Policy.satisfied(f.enrolled):
 		d.Outcome = Allowed

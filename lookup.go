@@ -242,10 +242,11 @@ func (l *lookups) recovered(ctx context.Context, token string, err *error) {
 	if v == nil {
 		return
 	}
-	said := redact.Token(fmt.Sprint(v), token)
+	secrets := redact.Of(token)
+	said := secrets.Hide(fmt.Sprint(v))
 	*err = &panicError{where: "look-up", value: said}
 	l.log.LogAttrs(ctx, slog.LevelError, "mfa look-up panicked",
-		slog.String("panic", said), slog.String("stack", string(debug.Stack())))
+		slog.String("panic", said), slog.String("stack", secrets.Hide(string(debug.Stack()))))
 }
 
 // askOrRetry asks GenAuth, behind the breaker, and once more where that may

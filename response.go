@@ -118,7 +118,7 @@ func (e *Enforcer) WriteRefusal(w http.ResponseWriter, r *http.Request, err erro
 
 // writeRefusal returns the status that it wrote.
 func (e *Enforcer) writeRefusal(w http.ResponseWriter, r *http.Request, err error) int {
-	e.setRefusalHeaders(w.Header(), err)
+	e.setRefusalHeaders(w.Header(), r, err)
 	answer, kind := e.replyTo(err), kindOf(r)
 	if to := answer.destination; to != nil && to.text != "" && !to.is(r) {
 		switch kind {
@@ -138,7 +138,7 @@ func (e *Enforcer) writeRefusal(w http.ResponseWriter, r *http.Request, err erro
 }
 
 // setRefusalHeaders sets what every refusal carries, whoever writes it.
-func (e *Enforcer) setRefusalHeaders(h http.Header, err error) {
+func (e *Enforcer) setRefusalHeaders(h http.Header, r *http.Request, err error) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	addVary(h, "Accept", "Sec-Fetch-Mode", "HX-Request", "X-Requested-With")
@@ -158,7 +158,7 @@ func (e *Enforcer) setRefusalHeaders(h http.Header, err error) {
 			// GenAuth's own refusal, from a call that the application made.
 			token = &TokenError{Code: codeInvalidToken}
 		}
-		h.Set("Www-Authenticate", e.challenge(token))
+		h.Set("Www-Authenticate", e.challenge(r, token))
 	case unavailable:
 		wait := retryafter.Least
 		if errors.As(err, &lookup) {
@@ -173,15 +173,17 @@ func (e *Enforcer) setRefusalHeaders(h http.Header, err error) {
 func wholeSeconds(d time.Duration) int { return int(math.Ceil(d.Seconds())) }
 
 // challenge is the WWW-Authenticate of RFC 6750, section 3. A request without
-// any token gets no error code.
-func (e *Enforcer) challenge(t *TokenError) string {
+// any token gets no error code. The error may be the application's own: it has not
+// been looked through for secrets where [Enforcer.WriteRefusal] is given it.
+func (e *Enforcer) challenge(r *http.Request, t *TokenError) string {
 	s := `Bearer realm="` + e.cfg.Realm + `"`
 	if t == nil || t.Code == "" {
 		return s
 	}
-	s += `, error="` + quotable(t.Code) + `"`
+	secrets := e.source.secrets(r)
+	s += `, error="` + quotable(secrets.Hide(t.Code)) + `"`
 	if t.Reason != "" {
-		s += `, error_description="` + quotable(t.Reason) + `"`
+		s += `, error_description="` + quotable(secrets.Hide(t.Reason)) + `"`
 	}
 	return s
 }

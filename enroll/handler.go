@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/echomfa/echomfa"
-	"github.com/echomfa/echomfa/internal/redact"
 )
 
 // Handler serves the enrollment pages. Make one with [New] and mount it at
@@ -129,10 +128,11 @@ func (v *visit) recover() {
 		return
 	}
 	if aborted, ok := p.(error); ok && errors.Is(aborted, http.ErrAbortHandler) {
-		panic(p)
+		panic(http.ErrAbortHandler) // without what it may be wrapped in: net/http logs that
 	}
+	secrets := v.secrets()
 	v.h.cfg.Logger.LogAttrs(v.r.Context(), slog.LevelError, "enrollment page panicked",
-		slog.String("panic", redact.Token(fmt.Sprint(p), v.token)), slog.String("stack", string(debug.Stack())))
+		slog.String("panic", secrets.Hide(fmt.Sprint(p))), slog.String("stack", secrets.Hide(string(debug.Stack()))))
 	v.message(http.StatusInternalServerError, "error.internal")
 }
 

@@ -86,14 +86,18 @@ func (v *visit) restart() {
 
 // log writes a line for a failure that is not the user's. Errors of the client
 // hold no token, code, address or number; those of the app's functions may quote
-// the token of the request that they were given.
+// the request that they were given.
 func (v *visit) log(message string, err error) {
 	level := slog.LevelWarn
 	if !errors.Is(err, client.ErrUnavailable) && !errors.Is(err, client.ErrRateLimited) {
 		level = slog.LevelError
 	}
-	v.h.cfg.Logger.LogAttrs(v.r.Context(), level, message, slog.String("path", v.r.URL.Path), slog.String("error", redact.Token(err.Error(), v.token)))
+	v.h.cfg.Logger.LogAttrs(v.r.Context(), level, message, slog.String("path", v.r.URL.Path), slog.String("error", v.secrets().Hide(err.Error())))
 }
+
+// secrets returns what no log line may show of the request: the app's functions
+// are given it, and may quote it.
+func (v *visit) secrets() redact.Secrets { return redact.OfRequest(v.r, nil, v.token) }
 
 // subject returns the sub of the access token, or "" if it is opaque. GenAuth
 // has accepted the token.
@@ -115,7 +119,7 @@ func (v *visit) changed(change Change, t client.FactorType) {
 	}
 	defer func() {
 		if p := recover(); p != nil { // the user's way does not end here
-			v.h.cfg.Logger.LogAttrs(ctx, slog.LevelError, "OnChange panicked", slog.String("panic", redact.Token(fmt.Sprint(p), v.token)))
+			v.h.cfg.Logger.LogAttrs(ctx, slog.LevelError, "OnChange panicked", slog.String("panic", v.secrets().Hide(fmt.Sprint(p))))
 		}
 	}()
 	v.h.cfg.OnChange(ctx, Event{Change: change, Type: t, Subject: v.subject(), Time: time.Now()})
