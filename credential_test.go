@@ -84,7 +84,7 @@ func TestF15TokenLookupThatFindsNoToken(t *testing.T) {
 		"header:Authorization:Bearer":         `write "header:Authorization:Bearer "`,
 		"header:Authorization:bearer":         `write "header:Authorization:bearer "`,
 		"header:Authorization:Token":          `write "header:Authorization:Token "`,
-		"header:Authorization: ":              `write "header:Authorization"`,
+		"header:Authorization: ":              `write "header:Authorization:Bearer "`,
 		"header:X-Token:Bearer":               `write "header:X-Token:Bearer "`,
 		"header:X-Token:JWT":                  `write "header:X-Token:JWT "`,
 		"header:X-Token: ":                    `write "header:X-Token"`,
