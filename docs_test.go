@@ -157,7 +157,7 @@ func TestPolicyTableOfReadme(t *testing.T) {
 		"AtLeast(2, OTP, SMS, Email)":       echomfa.AtLeast(2, echomfa.OTP, echomfa.SMS, echomfa.Email),
 		"AnyOf(OTP).And(AnyOf(SMS, Email))": echomfa.AnyOf(echomfa.OTP).And(echomfa.AnyOf(echomfa.SMS, echomfa.Email)),
 		"AnyOf(Face).Or(AllOf(OTP, SMS))":   echomfa.AnyOf(echomfa.Face).Or(echomfa.AllOf(echomfa.OTP, echomfa.SMS)),
-		`AnyOf("VOICE")`:                    echomfa.AnyOf("VOICE"),
+		`Custom("VOICE")`:                   echomfa.Custom("VOICE"),
 		`Exempt("health check")`:            echomfa.Exempt("health check"),
 	}
 	_, section, found := strings.Cut(read(t, "README.md"), "\n## Policies\n")
