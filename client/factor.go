@@ -1,12 +1,22 @@
 package client
 
-import "log/slog"
+import (
+	"log/slog"
 
-// FactorType names a kind of MFA factor, as GenAuth spells it.
+	"github.com/echomfa/echomfa/internal/factortype"
+)
+
+// FactorType names a kind of MFA factor, as GenAuth spells it. It is a string
+// with one method:
+//
+//	func (t FactorType) Normalize() FactorType
+//
+// returns t with its ASCII letters in upper case, and OTP for TOTP, the name that
+// parts of GenAuth's own software use for the same factor.
 //
 // The set is open: GenAuth may list types that have no constant here, and they
 // are kept as they come. The zero value names no factor.
-type FactorType string
+type FactorType = factortype.Type
 
 // The factor types that GenAuth documents (OTP, SMS, EMAIL, FACE), and PASSKEY,
 // which its hosted login page knows although no document shows
@@ -18,31 +28,6 @@ const (
 	Face    FactorType = "FACE"
 	Passkey FactorType = "PASSKEY"
 )
-
-// Normalize returns t with its ASCII letters in upper case, and OTP for TOTP,
-// the name that parts of GenAuth's own software use for the same factor.
-//
-// Nothing is trimmed, and letters outside ASCII stay as they are: Unicode's
-// case mapping would turn "ſMS" (with a long s) into SMS. It allocates only if
-// there is something to change.
-func (t FactorType) Normalize() FactorType {
-	for i := range len(t) {
-		if 'a' <= t[i] && t[i] <= 'z' {
-			upper := []byte(t)
-			for j, b := range upper {
-				if 'a' <= b && b <= 'z' {
-					upper[j] = b - 'a' + 'A'
-				}
-			}
-			t = FactorType(upper)
-			break
-		}
-	}
-	if t == "TOTP" {
-		return OTP
-	}
-	return t
-}
 
 // Factor is one MFA factor that a user has enrolled.
 type Factor struct {
