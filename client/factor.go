@@ -1,6 +1,8 @@
 package client
 
 import (
+	"encoding/json"
+	"fmt"
 	"log/slog"
 
 	"github.com/echomfa/echomfa/internal/factortype"
@@ -30,6 +32,10 @@ const (
 )
 
 // Factor is one MFA factor that a user has enrolled.
+//
+// Its profile is in no output of fmt, slog and encoding/json, unless the field is
+// named. fmt calls no methods on unexported fields: a struct that holds a factor
+// in one has to keep it out of logs by itself.
 type Factor struct {
 	// ID identifies the factor at GenAuth. It is opaque and may hold any
 	// character, "|" among them.
@@ -42,8 +48,19 @@ type Factor struct {
 	Profile map[string]any
 }
 
+// Format writes the factor without its profile, whatever the verb.
+func (f Factor) Format(s fmt.State, _ rune) { _, _ = fmt.Fprintf(s, "{%s %s}", f.ID, f.Type) }
+
 // LogValue returns the factor without its profile. It implements
 // [slog.LogValuer].
 func (f Factor) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("id", f.ID), slog.String("type", string(f.Type)))
+}
+
+// MarshalJSON returns the factor without its profile: loggers write lists as JSON.
+func (f Factor) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		ID   string     `json:"id"`
+		Type FactorType `json:"type"`
+	}{f.ID, f.Type})
 }

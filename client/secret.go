@@ -1,6 +1,8 @@
 package client
 
-import "github.com/echomfa/echomfa/internal/redact"
+import "github.com/echomfa/echomfa/internal/hidden"
 
 // secret, embedded in a struct, makes it print as "[redacted]".
-type secret = redact.Hidden
+type secret = hidden.Fields
+
+const redactedText = "[redacted]"
