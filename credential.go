@@ -1,10 +1,10 @@
 package echomfa
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
-	"net/textproto"
 	"strings"
 
 	"github.com/echomfa/echomfa/client"
@@ -22,44 +22,15 @@ type credential struct {
 	custom func(*http.Request) (string, error)
 }
 
-const defaultTokenLookup = "header:Authorization:Bearer "
-
-// newCredential reads a TokenLookup: "header:Name:Prefix" or "cookie:name".
+// newCredential settles where the token of a request is.
 func newCredential(lookup string, custom func(*http.Request) (string, error)) (credential, error) {
-	if custom != nil {
-		if lookup != "" {
-			return credential{}, errors.New("echomfa: TokenLookup and Token: set one of them")
-		}
+	switch {
+	case custom != nil && lookup != "":
+		return credential{}, errors.New("echomfa: TokenLookup and Token: set one of them")
+	case custom != nil:
 		return credential{custom: custom}, nil
 	}
-	if lookup == "" {
-		lookup = defaultTokenLookup
-	}
-	source, rest, _ := strings.Cut(lookup, ":")
-	switch source {
-	case "header":
-		name, prefix, _ := strings.Cut(rest, ":")
-		scheme := strings.TrimRight(prefix, " ")
-		if !isHTTPToken(name) || (scheme != "" && !isHTTPToken(scheme)) {
-			return credential{}, lookupSyntaxError(lookup)
-		}
-		return credential{
-			header: textproto.CanonicalMIMEHeaderKey(name),
-			scheme: scheme,
-			spaced: scheme != prefix,
-		}, nil
-	case "cookie":
-		if !isHTTPToken(rest) {
-			return credential{}, lookupSyntaxError(lookup)
-		}
-		return credential{cookie: rest}, nil
-	}
-	return credential{}, lookupSyntaxError(lookup)
-}
-
-func lookupSyntaxError(lookup string) error {
-	return fmt.Errorf(`echomfa: TokenLookup: %q is not of the form "header:Name:Prefix" or "cookie:name"; `+
-		`to combine sources, set Token instead`, lookup)
+	return parseLookup(cmp.Or(lookup, defaultTokenLookup))
 }
 
 // token returns the request's token, which satisfies [client.ValidToken]. The
@@ -172,9 +143,28 @@ func checkToken(token string) (string, error) {
 	case len(token) > client.MaxTokenBytes:
 		return "", errBadToken("the token is too long")
 	case !client.ValidToken(token):
-		return "", errBadToken("the token is malformed")
+		return "", errBadToken(whyMalformed(token))
 	}
 	return token, nil
+}
+
+// whyMalformed tells the app's developers of two usual mistakes. It quotes
+// nothing of the token.
+func whyMalformed(token string) string {
+	if word, _, found := strings.Cut(token, " "); found && isBearerScheme(strings.ToLower(word)) {
+		return "the token has a scheme before it"
+	}
+	for i := range len(token) - 2 {
+		if token[i] == '%' && isHex(token[i+1]) && isHex(token[i+2]) {
+			return "the token is percent-encoded"
+		}
+	}
+	return "the token is malformed"
+}
+
+func isHex(b byte) bool {
+	_, ok := unhex(b)
+	return ok
 }
 
 // hasPrefixFold is strings.HasPrefix without regard to ASCII case.

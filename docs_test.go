@@ -157,7 +157,7 @@ func TestPolicyTableOfReadme(t *testing.T) {
 		"AtLeast(2, OTP, SMS, Email)":       echomfa.AtLeast(2, echomfa.OTP, echomfa.SMS, echomfa.Email),
 		"AnyOf(OTP).And(AnyOf(SMS, Email))": echomfa.AnyOf(echomfa.OTP).And(echomfa.AnyOf(echomfa.SMS, echomfa.Email)),
 		"AnyOf(Face).Or(AllOf(OTP, SMS))":   echomfa.AnyOf(echomfa.Face).Or(echomfa.AllOf(echomfa.OTP, echomfa.SMS)),
-		`AnyOf("VOICE")`:                    echomfa.AnyOf("VOICE"),
+		`Custom("VOICE")`:                   echomfa.Custom("VOICE"),
 		`Exempt("health check")`:            echomfa.Exempt("health check"),
 	}
 	_, section, found := strings.Cut(read(t, "README.md"), "\n## Policies\n")
@@ -180,7 +180,9 @@ func TestEnrollmentPageNamesEveryField(t *testing.T) {
 	t.Parallel()
 	var fields, rows []string
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[enroll.Config]()) {
-		fields = append(fields, field.Name)
+		if field.IsExported() {
+			fields = append(fields, field.Name)
+		}
 	}
 	for _, row := range regexp.MustCompile("(?m)^\\| `(\\w+)` \\|").FindAllStringSubmatch(read(t, "docs/enrollment.md"), -1) {
 		rows = append(rows, row[1])

@@ -13,14 +13,21 @@ import (
 	"github.com/sony/gobreaker/v2"
 
 	"github.com/echomfa/echomfa/internal/claims"
+	"github.com/echomfa/echomfa/internal/hidden"
 	"github.com/echomfa/echomfa/internal/redact"
 )
+
+// secret, embedded in a struct, makes it print as "[redacted]".
+type secret = hidden.Fields
 
 // Enforcer decides whether users have enrolled the MFA factors that a policy
 // asks for. Make one per GenAuth app with [New], share it among all routes, and
 // end it with [Enforcer.Close]. All methods may be called concurrently. The
-// zero Enforcer refuses everything.
+// zero Enforcer refuses everything. It prints as "[redacted]": its Client and its
+// Store may hold secrets.
 type Enforcer struct {
+	secret
+
 	cfg      Config
 	source   credential
 	audience audienceRule

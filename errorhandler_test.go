@@ -16,9 +16,9 @@ import (
 	"github.com/echomfa/echomfa/internal/answertest"
 )
 
-// told has cfg's ErrorHandler keep the error that it is given, and leave the
+// toldError has cfg's ErrorHandler keep the error that it is given, and leave the
 // answer to the default.
-func told(cfg *echomfa.MiddlewareConfig) *error {
+func toldError(cfg *echomfa.MiddlewareConfig) *error {
 	var err error
 	cfg.ErrorHandler = func(_ echo.Context, given error) error {
 		err = given
@@ -45,7 +45,7 @@ func TestErrorsReachErrorHandler(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			cfg := echomfa.MiddlewareConfig{Enforcer: table(t, nil), Policy: otp()}
-			given := told(&cfg)
+			given := toldError(&cfg)
 			got := serve(t, cfg, withToken(row.token))
 			require.NoError(t, got.err)
 			require.ErrorIs(t, *given, row.want)
@@ -56,7 +56,7 @@ func TestErrorsReachErrorHandler(t *testing.T) {
 		})
 	}
 	cfg := echomfa.MiddlewareConfig{Enforcer: table(t, nil), Policy: otp()}
-	given := told(&cfg)
+	given := toldError(&cfg)
 	serve(t, cfg, withToken(answertest.NotEnrolled))
 	var missing *echomfa.NotEnrolledError
 	require.ErrorAs(t, *given, &missing)

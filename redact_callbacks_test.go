@@ -194,7 +194,7 @@ func TestX9ShortValuesDoNotShredLines(t *testing.T) {
 		Enforcer:   table(t, func(c *echomfa.Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) }),
 		PolicyFunc: func(echo.Context) (echomfa.Policy, error) { return echomfa.Policy{}, want },
 	}
-	given := told(&cfg)
+	given := toldError(&cfg)
 	serve(t, cfg, func(r *http.Request) { r.Header.Set("Cookie", "id=1; ids=1,111") })
 	require.ErrorIs(t, *given, want)
 	assert.Contains(t, log.String(), want.Error())

@@ -121,7 +121,7 @@ func TestT24MountCallbacksCannotSpreadTheToken(t *testing.T) {
 			cfg := config{Policy: otp(), Enforcer: newEnforcer(t, d, func(c *echomfa.Config) {
 				c.Logger = slog.New(slog.NewTextHandler(&log, nil))
 			})}
-			err := told(&cfg)
+			err := toldError(&cfg)
 			test.change(&cfg)
 			got := serve(t, cfg, withToken(secret))
 			assert.False(t, got.ran)
@@ -159,7 +159,7 @@ func TestSubjectAndObserverCannotSpreadTheToken(t *testing.T) {
 			if subject != nil {
 				cfg.Subject = func(echo.Context) (string, error) { return subject(secret) }
 			}
-			err := told(&cfg)
+			err := toldError(&cfg)
 			got := serve(t, cfg, withToken(secret))
 			assert.False(t, got.ran)
 			assert.NotContains(t, log.String(), "0123456789")

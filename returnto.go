@@ -66,6 +66,9 @@ func (e *Enforcer) setDestinations() error {
 	e.enroll, err = newDestination("EnrollURL", e.cfg.EnrollURL, *cfg, e.returnTo)
 	errs = append(errs, err)
 	e.login, err = newDestination("LoginURL", e.cfg.LoginURL, *cfg, e.returnTo)
+	if e.cfg.EnrollURL != "" && e.cfg.EnrollURL == e.cfg.LoginURL {
+		errs = append(errs, fmt.Errorf("echomfa: EnrollURL and LoginURL: both are %q: a page cannot tell whether to sign in or to enroll", e.cfg.LoginURL))
+	}
 	return errors.Join(append(errs, err)...)
 }
 
@@ -81,10 +84,14 @@ func newDestination(field, text string, cfg ReturnToConfig, own returnTo) (desti
 	if err != nil {
 		return destination{}, fmt.Errorf("echomfa: %s: %q cannot be parsed", field, text)
 	}
+	if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		// It is the text of a Location header.
+		return destination{}, fmt.Errorf("echomfa: %s: %q has a character that must be percent-encoded", field, text)
+	}
 	d := destination{text: text, path: u.Path}
 	switch {
 	case u.Scheme == "" && u.Host == "" && safePath(u.EscapedPath()):
-	case isWebOrigin(u) && !hasControl(text):
+	case isWebOrigin(u):
 		d.foreign = own.origin != nil && !sameOrigin(own.origin, u)
 		d.absolute = own.origin == nil || d.foreign
 	default:

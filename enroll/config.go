@@ -16,10 +16,15 @@ import (
 
 	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/client"
+	"github.com/echomfa/echomfa/internal/hidden"
 )
 
 // Config configures a [Handler]. It is copied: later changes have no effect.
+//
+// It prints as "[redacted]": it holds keys.
 type Config struct {
+	secret
+
 	// Client speaks to GenAuth. Required.
 	Client *client.Client
 	// Enforcer says where the token of a request is and who is signed in, and
@@ -94,6 +99,9 @@ type Config struct {
 	// Default: nothing is logged.
 	Logger *slog.Logger
 }
+
+// secret, embedded in a struct, makes it print as "[redacted]".
+type secret = hidden.Fields
 
 // Brand is the look of an app.
 type Brand struct {

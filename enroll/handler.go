@@ -16,7 +16,11 @@ import (
 // Handler serves the enrollment pages. Make one with [New] and mount it at
 // [Config.BasePath] and below it. It may be used by several goroutines at once.
 // The zero Handler answers 500.
+//
+// It prints as "[redacted]": it holds keys.
 type Handler struct {
+	secret
+
 	cfg           Config
 	seal          *sealer
 	csrf          *http.CrossOriginProtection
@@ -44,6 +48,9 @@ func New(cfg Config) (*Handler, error) {
 	if h.seal, err = newSealer(cfg.StateKeys); err != nil {
 		return nil, err
 	}
+	// A struct of the app may hold the handler in an unexported field, on which fmt
+	// calls no method: with %s it prints what is one pointer away.
+	h.cfg.StateKeys = nil
 	h.assets, h.style, h.script = newAssets(cfg.Brand)
 	h.policy = contentPolicy(cfg.Enforcer.LoginLocation(""), cfg.Client.BaseURL())
 	return h, nil

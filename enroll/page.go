@@ -25,7 +25,12 @@ var assetFiles embed.FS
 
 // Page is what a template is given. Texts that are not the app's own come from
 // GenAuth or from the user: html/template escapes them.
+//
+// As a whole it prints as "[redacted]", also in a template: it may hold a secret,
+// a recovery code and personal data.
 type Page struct {
+	secret
+
 	// Name is the template: "start", "deadend", "prove", "signin", "otp",
 	// "address", "sent", "face", "recovery", "remove" or "message".
 	Name string
@@ -78,8 +83,11 @@ type Page struct {
 	texts map[string]string
 }
 
-// Choice is one of several factors of a type.
+// Choice is one of several factors of a type. As a whole it prints as
+// "[redacted]".
 type Choice struct {
+	secret
+
 	// ID is GenAuth's, and Hint tells the factors apart.
 	ID, Hint string
 }

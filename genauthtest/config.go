@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/echomfa/echomfa/internal/factortype"
 )
 
-// FactorType is a kind of factor. The set is open: the emulator lists whatever
-// a user was given, and enrolls the first four by its endpoints.
-type FactorType string
+// FactorType is a kind of factor, the same type as FactorType of packages echomfa
+// and client. The set is open: the emulator lists whatever a user was given, and
+// enrolls the first four by its endpoints.
+type FactorType = factortype.Type
 
 // The factor types that GenAuth documents, and Passkey, which GenAuth's login
 // component knows but the list of factor types does not.

@@ -31,7 +31,11 @@ const (
 )
 
 // Config configures a [Store]. The zero value is refused.
+//
+// It prints as "[redacted]": it holds secrets and passwords.
 type Config struct {
+	hidden
+
 	// Redis says how to reach Redis or Valkey: addresses, TLS, user and
 	// password, cluster or sentinels. InitAddress is required. The Store makes
 	// clients of its own from it and closes them.
@@ -99,7 +103,7 @@ func foreign(r rune) bool {
 }
 
 // options returns the client's options with the defaults.
-func (c *Config) options() rueidis.ClientOption {
+func (c *Config) options() *rueidis.ClientOption {
 	o := c.Redis
 	o.InitAddress = slices.Clone(o.InitAddress)
 	o.Dialer.Timeout = cmp.Or(o.Dialer.Timeout, dialTimeout)
@@ -115,5 +119,5 @@ func (c *Config) options() rueidis.ClientOption {
 	// by the reader of the connection, in its turn. Without this, a deadline
 	// would close the connection under all others.
 	o.AlwaysPipelining = true
-	return o
+	return &o
 }
