@@ -93,7 +93,7 @@ func mutants() []mutant {
 		},
 		{
 			"a refusal is remembered",
-			"cache.go", "s.refused.Add(f.key, refusal{at: f.sent, err: err})", "_ = err",
+			"cache.go", "s.refused.Add(f.key, refusal{at: f.sent, err: remembered(err)})", "_ = err",
 		},
 		{
 			"a remembered refusal does not outlive newer facts",
