@@ -57,7 +57,7 @@ type Config struct {
 	RecentSignIn func(r *http.Request) (time.Time, error)
 	// SignInWithin is how long ago a recent sign-in may be, and how long a code
 	// of the authenticator app proves who is there. Optional. Default 15
-	// minutes, at most an hour.
+	// minutes, at least one, at most an hour.
 	SignInWithin time.Duration
 	// InsecureSkipProof lets whoever has a session add and remove factors.
 	InsecureSkipProof bool
@@ -150,6 +150,8 @@ type Event struct {
 const (
 	defaultSignInWithin = 15 * time.Minute
 	maxSignInWithin     = time.Hour
+	// Nobody enrolls in less after a sign-in, and 15 without a unit is 15 ns.
+	minSignInWithin     = time.Minute
 	defaultColor        = "#0b57d0"
 	defaultRegion       = "CN"
 	minKeyBytes         = 32
@@ -200,8 +202,8 @@ func (c Config) prepared() (Config, error) {
 	if c.SignInWithin == 0 {
 		c.SignInWithin = defaultSignInWithin
 	}
-	if c.SignInWithin < 0 || c.SignInWithin > maxSignInWithin {
-		wrong("SignInWithin", "%v is not between 0 and %v", c.SignInWithin, maxSignInWithin)
+	if c.SignInWithin < minSignInWithin || c.SignInWithin > maxSignInWithin {
+		wrong("SignInWithin", "%v is not between %v and %v", c.SignInWithin, minSignInWithin, maxSignInWithin)
 	}
 	if c.Home == "" {
 		c.Home = "/"
@@ -211,6 +213,9 @@ func (c Config) prepared() (Config, error) {
 	}
 	if len(c.BasePath) > 1 && (c.Home == c.BasePath || strings.HasPrefix(c.Home, c.BasePath+"/") || strings.HasPrefix(c.Home, c.BasePath+"?")) {
 		wrong("Home", "%q leads to these pages themselves", c.Home)
+	}
+	if c.signsInHere() {
+		wrong("Enforcer", "its LoginURL leads to these pages, which users without a token do not see")
 	}
 	if u, err := url.Parse(c.HostedURL); c.HostedURL != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "") {
 		wrong("HostedURL", "%q is not an http(s) URL", c.HostedURL)
@@ -226,6 +231,13 @@ func (c Config) prepared() (Config, error) {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	return c, errors.Join(errs...)
+}
+
+// signsInHere reports whether the sign-in page is said to be one of these pages.
+// They would send whoever is not signed in to themselves.
+func (c *Config) signsInHere() bool {
+	u, err := url.Parse(c.Enforcer.LoginLocation(""))
+	return err == nil && u.Host == "" && c.BasePath != "" && strings.HasPrefix(strings.TrimSuffix(u.Path, "/")+"/", c.BasePath+"/")
 }
 
 // needsFactors reports why a policy is none to enroll for.
