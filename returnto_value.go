@@ -93,6 +93,16 @@ func (e *Enforcer) Address(path, returnTo string) string {
 	return e.location(context.Background(), &d, e.ReturnTo(returnTo), maxLocationBytes)
 }
 
+// Origin returns the origin by which browsers reach this app, as
+// [ReturnToConfig].BaseURL says, or "" if that is not set. The enrollment pages trust
+// its forms.
+func (e *Enforcer) Origin() string {
+	if !e.ready() || e.returnTo.origin == nil {
+		return ""
+	}
+	return e.returnTo.origin.String()
+}
+
 // fromRequest returns the return-to of a request's own address. It is made of
 // the escaped path and the raw query and nothing else: Host and forwarded
 // headers are the client's to choose, and so is a return_to parameter.

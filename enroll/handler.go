@@ -47,6 +47,12 @@ func New(cfg Config) (*Handler, error) {
 	if h.seal, err = newSealer(cfg.StateKeys); err != nil {
 		return nil, err
 	}
+	if origin := cfg.Enforcer.Origin(); origin != "" {
+		// A proxy may hand on another Host than the one that browsers ask for.
+		if err := h.csrf.AddTrustedOrigin(origin); err != nil {
+			return nil, fmt.Errorf("enroll: Enforcer: ReturnTo.BaseURL: %w", err)
+		}
+	}
 	h.assets, h.style, h.script = newAssets(cfg.Brand)
 	h.policy = contentPolicy(cfg.Enforcer.LoginLocation(""), cfg.Client.BaseURL())
 	return h, nil

@@ -244,7 +244,9 @@ func contentPolicy(destinations ...string) string {
 func (h *Handler) setHeaders(header http.Header) {
 	header.Set("Cache-Control", "no-store")
 	header.Set("Content-Security-Policy", h.policy)
-	header.Set("Referrer-Policy", "no-referrer")
+	// With no-referrer, browsers send "Origin: null" with a form, and on plain http
+	// nothing else says that it is not another site's.
+	header.Set("Referrer-Policy", "same-origin")
 	header.Set("X-Content-Type-Options", "nosniff")
 }
 

@@ -162,9 +162,10 @@ func Original(r *http.Request) (u *url.URL, stripped string) {
 		return nil, ""
 	}
 	rest := Escaped(r.URL)
-	stripped, found := strings.CutSuffix(Escaped(u), rest)
-	whole := rest == "" || rest[0] == '/' || strings.HasSuffix(stripped, "/") // the cut is between segments
-	if !found || !whole || !Safe(stripped) {
+	path := Escaped(u)
+	stripped, found := strings.CutSuffix(path, rest)
+	between := rest == "" || rest[0] == '/' || strings.HasSuffix(stripped, "/") // and not within a segment
+	if !found || !between || !Safe(stripped) || !Safe(path) {
 		return nil, ""
 	}
 	return u, stripped
