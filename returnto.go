@@ -35,6 +35,9 @@ const (
 	// maxReturnBytes is how long an address may be to come back to, its path and
 	// query as they came.
 	maxReturnBytes = 2560
+	// maxNestedBytes is how long it may be with the return-to of a page on the way,
+	// each of whose bytes may be escaped.
+	maxNestedBytes = 4 * maxReturnBytes
 	// maxLocationBytes is how long a Location with a return-to may be.
 	maxLocationBytes = 3584
 	// minLocationBytes is what a Location may take whatever other headers do, and

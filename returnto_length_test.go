@@ -38,6 +38,13 @@ func TestFieldF05LongAddresses(t *testing.T) {
 			assert.Equal(t, want, returnToOf(t, page, "/mfa"), name)
 			assert.Less(t, headOf(t, w), 4096, name)
 
+			// As another app's page may write it, in whose link all is escaped.
+			other := "/mfa?return_to=" + url.QueryEscape(want)
+			assert.Equal(t, want, beyond(t, returnToOf(t, e.LoginLocation(other), "/login")), name)
+			assert.Equal(t, want, beyond(t, e.ReturnTo(other)), name)
+			w = send(t, app, http.MethodGet, other, navigation)
+			assert.Equal(t, want, beyond(t, returnToOf(t, w.Header().Get("Location"), "/login")), name)
+
 			// On the enrollment page without a session: to the sign-in page, and
 			// from there back by way of the enrollment page, or at once.
 			login := e.LoginLocation(page)
@@ -84,6 +91,8 @@ func TestFieldF05NestedIsKeptNested(t *testing.T) {
 	assert.Equal(t, "/login?return_to=%2Fmfa%3Freturn_to%3D%252Fadmin%253Fa%253Db", e.LoginLocation("/mfa?return_to=%2Fadmin%3Fa%3Db"))
 	long := url.QueryEscape("/admin?q=" + strings.Repeat("%E4", 700))
 	assert.Equal(t, "/login?return_to="+long, e.LoginLocation("/mfa?return_to="+long))
+	assert.Equal(t, "/admin?q="+strings.Repeat("&", 1500), e.ReturnTo("/mfa?return_to="+url.QueryEscape("/admin?q="+strings.Repeat("&", 1500))))
+	assert.Empty(t, e.ReturnTo("/other?return_to="+url.QueryEscape("/admin?q="+strings.Repeat("&", 1500))))
 	assert.Equal(t, "/login", e.LoginLocation("/other?return_to="+long), "another page is not passed by")
 	assert.Equal(t, "/login", e.LoginLocation("/mfa?return_to=%2F"+long), "nor is one that leads away passed on")
 }

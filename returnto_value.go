@@ -49,13 +49,20 @@ func (e *Enforcer) leftOut(ctx context.Context, why omission) {
 // with a request, such as the return_to parameter on an enrollment page: path and
 // query in this app, or "" if the value is not safe to send a browser to. BaseURL
 // before it is taken off, but for its path, which a browser needs and which is put
-// on if it is missing. Whoever redirects to a return-to must check it again:
+// on if it is missing. An address of more than 2,560 bytes is left out, not counting
+// the return-to of a page on the way: where that makes it too long for a redirect, and
+// the page is the enrollment page, its return-to is returned in its place. Whoever redirects to a return-to must check it again:
 // anybody can make a link to the enrollment page.
 func (e *Enforcer) ReturnTo(value string) string {
 	if !e.ready() || value == "" {
 		return ""
 	}
 	back, why := e.returnTo.check(value)
+	if len(back) > maxLocationBytes {
+		if back = e.beyondEnrollment(back); back == "" {
+			why = tooLarge
+		}
+	}
 	e.leftOut(context.Background(), why)
 	return back
 }
@@ -180,7 +187,7 @@ func (o *returnTo) check(value string) (back string, why omission) {
 func (o *returnTo) checkPath(inApp string) (back string, why omission) {
 	path, query, _ := strings.Cut(inApp, "?")
 	switch {
-	case len(inApp) > maxLocationBytes, o.lengthItself(inApp) > maxReturnBytes:
+	case len(inApp) > maxNestedBytes, o.lengthItself(inApp) > maxReturnBytes:
 		return "", tooLarge
 	case !urlpath.Safe(path), urlpath.HasControl(query), strings.Contains(query, "#"):
 		return "", unsafePath
