@@ -52,11 +52,12 @@ type Config struct {
 	// Realm is the protection space that a 401 names. Optional. Default "mfa".
 	Realm string
 
-	// EnrollURL is where browsers go to enroll: a path of this app, or an
-	// absolute URL. Optional. Default: a 403 and no redirect.
+	// EnrollURL is where browsers go to enroll: an absolute URL, or a path as
+	// this app registers it, without the path of ReturnTo.BaseURL. Optional.
+	// Default: a 403 and no redirect.
 	EnrollURL string
-	// LoginURL is where browsers without a good token go. Optional. Default:
-	// a 401 and no redirect.
+	// LoginURL is where browsers without a good token go, written as EnrollURL.
+	// Optional. Default: a 401 and no redirect.
 	LoginURL string
 	// ReturnTo is how those pages learn where the browser came from. Optional.
 	ReturnTo ReturnToConfig
