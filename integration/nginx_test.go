@@ -17,6 +17,7 @@ import (
 	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/enroll"
 	"github.com/echomfa/echomfa/genauthtest"
+	"github.com/echomfa/echomfa/integration/nginxtest"
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
 	"github.com/stretchr/testify/assert"
@@ -27,7 +28,7 @@ import (
 type proxied struct {
 	t       *testing.T
 	genauth *genauthtest.Server
-	nginx   *nginx
+	nginx   *nginxtest.Server
 	origin  string // by which the browser reaches it
 	prefix  string // which nginx takes off
 	browser *http.Client
@@ -41,8 +42,9 @@ func newProxied(t *testing.T, prefix, server string, change func(*echomfa.Config
 	t.Helper()
 	p := &proxied{t: t, genauth: genauthtest.Start(t), prefix: prefix}
 	app := httptest.NewUnstartedServer(nil)
-	p.nginx = startNginx(t, strings.ReplaceAll(server, "APP", app.Listener.Addr().String()))
-	_, port, err := net.SplitHostPort(p.nginx.address)
+	p.nginx = nginxtest.Listen(t)
+	p.nginx.Serve(t, strings.ReplaceAll(server, "APP", app.Listener.Addr().String()))
+	_, port, err := net.SplitHostPort(p.nginx.Address)
 	require.NoError(t, err)
 	p.origin = "http://" + net.JoinHostPort(portalName, port)
 	app.Config.Handler = p.app(change)
@@ -52,7 +54,7 @@ func newProxied(t *testing.T, prefix, server string, change func(*echomfa.Config
 	jar, err := cookiejar.New(nil)
 	require.NoError(t, err)
 	transport := &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, network, p.nginx.address)
+		return (&net.Dialer{}).DialContext(ctx, network, p.nginx.Address)
 	}}
 	t.Cleanup(transport.CloseIdleConnections)
 	p.browser = &http.Client{
@@ -240,7 +242,7 @@ func TestNginx(t *testing.T) {
 			}
 			p.refusals()
 			p.walk("/admin/users?page=2&sort=a%2Fb")
-			assert.NotContains(t, p.nginx.errors(t), "[error]")
+			assert.NotContains(t, p.nginx.Errors(t), "[error]")
 		})
 	}
 }
@@ -289,6 +291,6 @@ func TestNginxDefaultBuffers(t *testing.T) {
 		}
 	}
 	assert.Greater(t, longest, 3000)
-	assert.NotContains(t, p.nginx.errors(t), "too big header")
-	assert.NotContains(t, p.nginx.errors(t), "[error]")
+	assert.NotContains(t, p.nginx.Errors(t), "too big header")
+	assert.NotContains(t, p.nginx.Errors(t), "[error]")
 }

@@ -1,4 +1,5 @@
-package integration_test
+// Package nginxtest starts Debian's nginx for a test.
+package nginxtest
 
 import (
 	"fmt"
@@ -14,28 +15,37 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// nginx is a running nginx with one server.
-type nginx struct {
-	address string // where it listens
-	log     string // the file of its error log
+// Server is an nginx with one server.
+type Server struct {
+	// Address is where it listens.
+	Address string
+
+	socket *os.File
+	log    string
 }
 
-// startNginx starts Debian's nginx in front of an app: with the defaults of its
-// package, and what stands in the server block. It needs nginx, and fails without it.
-func startNginx(t *testing.T, server string) *nginx {
+// Listen returns a server that listens on a free port of this machine and does not
+// serve yet. nginx takes over a socket that listens already, as when it is replaced by
+// a newer one: no other process can get the port in between, and requests wait until it
+// is there.
+func Listen(t *testing.T) *Server {
 	t.Helper()
-	// nginx takes over a socket that listens already, as when it is replaced by a
-	// newer one: no other process can get the port in between, and requests wait
-	// until it is there.
 	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it is closed below
 	require.NoError(t, err)
 	tcp, ok := listener.(*net.TCPListener)
 	require.True(t, ok)
 	socket, err := tcp.File()
 	require.NoError(t, err)
-	n := &nginx{address: listener.Addr().String()}
+	s := &Server{Address: listener.Addr().String(), socket: socket}
 	require.NoError(t, listener.Close()) // the file stays open
+	t.Cleanup(func() { _ = socket.Close() })
+	return s
+}
 
+// Serve starts nginx with the defaults of its package, and what stands in the server
+// block. It needs nginx, and fails without it.
+func (n *Server) Serve(t *testing.T, server string) {
+	t.Helper()
 	dir := t.TempDir()
 	n.log = filepath.Join(dir, "error.log")
 	conf := filepath.Join(dir, "nginx.conf")
@@ -56,23 +66,21 @@ http {
 		%s
 	}
 }
-`, filepath.Join(dir, "pid"), temp.String(), n.address, server), 0o600))
+`, filepath.Join(dir, "pid"), temp.String(), n.Address, server), 0o600))
 	cmd := exec.Command("nginx", "-p", dir, "-c", conf, "-e", n.log) //nolint:noctx // it is stopped below
 	cmd.Env = append(os.Environ(), "NGINX=3;")
-	cmd.ExtraFiles = []*os.File{socket}
+	cmd.ExtraFiles = []*os.File{n.socket}
 	var out strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &out
 	require.NoError(t, cmd.Start())
-	require.NoError(t, socket.Close())
 	t.Cleanup(func() {
 		assert.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
 		assert.NoError(t, cmd.Wait(), out.String())
 	})
-	return n
 }
 
-// errors is what nginx has logged.
-func (n *nginx) errors(t *testing.T) string {
+// Errors is what nginx has logged.
+func (n *Server) Errors(t *testing.T) string {
 	t.Helper()
 	raw, err := os.ReadFile(n.log)
 	require.NoError(t, err)
