@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/echomfa/echomfa/client"
+	"github.com/echomfa/echomfa/internal/urlpath"
 )
 
 // Config configures an [Enforcer]. Client is required; every other field has a
@@ -52,14 +53,16 @@ type Config struct {
 	// Realm is the protection space that a 401 names. Optional. Default "mfa".
 	Realm string
 
-	// EnrollURL is where browsers go to enroll: a path of this app, or an
-	// absolute URL. It must not be guarded itself, which is logged at Error once
-	// a request is refused there. Optional. Default: a 403 and no redirect.
+	// EnrollURL is where browsers go to enroll: an absolute URL, or a path as
+	// this app registers it, without the path of ReturnTo.BaseURL. It must not be
+	// guarded itself, which is logged at Error once a request is refused there.
+	// Optional. Default: a 403 and no redirect.
 	EnrollURL string
-	// LoginURL is where browsers without a good token go. As with EnrollURL, it
-	// must not be guarded itself. A browser that follows a link sends cookies, and
-	// no Authorization header: without a proxy that sets one, a LoginURL needs
-	// the token in a cookie, or the browser comes back to it without end.
+	// LoginURL is where browsers without a good token go, written as EnrollURL.
+	// It must not be guarded itself either. A browser that follows a link sends
+	// cookies, and no Authorization header: without a proxy that sets one, a
+	// LoginURL needs the token in a cookie, or the browser comes back to it
+	// without end.
 	// Optional. Default: a 401 and no redirect.
 	LoginURL string
 	// ReturnTo is how those pages learn where the browser came from. Optional.
@@ -156,7 +159,7 @@ func (c *Config) prepareSource() error {
 	for _, audience := range c.Audience {
 		if audience == "" {
 			errs = append(errs, errors.New("echomfa: Audience: holds an empty string"))
-		} else if strings.TrimSpace(audience) != audience || hasControl(audience) {
+		} else if strings.TrimSpace(audience) != audience || urlpath.HasControl(audience) {
 			errs = append(errs, fmt.Errorf("echomfa: Audience: %q begins or ends with a blank, or has a control character", audience))
 		}
 	}

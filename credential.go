@@ -9,6 +9,7 @@ import (
 
 	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/internal/redact"
+	"github.com/echomfa/echomfa/internal/urlpath"
 )
 
 // credential reads the token of a request from the one declared source. There
@@ -154,17 +155,10 @@ func whyMalformed(token string) string {
 	if word, _, found := strings.Cut(token, " "); found && isBearerScheme(strings.ToLower(word)) {
 		return "the token has a scheme before it"
 	}
-	for i := range len(token) - 2 {
-		if token[i] == '%' && isHex(token[i+1]) && isHex(token[i+2]) {
-			return "the token is percent-encoded"
-		}
+	if urlpath.Decode(token) != token {
+		return "the token is percent-encoded"
 	}
 	return "the token is malformed"
-}
-
-func isHex(b byte) bool {
-	_, ok := unhex(b)
-	return ok
 }
 
 // hasPrefixFold is strings.HasPrefix without regard to ASCII case.

@@ -32,9 +32,10 @@ type HandlerConfig struct {
 }
 
 // Handler returns a middleware for net/http, and for every framework that
-// takes one, such as Echo v5 by its WrapMiddleware. Mount it outside of
-// http.StripPrefix: the return-to is made of the path that it is given. It
-// panics on an invalid configuration, at start-up.
+// takes one, such as Echo v5 by its WrapMiddleware. Inside of [http.StripPrefix] the
+// return-to is the path that the browser asked for, which net/http keeps, unless
+// ReturnTo.BaseURL has a path. After any other rewriting it is made of the path that
+// the middleware is given. It panics on an invalid configuration, at start-up.
 func (e *Enforcer) Handler(cfg HandlerConfig) func(http.Handler) http.Handler {
 	m := &mount[*http.Request]{
 		enforcer:   e,

@@ -88,7 +88,7 @@ func (e *Enforcer) replyNotEnrolled(d *Decision) reply {
 	}
 	// The slices are never nil, so that they are arrays in JSON.
 	body := enrollmentProblem{
-		problem: p, EnrollURL: e.cfg.EnrollURL,
+		problem: p, EnrollURL: e.enroll.text,
 		Missing:  append([][]FactorType{}, d.Missing...),
 		Enrolled: append([]FactorType{}, d.Enrolled.Types()...),
 	}
@@ -127,7 +127,9 @@ func (e *Enforcer) writeRefusal(w http.ResponseWriter, r *http.Request, err erro
 		case htmx:
 			// The script would follow a redirect without the browser leaving
 			// the page.
-			w.Header().Set("Hx-Redirect", to.location(e.returnTo.fromHTMX(r), e.returnTo))
+			back, why := e.returnTo.fromHTMX(r)
+			e.leftOut(r.Context(), why)
+			w.Header().Set("Hx-Redirect", e.location(r.Context(), to, back, roomFor(w.Header())))
 		case program:
 		}
 	}
@@ -222,11 +224,14 @@ func headerHasToken(lines []string, name string) bool {
 func (e *Enforcer) redirect(w http.ResponseWriter, r *http.Request, to *destination) int {
 	status, back := http.StatusSeeOther, ""
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {
-		status, back = http.StatusFound, e.returnTo.fromRequest(r)
+		var why omission
+		status = http.StatusFound
+		back, why = e.returnTo.fromRequest(r)
+		e.leftOut(r.Context(), why)
 	}
 	h := w.Header()
 	h.Del("Www-Authenticate") // belongs to a 401
-	h.Set("Location", to.location(back, e.returnTo))
+	h.Set("Location", e.location(r.Context(), to, back, roomFor(h)))
 	w.WriteHeader(status)
 	return status
 }

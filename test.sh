@@ -31,6 +31,7 @@ if [ -d integration ]; then
 	need npm npm
 	need node nodejs
 	need chromium chromium
+	need nginx nginx-light
 fi
 
 if [ -n "$missing" ]; then

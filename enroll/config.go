@@ -32,13 +32,16 @@ type Config struct {
 	// should lead here.
 	Enforcer *echomfa.Enforcer
 	// BasePath is where the handler is mounted, such as "/mfa". Required. The
-	// handler serves it and all that is below it; do not strip it.
+	// handler serves it and all that is below it; do not strip it. A path that
+	// a proxy takes off is not part of it: that is in the Enforcer's
+	// ReturnTo.BaseURL. The pages see what http.StripPrefix takes off.
 	BasePath string
 	// Policy is what users come to satisfy. Required, unless PolicyFunc is set.
 	Policy echomfa.Policy
 	// PolicyFunc chooses the policy instead of Policy, for an app that has
-	// several: by the return-to, which has been checked and may be empty. An
-	// error is a 500. Optional.
+	// several: by the return-to, which has been checked and may be empty. It has
+	// no path of the Enforcer's ReturnTo.BaseURL before it. An error is a 500.
+	// Optional.
 	PolicyFunc func(r *http.Request, returnTo string) (echomfa.Policy, error)
 
 	// StateKeys encrypt what a form carries from one step to the next. The
@@ -67,8 +70,8 @@ type Config struct {
 	// twice. Optional.
 	OnChange func(ctx context.Context, e Event)
 
-	// Home is the path that users go to where no return-to is given. Optional.
-	// Default "/".
+	// Home is the path that users go to where no return-to is given, without what
+	// a proxy takes off. Optional. Default "/".
 	Home string
 	// HostedURL is a page of GenAuth where users enroll what these pages
 	// cannot, such as their face: usually the personal center, at /u of the
@@ -107,7 +110,8 @@ type secret = hidden.Fields
 type Brand struct {
 	// Name is the name of the app. Optional.
 	Name string
-	// LogoPath is the path of a picture of this app. Optional.
+	// LogoPath is the path of a picture of this app, without what a proxy takes
+	// off. Optional.
 	LogoPath string
 	// Color is the color of buttons and links, such as "#0b57d0". White text
 	// on it must be legible: a contrast of at least 4.5 to 1 (WCAG 2.2, 1.4.3).
@@ -151,10 +155,10 @@ const (
 	defaultSignInWithin = 15 * time.Minute
 	maxSignInWithin     = time.Hour
 	// Nobody enrolls in less after a sign-in, and 15 without a unit is 15 ns.
-	minSignInWithin     = time.Minute
-	defaultColor        = "#0b57d0"
-	defaultRegion       = "CN"
-	minKeyBytes         = 32
+	minSignInWithin = time.Minute
+	defaultColor    = "#0b57d0"
+	defaultRegion   = "CN"
+	minKeyBytes     = 32
 )
 
 // InsecureRandomKey returns a key for [Config.StateKeys] that no other process
@@ -211,7 +215,7 @@ func (c Config) prepared() (Config, error) {
 	if c.Enforcer != nil && c.Enforcer.ReturnTo(c.Home) == "" {
 		wrong("Home", "%q is not a path of this app", c.Home)
 	}
-	if len(c.BasePath) > 1 && (c.Home == c.BasePath || strings.HasPrefix(c.Home, c.BasePath+"/") || strings.HasPrefix(c.Home, c.BasePath+"?")) {
+	if home, _, _ := strings.Cut(c.Home, "?"); len(c.BasePath) > 1 && (home == c.BasePath || strings.HasPrefix(home, c.BasePath+"/")) {
 		wrong("Home", "%q leads to these pages themselves", c.Home)
 	}
 	if c.signsInHere() {

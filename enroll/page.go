@@ -252,7 +252,9 @@ func contentPolicy(destinations ...string) string {
 func (h *Handler) setHeaders(header http.Header) {
 	header.Set("Cache-Control", "no-store")
 	header.Set("Content-Security-Policy", h.policy)
-	header.Set("Referrer-Policy", "no-referrer")
+	// With no-referrer, browsers send "Origin: null" with a form, and on plain http
+	// nothing else says that it is not another site's.
+	header.Set("Referrer-Policy", "same-origin")
 	header.Set("X-Content-Type-Options", "nosniff")
 }
 
@@ -260,9 +262,13 @@ func (h *Handler) setHeaders(header http.Header) {
 func (v *visit) show(p *Page) {
 	p.Lang, p.texts = v.lang, v.h.languages[v.lang]
 	p.Brand, p.Support = v.h.cfg.Brand, v.h.cfg.Support
-	p.Base, p.Style, p.Script = v.h.cfg.BasePath, v.h.cfg.BasePath+v.h.style, v.h.cfg.BasePath+v.h.script
+	p.Base = v.h.cfg.Enforcer.Address(v.base, "")
+	p.Style, p.Script = p.Base+v.h.style, p.Base+v.h.script
+	if p.Brand.LogoPath != "" {
+		p.Brand.LogoPath = v.h.cfg.Enforcer.Address(p.Brand.LogoPath, "")
+	}
 	p.ReturnParam, p.ReturnTo, p.Back = v.h.cfg.Enforcer.ReturnToParam(), v.back, v.destination()
-	p.Home = v.h.cfg.Home
+	p.Home = v.h.cfg.Enforcer.ReturnTo(v.h.cfg.Home)
 	if p.Status == 0 {
 		p.Status = http.StatusOK
 	}

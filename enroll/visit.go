@@ -27,6 +27,7 @@ type visit struct {
 	h    *Handler
 	w    http.ResponseWriter
 	r    *http.Request
+	base string // the path of the pages, as the app registers it
 	lang string
 
 	form     url.Values // of a form, else the query
@@ -41,7 +42,7 @@ func (v *visit) destination() string {
 	if v.back != "" {
 		return v.back
 	}
-	return v.h.cfg.Home
+	return v.h.cfg.Enforcer.ReturnTo(v.h.cfg.Home)
 }
 
 // redirect sends the browser on by a GET. The address is a path of this app,
@@ -52,12 +53,7 @@ func (v *visit) redirect(to string) {
 }
 
 // startPath is the first page, with the return-to.
-func (v *visit) startPath() string {
-	if v.back == "" {
-		return v.h.cfg.BasePath
-	}
-	return v.h.cfg.BasePath + "?" + v.h.cfg.Enforcer.ReturnToParam() + "=" + url.QueryEscape(v.back)
-}
+func (v *visit) startPath() string { return v.h.cfg.Enforcer.Address(v.base, v.back) }
 
 // message shows a page that says one thing.
 func (v *visit) message(status int, key string) {
