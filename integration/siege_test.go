@@ -1,0 +1,11 @@
+//go:build siege
+
+package integration_test
+
+import "time"
+
+const (
+	floodFor   = 3 * time.Minute
+	isolations = 1_000_000
+	reminders  = 100
+)

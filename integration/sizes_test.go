@@ -1,0 +1,13 @@
+//go:build !siege
+
+package integration_test
+
+import "time"
+
+// How much of what a longer run shows better. `make siege` has more of the same:
+// see siege_test.go.
+const (
+	floodFor   = 2 * time.Second
+	isolations = 60_000
+	reminders  = 20 // of 100: see TestFleetRefusesARemovedFactor
+)
