@@ -392,7 +392,7 @@ func TestF37TwoTenantsOneProcess(t *testing.T) {
 // hang up in the middle: no answer may reach another user.
 func TestF38CancelsOverSockets(t *testing.T) {
 	t.Parallel()
-	const users, requests, workers = 200, 2000, 8
+	const users, requests, workers = 200, 800, 8
 	r := newRig(t, func(s *setup) {
 		s.enforcer.Cache.Size, s.enforcer.Lookup.MaxPerSecond = 8, 1e6
 		s.enforcer.KeepDecision = true

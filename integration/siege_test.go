@@ -7,5 +7,6 @@ import "time"
 const (
 	floodFor   = 3 * time.Minute
 	isolations = 1_000_000
-	reminders  = 100
+	removals   = 200
+	flaps      = 50
 )

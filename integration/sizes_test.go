@@ -9,5 +9,6 @@ import "time"
 const (
 	floodFor   = 2 * time.Second
 	isolations = 60_000
-	reminders  = 20 // of 100: see TestFleetRefusesARemovedFactor
+	removals   = 10
+	flaps      = 3
 )
