@@ -157,12 +157,12 @@ func newInMemory(t *testing.T, lister echomfa.FactorListerFunc, change func(*ech
 	return e
 }
 
-// TestF33EntriesEndTogether makes 4,000 entries in one instant, by a clock that
+// TestF33EntriesEndTogether makes 10,000 entries in one instant, by a clock that
 // allows it.
 func TestF33EntriesEndTogether(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		const entries = 4000
+		const entries = 10000
 		var inFlight, most atomic.Int64
 		var slow atomic.Bool
 		e := newInMemory(t, func(ctx context.Context, _ string) ([]client.Factor, error) {

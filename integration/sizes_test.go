@@ -8,7 +8,7 @@ import "time"
 // see siege_test.go.
 const (
 	floodFor   = 2 * time.Second
-	isolations = 60_000
+	isolations = 100_000
 	removals   = 10
 	flaps      = 3
 )
