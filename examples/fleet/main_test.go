@@ -79,7 +79,9 @@ func TestInterrupt(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	began := &watcher{wanted: "instances", seen: cancel}
 	var errOut bytes.Buffer
-	assert.Equal(t, 1, run(ctx, "", fullSize(), began, &errOut))
+	s := testSize()
+	s.requests = 500_000 // for minutes
+	assert.Equal(t, 1, run(ctx, "", s, began, &errOut))
 	assert.Equal(t, "fleet: ended before all was measured\n", errOut.String())
 	addr := regexp.MustCompile(`at (127\.0\.0\.1:\d+)`).FindStringSubmatch(began.text.String())
 	require.NotNil(t, addr)
