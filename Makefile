@@ -15,7 +15,7 @@ VULNDB   ?= https://vuln.go.dev
 # MODEL: without a collection of garbage, histories are only for memory to hold.
 FIPS       := GODEBUG=fips140=only GOGC=off MODEL=100
 
-.PHONY: help all fmt lint test cover fuzz model mutants mutate fips bench bench-compare vuln verify examples screenshots tidy-check ci
+.PHONY: help all fmt lint test cover fuzz model mutants mutate fips siege bench bench-compare vuln verify examples screenshots tidy-check ci
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -78,6 +78,12 @@ fips: ## run the tests with nothing but FIPS 140 cryptography, but for the emula
 	    $(FIPS) go test -count=1 $$(go list ./... | grep -vE '/(genauthtest|enroll)$$') ;; \
 	  *) $(FIPS) go test -count=1 ./... ;; \
 	esac
+
+# No test may depend on what the machine has time for, so these are sizes of the same
+# tests, and no other ones: siege_test.go has them.
+siege: ## the long ones: floods of minutes, a million decisions about many users, a fleet's calls (ten minutes, on an idle machine)
+	cd integration && go test -race -tags siege -count=1 -timeout 60m -v -run 'TestF27|TestF38|TestF40EnforcersWhileRedisFlaps|TestFleet' .
+	cd examples && go test -race -tags siege -count=1 -timeout 30m -v -run TestFleet ./fleet
 
 bench: ## measure beside peers, in PASSES (8) interleaved passes, and print the tables (half an hour)
 	@bench/run.sh $(PASSES)
