@@ -223,8 +223,13 @@ func escapedPath(u *url.URL) string {
 }
 
 // fromHTMX returns the return-to of the page that made an HTMX request, if it
-// is a page of this app.
+// is a page of this app. A boosted link and the back button ask for a page: then
+// it is that one.
 func (o returnTo) fromHTMX(r *http.Request) string {
+	if r.Method == http.MethodGet &&
+		(r.Header.Get("Hx-Boosted") == "true" || r.Header.Get("Hx-History-Restore-Request") == "true") {
+		return o.fromRequest(r)
+	}
 	u, err := url.Parse(r.Header.Get("HX-Current-URL"))
 	if err != nil || !isWebOrigin(u) {
 		return ""
