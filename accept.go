@@ -13,17 +13,15 @@ import (
 type clientKind uint8
 
 const (
-	program     clientKind = iota
-	browser                // a navigation: somebody sees the answer
-	framed                 // a navigation inside a frame of another page
-	htmx                   // a script that follows HX-Redirect
-	inertia                // one that follows X-Inertia-Location
-	unpoly                 // one that puts the answer into the page
-	turboFrame             // the same, for a <turbo-frame>
-	turboStream            // a form that takes Turbo's stream elements
+	program    clientKind = iota
+	browser               // a navigation: somebody sees the answer
+	framed                // a navigation inside a frame of another page
+	htmx                  // a script that follows HX-Redirect
+	inertia               // one that follows X-Inertia-Location
+	unpoly                // one that puts the answer into the page
+	turboFrame            // the same, for a <turbo-frame>
+	turbo                 // the same, for the whole page
 )
-
-const turboStreamType = "text/vnd.turbo-stream.html"
 
 // kindOf tells a browser's navigation, and a script that navigates for it, from
 // a program's call. Where the browser says it itself (Fetch Metadata), nothing
@@ -37,10 +35,12 @@ func kindOf(r *http.Request) clientKind {
 		return inertia
 	case len(h["X-Up-Version"]) > 0 || len(h["X-Up-Target"]) > 0:
 		return unpoly
-	case accepts(h["Accept"], turboStreamType):
-		return turboStream
+	case accepts(h["Accept"], turboStream):
+		return turbo
 	case h.Get("Turbo-Frame") != "":
 		return turboFrame
+	case h.Get("X-Turbo-Request-Id") != "" && h.Get("X-Requested-With") == "" && prefersHTML(h["Accept"]):
+		return turbo // and not the app's own call by Turbo's fetch
 	}
 	if modes := h["Sec-Fetch-Mode"]; len(modes) == 1 && modes[0] == "navigate" {
 		return kindOfNavigation(h["Sec-Fetch-Dest"])

@@ -39,7 +39,8 @@ const (
 {{end}}</html>
 `
 
-	// It goes before what there is, so that a form that was filled in is not lost.
+	// Turbo puts stream elements into the page, whatever the request was for. The
+	// answer goes before what there is, so that a form that was filled in is not lost.
 	streamHTML = `<turbo-stream action="prepend" targets="body"><template>
 <section id="echomfa-refusal" role="alert">
 {{template "text" .}}</section>
@@ -57,9 +58,12 @@ type view struct {
 	Frame string // the Turbo frame that shows the page, or empty
 }
 
-const maxFrameName = 256
+const (
+	turboStream  = "text/vnd.turbo-stream.html"
+	maxFrameName = 256
+)
 
-// newPages returns the page and, as "stream", the answer for Turbo forms.
+// newPages returns the page and, as "stream", what Turbo puts into the app's own.
 func newPages() *template.Template {
 	t := template.Must(template.New("page").Parse(textHTML + pageHTML))
 	template.Must(t.New("stream").Parse(streamHTML))

@@ -148,10 +148,17 @@ func (e *Enforcer) writeRefusal(w http.ResponseWriter, r *http.Request, err erro
 		return writeProblem(w, r, answer.Status, answer.body)
 	case unpoly:
 		if v.Moves {
-			w.Header().Set("X-Up-Target", "body") // wherever the page shows failures, if it does
+			// Another layer is there wherever the request comes from, and however
+			// the page shows failures.
+			w.Header().Set("X-Up-Open-Layer", `{"target": "main"}`)
 		}
-	case turboStream:
-		return e.writeHTML(w, r, turboStreamType, "stream", &v)
+	case turbo:
+		switch {
+		case isPrefetch(r):
+			return writeProblem(w, r, answer.Status, answer.body) // a stream would be put into the page
+		case v.Moves, !isGet(r):
+			return e.writeHTML(w, r, turboStream, "stream", &v)
+		}
 	case turboFrame:
 		if v.Whole = v.Moves; !v.Moves {
 			v.Frame = frameName(r)
@@ -192,7 +199,8 @@ func (e *Enforcer) setRefusalHeaders(h http.Header, r *http.Request, err error) 
 	h.Set("X-Content-Type-Options", "nosniff")
 	addVary(h, "Accept", "Sec-Fetch-Mode", "Sec-Fetch-Dest", "Sec-Fetch-Site", "X-Requested-With", "Cookie",
 		"HX-Request", "HX-Boosted", "HX-History-Restore-Request", "HX-Current-URL",
-		"X-Inertia", "X-Up-Version", "X-Up-Target", "Turbo-Frame")
+		"X-Inertia", "X-Up-Version", "X-Up-Target", "Turbo-Frame", "X-Turbo-Request-Id",
+		"Sec-Purpose", "X-Sec-Purpose", "Purpose", "HX-Preloaded")
 	var (
 		token  *TokenError
 		lookup *LookupError
