@@ -83,8 +83,10 @@ func circleRounds(r *http.Request, mark string) int {
 
 func (e *Enforcer) circleCookie(r *http.Request, value string) *http.Cookie {
 	path, _, _ := strings.Cut(e.returnTo.fromRequest(r), "?")
-	if strings.Contains(path, ";") {
-		path = "" // it would end there. The browser takes the folder that the page is in.
+	if strings.ContainsAny(path, ";%") {
+		// It would end there, or be compared with what is decoded. Without one
+		// the browser takes the folder that the page is in.
+		path = ""
 	}
 	return &http.Cookie{
 		Name: circleCookie, Value: value, Path: path, MaxAge: int(circleFor / time.Second),

@@ -198,9 +198,8 @@ func (e *Enforcer) setRefusalHeaders(h http.Header, r *http.Request, err error) 
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	addVary(h, "Accept", "Sec-Fetch-Mode", "Sec-Fetch-Dest", "Sec-Fetch-Site", "X-Requested-With", "Cookie",
-		"HX-Request", "HX-Boosted", "HX-History-Restore-Request", "HX-Current-URL",
-		"X-Inertia", "X-Up-Version", "X-Up-Target", "Turbo-Frame", "X-Turbo-Request-Id",
-		"Sec-Purpose", "X-Sec-Purpose", "Purpose", "HX-Preloaded")
+		"HX-Request", "HX-Boosted", "HX-History-Restore-Request", "HX-Current-URL", "X-Inertia", "X-Up-Version", "X-Up-Target",
+		"Turbo-Frame", "X-Turbo-Request-Id", "Sec-Purpose", "X-Sec-Purpose", "Purpose", "HX-Preloaded")
 	var (
 		token  *TokenError
 		lookup *LookupError
@@ -254,10 +253,12 @@ func quotable(s string) string {
 
 // addVary adds names that are not there yet. Other middleware has its own.
 func addVary(h http.Header, names ...string) {
-	for _, name := range names {
-		if !headerHasToken(h["Vary"], name) {
-			h.Add("Vary", name)
-		}
+	have := h["Vary"]
+	if len(have) > 0 {
+		names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return headerHasToken(have, name) })
+	}
+	if len(names) > 0 {
+		h.Add("Vary", strings.Join(names, ", "))
 	}
 }
 

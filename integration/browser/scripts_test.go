@@ -57,7 +57,7 @@ func TestF18ScriptsThatNavigate(t *testing.T) {
 		"Turbo link in a frame":        {turboScript, `<turbo-frame id="f">` + link + `</turbo-frame>`, back},
 		"Turbo form in a frame":        {turboScript, `<turbo-frame id="f">` + form + `</turbo-frame>`, ""},
 		"Turbo link that advances":     {turboScript, `<turbo-frame id="f" data-turbo-action="advance">` + link + `</turbo-frame>`, back},
-		"Turbo frame that loads":       {turboScript, `<turbo-frame id="f"></turbo-frame><a id="go" href="#" onclick="f.src='/admin?page=2'">Load</a>`, back},
+		"Turbo frame that loads":       {turboScript, `<turbo-frame id="f"></turbo-frame><button id="go" onclick="f.src='/admin?page=2'">Load</button>`, back},
 		"Unpoly link":                  {unpolyScript, `<a id="go" href="/admin?page=2" up-follow>Admin</a>`, back},
 		"Unpoly link to a fragment":    {unpolyScript, `<a id="go" href="/admin?page=2" up-target="#x">Admin</a><p id="x">`, back},
 		"Unpoly link to a modal":       {unpolyScript, `<a id="go" href="/admin?page=2" up-layer="new modal">Admin</a>`, back},
