@@ -49,14 +49,15 @@ func (e *Enforcer) moves(w http.ResponseWriter, r *http.Request, kind clientKind
 		http.SetCookie(w, e.circleCookie(r, fmt.Sprintf("%s.%d", mark, rounds+1)))
 		return true
 	}
-	if answer.Detail = sent + "."; answer.reason != "" {
-		answer.Detail = sent + ": " + answer.reason + "."
+	reason := e.source.secrets(r).Hide(answer.reason) // it may be the application's own words
+	if answer.Detail = sent + "."; reason != "" {
+		answer.Detail = sent + ": " + reason + "."
 	}
 	now := time.Now().UnixNano()
 	if before := last.Load(); (before == 0 || now-before >= int64(circleLog)) && last.CompareAndSwap(before, now) {
 		e.cfg.Logger.LogAttrs(r.Context(), slog.LevelError,
 			"mfa sends browsers in a circle: they come back and are refused again",
-			slog.String("decision_id", answer.DecisionID), slog.String("field", field), slog.String("error", answer.reason))
+			slog.String("decision_id", answer.DecisionID), slog.String("field", field), slog.String("error", reason))
 	}
 	return false
 }

@@ -25,10 +25,10 @@ import (
 
 const circleMessage = "mfa sends browsers in a circle"
 
-// TestF07CirclesEnd follows redirects as a browser does, with its cookies, to
+// TestFieldF07CirclesEnd follows redirects as a browser does, with its cookies, to
 // pages that send it back at once and change nothing. After a few rounds there is
 // a page that says what is wrong, and one line in the log.
-func TestF07CirclesEnd(t *testing.T) {
+func TestFieldF07CirclesEnd(t *testing.T) {
 	t.Parallel()
 	const signIn = "You were sent to sign in several times, but this page still cannot use your sign-in: "
 	tests := map[string]struct {
@@ -139,9 +139,9 @@ func sentAway(t *testing.T, h http.Handler, target string, headers ...string) in
 	return 30
 }
 
-// TestF07CirclesAreCountedApart has what is not a circle, and how long one is
+// TestFieldF07CirclesAreCountedApart has what is not a circle, and how long one is
 // remembered in the log.
-func TestF07CirclesAreCountedApart(t *testing.T) {
+func TestFieldF07CirclesAreCountedApart(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
@@ -171,9 +171,9 @@ func TestF07CirclesAreCountedApart(t *testing.T) {
 	}
 }
 
-// TestF07TheCookie has what its attributes are, and that whatever a client makes
+// TestFieldF07TheCookie has what its attributes are, and that whatever a client makes
 // of it, the answer is the redirect or the page.
-func TestF07TheCookie(t *testing.T) {
+func TestFieldF07TheCookie(t *testing.T) {
 	t.Parallel()
 	for target, want := range map[string]string{
 		"/admin/users?page=2": "/admin/users", "/a%2Fb": "", "/a;b": "", "/a/%2e%2e/b": "", "https://app.example/x": "/x",

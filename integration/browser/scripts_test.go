@@ -41,10 +41,10 @@ const (
 	</script>`
 )
 
-// TestF18ScriptsThatNavigate has links, forms and frames of a page that scripts
+// TestFieldF18ScriptsThatNavigate has links, forms and frames of a page that scripts
 // take over, to a route that is guarded: each time the user is at the page that
 // helps, with the address that was wanted if there is one to come back to.
-func TestF18ScriptsThatNavigate(t *testing.T) {
+func TestFieldF18ScriptsThatNavigate(t *testing.T) {
 	t.Parallel()
 	const link, form = `<a id="go" href="/admin?page=2">Admin</a>`, `<form action="/admin" method="post"><button id="go">Save</button></form>`
 	const back = "?return_to=%2Fadmin%3Fpage%3D2"
