@@ -34,7 +34,7 @@ type Enforcer struct {
 	enroll   destination
 	login    destination
 	returnTo returnTo
-	page     *template.Template
+	pages    *template.Template
 	cache    *cache
 	tier     *tier // or nil
 	lookups  *lookups
@@ -43,6 +43,7 @@ type Enforcer struct {
 
 	admission admissionWatch
 	guarded   struct{ enroll, login sync.Once } // it has been said that the page is guarded
+	circles   circles
 }
 
 // New returns an Enforcer, or all that is wrong with the configuration, each
@@ -57,8 +58,8 @@ func New(cfg Config) (*Enforcer, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	e.page = newPage()
 	e.admission.log, e.admission.expected = slog.New(calmHandler{e.cfg.Logger.Handler()}), strings.Join(cfg.Audience, " ")
+	e.pages = newPages()
 	e.cache = newCache(cfg.Cache, cfg.Namespace)
 	e.tier = newTier(&e.cfg)
 	e.lookups = newLookups(&e.cfg, e.cache, e.tier)

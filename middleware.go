@@ -127,9 +127,6 @@ func (cfg *MiddlewareConfig) refuse(c echo.Context, err error, token string) (re
 		}
 	}()
 	cfg.Enforcer.setRefusalHeaders(w.Header(), r, err)
-	if cfg.Token != nil {
-		addVary(w.Header(), "Cookie") // where it reads is not known here
-	}
 	if cfg.ErrorHandler != nil {
 		if returned := cfg.ErrorHandler(c, httpError(err)); returned != nil {
 			return withoutSecretsHTTP(returned, cfg.Enforcer.source.secrets(r, token))

@@ -134,8 +134,13 @@ func pathAndQuery(u *url.URL) string {
 }
 
 // fromHTMX returns the return-to of the page that made an HTMX request, if it
-// is a page of this app.
+// is a page of this app. A boosted link and the back button ask for a page: then
+// it is that one.
 func (o *returnTo) fromHTMX(r *http.Request) (back string, why omission) {
+	if r.Method == http.MethodGet &&
+		(r.Header.Get("Hx-Boosted") == "true" || r.Header.Get("Hx-History-Restore-Request") == "true") {
+		return o.fromRequest(r)
+	}
 	current := r.Header.Get("HX-Current-URL")
 	if current == "" {
 		return "", kept
