@@ -2,7 +2,6 @@ package echomfa_test
 
 import (
 	"bytes"
-	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -143,7 +142,7 @@ func TestN7TextOfClientsIsBounded(t *testing.T) {
 	}
 	a := newAdmissionLog(t)
 	a.send(map[string]any{"aud": []string{"a", "b"}})
-	assert.Equal(t, 1, a.lines(`audience="a b"`), fmt.Sprint(a.log.String()))
+	assert.Equal(t, 1, a.lines(`audience="a b"`), a.log.String())
 }
 
 // TestN7OpaqueTokensSayNothing shows that a token which says nothing of itself is

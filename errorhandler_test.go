@@ -2,6 +2,7 @@ package echomfa_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -175,8 +176,9 @@ func TestFieldF01AppsOwnErrorHandler(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			app := echo.New()
+			var given error
 			app.HTTPErrorHandler = func(err error, c echo.Context) {
-				assert.ErrorIs(t, err, echomfa.ErrNotEnrolled)
+				given = err
 				_ = c.String(http.StatusForbidden, "app: 403")
 			}
 			app.GET("/", func(echo.Context) error { t.Error("the handler ran"); return nil }, echomfa.WithConfig(
@@ -188,6 +190,7 @@ func TestFieldF01AppsOwnErrorHandler(t *testing.T) {
 			assert.Equal(t, http.StatusForbidden, w.Code)
 			assert.Contains(t, w.Body.String(), row.body)
 			assert.Equal(t, "no-store", w.Header().Get("Cache-Control"))
+			assert.Equal(t, row.handle != nil, errors.Is(given, echomfa.ErrNotEnrolled))
 		})
 	}
 }

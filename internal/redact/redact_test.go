@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/echomfa/echomfa/internal/redact"
 )
@@ -74,7 +75,7 @@ func TestH2FormsOfASecret(t *testing.T) {
 	t.Parallel()
 	const secret = "canary 0123456789\"<é>\x01 canary"
 	raw, err := json.Marshal(secret)
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	hide := redact.OfRequest(&http.Request{Header: http.Header{"X-Token": {secret}}}, nil)
 	for _, form := range []string{
 		secret, strconv.Quote(secret), fmt.Sprintf("%+q", secret), string(raw), url.QueryEscape(secret), url.PathEscape(secret),
