@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/labstack/echo/v4"
 	"github.com/stretchr/testify/assert"
@@ -253,6 +254,7 @@ func TestX21RefusalsKeepNothingForeign(t *testing.T) {
 				t.Parallel()
 				lister := echomfa.FactorListerFunc(func(context.Context, string) ([]client.Factor, error) { return nil, fail })
 				e := newEnforcer(t, lister, func(c *echomfa.Config) {
+					c.Cache.RefusedFor = time.Minute
 					if verifies {
 						c.Verify = func(context.Context, string) error { return fail }
 					}
