@@ -151,10 +151,10 @@ const (
 	defaultSignInWithin = 15 * time.Minute
 	maxSignInWithin     = time.Hour
 	// Nobody enrolls in less after a sign-in, and 15 without a unit is 15 ns.
-	minSignInWithin     = time.Minute
-	defaultColor        = "#0b57d0"
-	defaultRegion       = "CN"
-	minKeyBytes         = 32
+	minSignInWithin = time.Minute
+	defaultColor    = "#0b57d0"
+	defaultRegion   = "CN"
+	minKeyBytes     = 32
 )
 
 // InsecureRandomKey returns a key for [Config.StateKeys] that no other process
