@@ -33,7 +33,7 @@ test: ## run every test of every module, as CI does
 
 # What decides about a request is covered whole; the rest of the module must not
 # fall below 90 %. A block counts as covered if any of the tests has run it.
-COVER_WHOLE := policy policy_text policy_spell factorset decision credential returnto returnto_value internal/urlpath/urlpath cache errors
+COVER_WHOLE := policy policy_text policy_types policy_spell factorset decision credential credential_lookup returnto returnto_value internal/urlpath/urlpath cache errors
 
 cover: ## statement coverage: 100 % of what decides (COVER_WHOLE), 90 % in all
 	@profile=$$(mktemp) && trap 'rm -f "$$profile" "$$profile.log"' EXIT && \

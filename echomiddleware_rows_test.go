@@ -73,7 +73,7 @@ func echoRows() map[string]echoRow {
 		return func(r *http.Request) { r.Header.Set(name, value) }
 	}
 	const (
-		slash    = "Location: return_to is the address that the middleware made of it"
+		slash    = "Location and Set-Cookie: return_to and the path of the cookie are the address that the middleware made of it"
 		redirect = "answer: behind the guard this middleware answers instead of the handler"
 	)
 	return map[string]echoRow{

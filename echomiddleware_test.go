@@ -146,7 +146,7 @@ func TestEchoMiddleware(t *testing.T) {
 					}
 					excused, _, _ := strings.Cut(reason, ":")
 					for _, what := range got.differences(&want) {
-						assert.Equal(t, excused, what, "%s/%s: %.300v instead of %.300v", place, situation, fmt.Sprint(got), fmt.Sprint(want))
+						assert.Contains(t, strings.Split(excused, " and "), what, "%s/%s: %.300v instead of %.300v", place, situation, fmt.Sprint(got), fmt.Sprint(want))
 						met[key] = true
 					}
 					if situation != "allowed" {

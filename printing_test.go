@@ -142,7 +142,8 @@ func TestX14PrintingTellsNoSecret(t *testing.T) {
 
 	without := []string{
 		// An address and an app's id are no secrets, and no error keeps what it is about.
-		"client.Client", "client.Config", "client.APIError", "client.PartialError", "client.TransportError", "client.MFATokenInfo",
+		"client.Client", "client.Config", "client.APIError", "client.CheckError", "client.PartialError", "client.TransportError",
+		"client.MFATokenInfo",
 		"enroll.Brand", "enroll.Event", "enroll.Region",
 		"echomfa.CacheConfig", "echomfa.Config", "echomfa.Decision", "echomfa.FactorSet", "echomfa.HandlerConfig", "echomfa.LookupConfig",
 		"echomfa.LookupError", "echomfa.LookupStats", "echomfa.MiddlewareConfig", "echomfa.NotEnrolledError", "echomfa.Policy",

@@ -3,15 +3,13 @@ package main
 import (
 	"bytes"
 	"os"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/echomfa/echomfa/genauthtest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/echomfa/echomfa/genauthtest"
 )
 
 const appID = "65a1b2c3d4e5f6071829canary"
@@ -39,10 +37,10 @@ func hasNoSecret(t *testing.T, out string, s *genauthtest.Server, token string) 
 	assert.NotContains(t, out, "canary")
 	assert.NotContains(t, out, strings.TrimPrefix(s.URL(), "http://"))
 	assert.NotContains(t, out, "127.0.0.1")
-	for _, part := range strings.Split(token, ".") {
+	for part := range strings.SplitSeq(token, ".") {
 		assert.NotContains(t, out, part)
 	}
-	assert.NotRegexp(t, regexp.MustCompile(`[0-9a-f]{24}`), out, "an id")
+	assert.NotRegexp(t, `[0-9a-f]{24}`, out, "an id")
 	assert.NotContains(t, out, "[redacted]", "nothing has to be taken out")
 }
 

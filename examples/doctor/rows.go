@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -110,7 +111,7 @@ func (d *doctor) shape() string {
 func (d *doctor) null() string {
 	var api *client.APIError
 	switch {
-	case errors.As(d.listed, &api) && api.StatusCode == 200 && string(d.data) == "null":
+	case errors.As(d.listed, &api) && api.StatusCode == http.StatusOK && string(d.data) == "null":
 		return "yes: set NullDataMeansNone if this user has no factor"
 	case verdictOf(d.listed) != accepted:
 		return undetermined("there is no list of factors")

@@ -61,7 +61,7 @@ func (c claims) isFor(appID string) (named, this bool) {
 
 // plainName is what the name of a claim looks like. Another one may hold an
 // address.
-var plainName = regexp.MustCompile(`\A[A-Za-z][A-Za-z0-9_]{0,31}\z`) //nolint:gochecknoglobals // never changes
+var plainName = regexp.MustCompile(`\A[A-Za-z][A-Za-z0-9_]{0,31}\z`)
 
 // names lists the names of members, with the values that tell nothing of anybody:
 // true and false.

@@ -40,10 +40,22 @@ func TestSafeTakesOnePass(t *testing.T) {
 func TestOriginal(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct{ uri, path, raw, query, stripped string }{
-		{"/a/b", "/b", "", "", "/a"}, {"/a/b", "b", "", "", "/a/"}, {"/a/b", "", "", "", "/a/b"}, {"/a/b?x", "/b", "", "x", "/a"},
-		{"/a/b", "/a/b", "", "", ""}, {"/a/b?x", "/b", "", "", ""}, {"/ab", "b", "", "", ""}, {"/a/b", "/c", "", "", ""}, {"*", "/b", "", "", ""},
-		{"//a/b", "/b", "", "", ""}, {"/a//b", "//b", "", "", "/a"}, {"/a/b%2Fc", "/b/c", "/b%2Fc", "", "/a"}, {"/a/b%2Fc", "/c", "", "", ""},
-		{"", "/b", "", "", ""}, {"http://x.example/a/b", "/b", "", "", "/a"}, {"%", "/b", "", "", ""},
+		{"/a/b", "/b", "", "", "/a"},
+		{"/a/b", "b", "", "", "/a/"},
+		{"/a/b", "", "", "", "/a/b"},
+		{"/a/b?x", "/b", "", "x", "/a"},
+		{"/a/b", "/a/b", "", "", ""},
+		{"/a/b?x", "/b", "", "", ""},
+		{"/ab", "b", "", "", ""},
+		{"/a/b", "/c", "", "", ""},
+		{"*", "/b", "", "", ""},
+		{"//a/b", "/b", "", "", ""},
+		{"/a//b", "//b", "", "", "/a"},
+		{"/a/b%2Fc", "/b/c", "/b%2Fc", "", "/a"},
+		{"/a/b%2Fc", "/c", "", "", ""},
+		{"", "/b", "", "", ""},
+		{"http://x.example/a/b", "/b", "", "", "/a"},
+		{"%", "/b", "", "", ""},
 	} {
 		u, stripped := urlpath.Original(&http.Request{RequestURI: row.uri, URL: &url.URL{Path: row.path, RawPath: row.raw, RawQuery: row.query}})
 		assert.Equal(t, row.stripped, stripped, row)
