@@ -121,8 +121,8 @@ func (e *Enforcer) WriteRefusal(w http.ResponseWriter, r *http.Request, err erro
 	e.writeRefusal(w, r, err)
 }
 
-// writeRefusal returns the status that it wrote.
-func (e *Enforcer) writeRefusal(w http.ResponseWriter, r *http.Request, err error) int {
+// writeRefusal writes the default answer.
+func (e *Enforcer) writeRefusal(w http.ResponseWriter, r *http.Request, err error) {
 	e.setRefusalHeaders(w.Header(), r, err)
 	answer, kind := e.replyTo(err), kindOf(r)
 	v := view{problem: &answer.problem}
@@ -135,11 +135,13 @@ func (e *Enforcer) writeRefusal(w http.ResponseWriter, r *http.Request, err erro
 	switch kind {
 	case browser:
 		if v.Moves {
-			return redirect(w, r, v.Link)
+			redirect(w, r, v.Link)
+			return
 		}
 	case inertia:
 		if v.Moves {
-			return leaveInertia(w, v.Link)
+			leaveInertia(w, v.Link)
+			return
 		}
 	case htmx:
 		if v.Moves {
@@ -147,7 +149,8 @@ func (e *Enforcer) writeRefusal(w http.ResponseWriter, r *http.Request, err erro
 			// the page.
 			w.Header().Set("Hx-Redirect", v.Link)
 		}
-		return writeProblem(w, r, answer.Status, answer.body)
+		writeProblem(w, r, answer.Status, answer.body)
+		return
 	case unpoly:
 		if v.Moves {
 			// Another layer is there wherever the request comes from, and however
@@ -157,19 +160,22 @@ func (e *Enforcer) writeRefusal(w http.ResponseWriter, r *http.Request, err erro
 	case turbo:
 		switch {
 		case isPrefetch(r):
-			return writeProblem(w, r, answer.Status, answer.body) // a stream would be put into the page
+			writeProblem(w, r, answer.Status, answer.body) // a stream would be put into the page
+			return
 		case v.Moves, !isGet(r):
-			return e.writeHTML(w, r, turboStream, "stream", &v)
+			e.writeHTML(w, r, turboStream, "stream", &v)
+			return
 		}
 	case turboFrame:
 		if v.Whole = v.Moves; !v.Moves {
 			v.Frame = frameName(r)
 		}
 	case program:
-		return writeProblem(w, r, answer.Status, answer.body)
+		writeProblem(w, r, answer.Status, answer.body)
+		return
 	case framed:
 	}
-	return e.writeHTML(w, r, "text/html", "page", &v)
+	e.writeHTML(w, r, "text/html", "page", &v)
 }
 
 // backTo returns the return-to of a request. A posted address is no page to come
@@ -277,7 +283,7 @@ func headerHasToken(lines []string, name string) bool {
 
 // redirect sends a browser away. 302 becomes a GET; 303 says so for a form, and
 // neither replays its body, as 307 and 308 would.
-func redirect(w http.ResponseWriter, r *http.Request, location string) int {
+func redirect(w http.ResponseWriter, r *http.Request, location string) {
 	status := http.StatusSeeOther
 	if isGet(r) {
 		status = http.StatusFound
@@ -286,32 +292,29 @@ func redirect(w http.ResponseWriter, r *http.Request, location string) int {
 	h.Del("Www-Authenticate") // belongs to a 401
 	h.Set("Location", location)
 	w.WriteHeader(status)
-	return status
 }
 
 // leaveInertia sends a browser away by Inertia's answer for another app's page,
 // which makes it leave the page whatever the address is:
 // https://inertiajs.com/redirects#external-redirects
-func leaveInertia(w http.ResponseWriter, location string) int {
+func leaveInertia(w http.ResponseWriter, location string) {
 	h := w.Header()
 	h.Del("Www-Authenticate") // belongs to a 401
 	h.Set("X-Inertia-Location", location)
 	w.WriteHeader(http.StatusConflict)
-	return http.StatusConflict
 }
 
-func writeProblem(w http.ResponseWriter, r *http.Request, status int, body any) int {
+func writeProblem(w http.ResponseWriter, r *http.Request, status int, body any) {
 	var b bytes.Buffer
 	if err := json.NewEncoder(&b).Encode(body); err != nil {
 		b.Reset() // cannot happen: the body holds strings and numbers
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	writeBody(w, r, status, b.Bytes())
-	return status
 }
 
 // writeHTML writes a view as the template of that name.
-func (e *Enforcer) writeHTML(w http.ResponseWriter, r *http.Request, mediaType, name string, v *view) int {
+func (e *Enforcer) writeHTML(w http.ResponseWriter, r *http.Request, mediaType, name string, v *view) {
 	var b bytes.Buffer
 	if err := e.pages.ExecuteTemplate(&b, name, v); err != nil {
 		b.Reset() // cannot happen: the template is constant
@@ -321,7 +324,6 @@ func (e *Enforcer) writeHTML(w http.ResponseWriter, r *http.Request, mediaType, 
 	h.Set("Content-Security-Policy", pagePolicy(kindOf(r) == framed && r.Header.Get("Sec-Fetch-Site") == "same-origin"))
 	h.Set("Referrer-Policy", "no-referrer")
 	writeBody(w, r, v.Status, b.Bytes())
-	return v.Status
 }
 
 // writeBody writes the whole answer. A client that has gone does not matter.
