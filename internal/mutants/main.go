@@ -80,8 +80,8 @@ func (m mutant) mutate() ([]byte, error) {
 	return bytes.Replace(source, []byte(m.old), []byte(m.new), 1), nil
 }
 
-// plant builds the model's test with the mistake, and runs it. It returns by which
-// history the model has noticed it.
+// plant builds the model's test with the mistake, and runs it. It returns which
+// history has shown it to the model.
 func (m mutant) plant(dir, histories string) (string, error) {
 	changed, err := m.mutate()
 	if err != nil {
@@ -126,9 +126,9 @@ func (m mutant) plant(dir, histories string) (string, error) {
 		return "", err
 	}
 	for line := range strings.Lines(string(said)) {
-		if _, seed, ok := strings.Cut(line, ": seed "); ok {
-			seed, _, _ = strings.Cut(seed, ":")
-			return "seed " + seed, nil
+		if _, which, ok := strings.Cut(line, "history of "); ok {
+			which, _, _ = strings.Cut(which, ": ")
+			return strings.TrimRight(which, ":\n"), nil
 		}
 	}
 	return "", fmt.Errorf("the model did not say what it noticed:\n%.2000s", said)
