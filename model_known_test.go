@@ -20,7 +20,8 @@ var modelKnown = [...]struct { //nolint:gochecknoglobals // a table
 }{
 	{
 		"X11", "a late Set of an older answer replaces a newer one in the Store",
-		func(v *view) { v.X11 = true }, 3, []move{
+		func(v *view) { v.X11 = true }, 3,
+		[]move{
 			{what: "GenAuth", delay: 1500 * time.Millisecond},
 			{at: 1 * time.Millisecond, what: "enroll", choice: otpEnrolled},
 			{at: 2 * time.Millisecond, what: "request", node: 0},
@@ -32,7 +33,8 @@ var modelKnown = [...]struct { //nolint:gochecknoglobals // a table
 	},
 	{
 		"X12", "while Invalidate waits for the Store, older stored facts are believed again",
-		func(v *view) { v.X12 = true }, 1, []move{
+		func(v *view) { v.X12 = true }, 1,
+		[]move{
 			{what: "enroll", choice: otpEnrolled},
 			{at: 1 * time.Millisecond, what: "request", choice: forOTP},
 			{at: 2 * time.Millisecond, what: "Store", fault: "is full", delay: 90 * time.Millisecond},
@@ -45,7 +47,8 @@ var modelKnown = [...]struct { //nolint:gochecknoglobals // a table
 	},
 	{
 		"X13", "InvalidateUser leaves the memory of a refusal, as does what is heard from other instances",
-		func(v *view) { v.X13 = true }, 1, []move{
+		func(v *view) { v.X13 = true }, 1,
+		[]move{
 			{what: "revoke"},
 			{at: 1 * time.Millisecond, what: "request"},
 			{at: 2 * time.Millisecond, what: "restore"},
@@ -55,7 +58,8 @@ var modelKnown = [...]struct { //nolint:gochecknoglobals // a table
 	},
 	{
 		"X23", "facts count their age when the request comes, and not when it is answered",
-		func(v *view) { v.X23 = true }, 1, []move{
+		func(v *view) { v.X23 = true }, 1,
+		[]move{
 			{what: "GenAuth", delay: 1500 * time.Millisecond},
 			{at: 1 * time.Millisecond, what: "request"},
 			{at: 900 * time.Millisecond, what: "request"},

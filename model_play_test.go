@@ -201,7 +201,7 @@ func (n *node) invalidate(token int, user bool) {
 	c.done = time.Now()
 	delete(n.tells, name)
 	switch {
-	case n.memory == nil && err != nil && !(user && errors.Is(err, echomfa.ErrUserNotIndexed)):
+	case n.memory == nil && err != nil && (!user || !errors.Is(err, echomfa.ErrUserNotIndexed)):
 		n.problem("%s: Invalidate: %v", n.name, err)
 	case n.memory != nil && err == nil && n.told[name].Before(begun):
 		n.problem("%s: Invalidate returned nil and has told nobody", n.name)
@@ -234,7 +234,7 @@ func TestModel(t *testing.T) {
 		require.Empty(t, problems, "history of %q:\n%s", row.what, tell(row.moves))
 	}
 	first, _ := strconv.ParseUint(os.Getenv("MODEL_SEED"), 10, 64)
-	count, workers := modelHistories(t), uint64(2*runtime.GOMAXPROCS(0)) //nolint:gosec // it is positive
+	count, workers := modelHistories(t), uint64(2*runtime.GOMAXPROCS(0))
 	var failed atomic.Bool
 	for worker := range workers {
 		t.Run(strconv.FormatUint(worker, 10), func(t *testing.T) {

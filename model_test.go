@@ -137,7 +137,8 @@ func (v *view) void(w *word, q query) bool {
 	if w.older && !v.X11 {
 		return true
 	}
-	return !v.evicts && !(v.X12 && w.stored && invalidating) && slices.ContainsFunc(v.words, func(n *word) bool {
+	forgot := v.evicts || v.X12 && w.stored && invalidating
+	return !forgot && slices.ContainsFunc(v.words, func(n *word) bool {
 		return (n.verdict == told || n.verdict == refused) && w.seems.Before(n.seems) && n.heard.Before(q.arrived) && v.kept(n, q)
 	})
 }

@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -53,7 +54,7 @@ func run(only, histories string) error {
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			said, err := m.plant(filepath.Join(dir, fmt.Sprint(i)), histories)
+			said, err := m.plant(filepath.Join(dir, strconv.Itoa(i)), histories)
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
@@ -112,11 +113,12 @@ func (m mutant) plant(dir, histories string) (string, error) {
 	}
 	binary := filepath.Join(dir, "model.test")
 	// No other tests: they would notice too, and take their time to compile.
-	build := exec.CommandContext(context.Background(), "go", append([]string{"test", "-c", "-vet=off", "-ldflags=-s -w", "-overlay", list, "-o", binary}, tests...)...)
+	args := append([]string{"test", "-c", "-vet=off", "-ldflags=-s -w", "-overlay", list, "-o", binary}, tests...)
+	build := exec.CommandContext(context.Background(), "go", args...) //nolint:gosec // of this program's own making
 	if said, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("it does not compile: %w\n%s", err, said)
 	}
-	test := exec.CommandContext(context.Background(), binary, "-test.run=^TestModel$", "-test.timeout=5m")
+	test := exec.CommandContext(context.Background(), binary, "-test.run=^TestModel$", "-test.timeout=5m") //nolint:gosec // built above
 	test.Env = append(os.Environ(), "MODEL="+histories, "MODEL_BRIEF=1")
 	said, err := test.CombinedOutput()
 	switch exit := (*exec.ExitError)(nil); {
