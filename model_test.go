@@ -64,7 +64,7 @@ type view struct {
 	timeout time.Duration
 	words   []*word // about the token, from GenAuth and the Store
 	asks    []*word // about any token, from GenAuth, in the order of its answers
-	asking  int     // how many calls of GenAuth are under way
+	asking  bool    // GenAuth, about any token
 	cuts    []*cut
 	expires time.Time // of the token
 	closed  time.Time // the instance
@@ -137,7 +137,8 @@ func (v *view) void(w *word, q query) bool {
 	if w.older && !v.X11 {
 		return true
 	}
-	return !v.evicts && !(v.X12 && w.stored && invalidating) && slices.ContainsFunc(v.words, func(n *word) bool {
+	forgot := v.evicts || v.X12 && w.stored && invalidating
+	return !forgot && slices.ContainsFunc(v.words, func(n *word) bool {
 		return (n.verdict == told || n.verdict == refused) && w.seems.Before(n.seems) && n.heard.Before(q.arrived) && v.kept(n, q)
 	})
 }
@@ -169,7 +170,7 @@ func (v *view) trouble(q query) (unknown, standIn bool) {
 			return s.verdict <= refused && s.asked.After(f.heard) && s.heard.Before(q.arrived)
 		})
 		paused := !q.arrived.After(f.heard.Add(max(f.pause, modelPause)))
-		unknown = unknown || paused || v.asking > 0 && !recovered // one is tried
+		unknown = unknown || paused || v.asking && !recovered // one is tried
 	}
 	standIn = unknown
 	for _, w := range v.words {

@@ -56,7 +56,7 @@ type node struct {
 	enforcer *echomfa.Enforcer
 
 	asks    []*word
-	asking  int
+	asking  [len(modelUsers)][]*word // what it waits for
 	words   [len(modelUsers)][]*word
 	cuts    [len(modelUsers)][]*cut
 	waiting [len(modelUsers)]map[*query]struct{}
@@ -127,7 +127,7 @@ func (w *world) now() time.Duration { return time.Since(w.begun) }
 func (n *node) view(token int) *view {
 	s := n.setting
 	return &view{
-		rules: s.rules, timeout: s.timeout, words: n.words[token], asks: n.asks, asking: n.asking, cuts: n.cuts[token],
+		rules: s.rules, timeout: s.timeout, words: n.words[token], asks: n.asks, asking: slices.ContainsFunc(n.asking[:], func(under []*word) bool { return len(under) > 0 }), cuts: n.cuts[token],
 		expires: n.expires(token), closed: n.closed, doubted: n.doubted, evicts: s.evicts(),
 	}
 }
@@ -144,7 +144,7 @@ func (n *node) list(ctx context.Context, token string) ([]client.Factor, error) 
 		}
 	}
 	n.justify(k, w)
-	n.asking++
+	n.asking[k] = append(n.asking[k], w)
 	state, revoked, enrolled := n.trouble, n.revoked[k], n.enrolled[k]
 	n.mu.Unlock()
 
@@ -164,7 +164,7 @@ func (n *node) list(ctx context.Context, token string) ([]client.Factor, error) 
 	var err error
 	w.heard, w.types = time.Now(), enrolled
 	w.verdict, w.pause, err = modelFault(fault)
-	n.asking--
+	n.asking[k] = slices.DeleteFunc(n.asking[k], func(u *word) bool { return u == w })
 	n.asks, n.words[k] = append(n.asks, w), append(n.words[k], w)
 	if w.verdict == panicking {
 		panic("model")
@@ -179,8 +179,15 @@ func (n *node) list(ctx context.Context, token string) ([]client.Factor, error) 
 	return list, err
 }
 
-// justify objects to a call that nobody needs. n.mu is held.
+// justify objects to a call that nobody needs, or whose answer is on its way. n.mu is
+// held.
 func (n *node) justify(k int, w *word) {
+	for _, u := range n.asking[k] {
+		cut := slices.ContainsFunc(n.cuts[k], func(c *cut) bool { return !c.done.Before(u.begun) })
+		if over := !w.asked.Before(u.begun.Add(n.setting.timeout)); !cut && !over {
+			n.problem("%s asks GenAuth about token %d, which it does already", n.name, k)
+		}
+	}
 	for _, other := range slices.Backward(n.words[k]) {
 		if !other.stored && other.verdict == down && w.asked.Sub(other.heard) <= 100*time.Millisecond {
 			w.begun = other.begun // a second try

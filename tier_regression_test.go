@@ -155,7 +155,7 @@ func TestRefusalIsNotUndoneByOlderStoredFacts(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		d := newDirectory()
-		token := userToken("alice", 1)
+		token := userToken("alice", 2)
 		d.enroll(token, echomfa.OTP)
 		store := &slowStore{Memory: storetest.NewMemory()}
 		list := fleet(t, 2, store, d)

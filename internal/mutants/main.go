@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -53,7 +54,7 @@ func run(only, histories string) error {
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			said, err := m.plant(filepath.Join(dir, fmt.Sprint(i)), histories)
+			said, err := m.plant(filepath.Join(dir, strconv.Itoa(i)), histories)
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
@@ -80,8 +81,8 @@ func (m mutant) mutate() ([]byte, error) {
 	return bytes.Replace(source, []byte(m.old), []byte(m.new), 1), nil
 }
 
-// plant builds the model's test with the mistake, and runs it. It returns by which
-// history the model has noticed it.
+// plant builds the model's test with the mistake, and runs it. It returns which
+// history has shown it to the model.
 func (m mutant) plant(dir, histories string) (string, error) {
 	changed, err := m.mutate()
 	if err != nil {
@@ -112,11 +113,12 @@ func (m mutant) plant(dir, histories string) (string, error) {
 	}
 	binary := filepath.Join(dir, "model.test")
 	// No other tests: they would notice too, and take their time to compile.
-	build := exec.CommandContext(context.Background(), "go", append([]string{"test", "-c", "-vet=off", "-ldflags=-s -w", "-overlay", list, "-o", binary}, tests...)...)
+	args := append([]string{"test", "-c", "-vet=off", "-ldflags=-s -w", "-overlay", list, "-o", binary}, tests...)
+	build := exec.CommandContext(context.Background(), "go", args...) //nolint:gosec // of this program's own making
 	if said, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("it does not compile: %w\n%s", err, said)
 	}
-	test := exec.CommandContext(context.Background(), binary, "-test.run=^TestModel$", "-test.timeout=5m")
+	test := exec.CommandContext(context.Background(), binary, "-test.run=^TestModel$", "-test.timeout=5m") //nolint:gosec // built above
 	test.Env = append(os.Environ(), "MODEL="+histories, "MODEL_BRIEF=1")
 	said, err := test.CombinedOutput()
 	switch exit := (*exec.ExitError)(nil); {
@@ -126,9 +128,9 @@ func (m mutant) plant(dir, histories string) (string, error) {
 		return "", err
 	}
 	for line := range strings.Lines(string(said)) {
-		if _, seed, ok := strings.Cut(line, ": seed "); ok {
-			seed, _, _ = strings.Cut(seed, ":")
-			return "seed " + seed, nil
+		if _, which, ok := strings.Cut(line, "history of "); ok {
+			which, _, _ = strings.Cut(which, ": ")
+			return strings.TrimRight(which, ":\n"), nil
 		}
 	}
 	return "", fmt.Errorf("the model did not say what it noticed:\n%.2000s", said)
