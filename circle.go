@@ -23,6 +23,8 @@ const (
 	// maxRounds is how often a browser is sent away before it gets the page.
 	// Browsers follow 20 redirects, and a sign-in elsewhere takes four or five.
 	maxRounds = 4
+
+	maxCirclePath = 64
 )
 
 // circles is when a circle was last logged, in Unix nanoseconds.
@@ -85,12 +87,12 @@ func circleRounds(r *http.Request, mark string) int {
 func (e *Enforcer) circleCookie(r *http.Request, value string) *http.Cookie {
 	back, _ := e.returnTo.fromRequest(r)
 	path, _, _ := strings.Cut(back, "?")
-	if strings.ContainsAny(path, ";%") {
-		// It would end there, or be compared with what is decoded. Without one
-		// the browser takes the folder that the page is in.
+	if len(path) > maxCirclePath || strings.ContainsAny(path, ";%") {
+		// It would take the room of the Location, end there, or be compared with
+		// what is decoded. Without one the browser takes the folder of the page.
 		path = ""
 	}
-	return &http.Cookie{
+	return &http.Cookie{ //nolint:gosec // Secure where the app is reached by https
 		Name: circleCookie, Value: value, Path: path, MaxAge: int(circleFor / time.Second),
 		HttpOnly: true, SameSite: http.SameSiteLaxMode,
 		Secure: r.TLS != nil || e.returnTo.origin != nil && e.returnTo.origin.Scheme == "https",

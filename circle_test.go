@@ -39,17 +39,20 @@ func TestFieldF07CirclesEnd(t *testing.T) {
 		field   string
 	}{
 		"two cookies": {
-			[]string{"session=" + answertest.Enrolled + "; Path=/", "session=stale; Path=/admin"}, "/admin/users?page=2", 401,
+			[]string{"session=" + answertest.Enrolled + "; Path=/", "session=stale; Path=/admin"},
+			"/admin/users?page=2", 401,
 			signIn + "more than one token cookie.", "LoginURL",
 		},
 		"another app's token": {
-			[]string{"session=" + answertest.JWT(map[string]any{"sub": "u", "aud": "other"}) + "; Path=/"}, "/admin/", 401,
+			[]string{"session=" + answertest.JWT(map[string]any{"sub": "u", "aud": "other"}) + "; Path=/"},
+			"/admin/", 401,
 			signIn + "the token is meant for another application.", "LoginURL",
 		},
 		"refused":   {[]string{"session=token-refused; Path=/"}, "/admin/a;b/c", 401, signIn + "the token was refused.", "LoginURL"},
 		"no cookie": {nil, "/admin/caf%C3%A9", 401, signIn + "no access token.", "LoginURL"},
 		"enrollment that does not help": {
-			[]string{"session=" + answertest.NotEnrolled + "; Path=/"}, "/admin", 403,
+			[]string{"session=" + answertest.NotEnrolled + "; Path=/"},
+			"/admin", 403,
 			"You were sent to set up sign-in factors several times, but this page still needs one that you have not enrolled: OTP.", "EnrollURL",
 		},
 	}
@@ -117,7 +120,7 @@ func circling(e *echomfa.Enforcer, adapter string, cookies []string, asked *atom
 		for _, cookie := range cookies {
 			w.Header().Add("Set-Cookie", cookie)
 		}
-		http.Redirect(w, r, e.ReturnTo(r.URL.Query().Get("return_to")), http.StatusFound) //nolint:gosec // checked by ReturnTo
+		http.Redirect(w, r, e.ReturnTo(r.URL.Query().Get("return_to")), http.StatusFound) //nolint:gosec,contextcheck // checked by ReturnTo
 	})
 }
 

@@ -67,8 +67,13 @@ func TestFieldF18WhatAHeaderCanDo(t *testing.T) {
 	for _, credential := range []string{"X-None: 1", "Authorization: Bearer token-unavailable"} {
 		for _, app := range []http.Handler{browsing(t), guarded(t, table(t, nil))} {
 			for _, headers := range [][]string{
-				{"Turbo-Frame: " + evil}, {"Turbo-Frame: " + strings.Repeat("<", 1<<16)}, {"X-Up-Target: " + evil}, {"X-Up-Version: " + evil},
-				{"X-Turbo-Request-Id: " + evil, "Accept: text/html"}, {"Accept: text/vnd.turbo-stream.html"}, {"X-Inertia: true", "X-Inertia-Version: " + evil},
+				{"Turbo-Frame: " + evil},
+				{"Turbo-Frame: " + strings.Repeat("<", 1<<16)},
+				{"X-Up-Target: " + evil},
+				{"X-Up-Version: " + evil},
+				{"X-Turbo-Request-Id: " + evil, "Accept: text/html"},
+				{"Accept: text/vnd.turbo-stream.html"},
+				{"X-Inertia: true", "X-Inertia-Version: " + evil},
 			} {
 				for _, method := range []string{"GET", "POST", "HEAD"} {
 					w := send(t, app, method, "/admin", append(headers, credential)...)
@@ -80,8 +85,14 @@ func TestFieldF18WhatAHeaderCanDo(t *testing.T) {
 		}
 	}
 	for _, headers := range [][]string{
-		{"X-Requested-With: XMLHttpRequest", "Accept: text/html"}, {"X-Inertia: false"}, {"Accept: text/vnd.turbo-stream.html;q=0"},
-		{"Turbo-Frame: "}, {"X-Turbo-Request-Id: 1", "Accept: */*"}, {"X-Alpine-Request: true"}, {"X-PJAX: true"}, {"HX-Request: false"},
+		{"X-Requested-With: XMLHttpRequest", "Accept: text/html"},
+		{"X-Inertia: false"},
+		{"Accept: text/vnd.turbo-stream.html;q=0"},
+		{"Turbo-Frame: "},
+		{"X-Turbo-Request-Id: 1", "Accept: */*"},
+		{"X-Alpine-Request: true"},
+		{"X-PJAX: true"},
+		{"HX-Request: false"},
 		{"X-Turbo-Request-Id: 1", "Accept: text/html", "X-Requested-With: XMLHttpRequest"},
 	} {
 		w := send(t, browsing(t), http.MethodGet, "/admin", headers...)

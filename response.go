@@ -130,7 +130,14 @@ func (e *Enforcer) writeRefusal(w http.ResponseWriter, r *http.Request, err erro
 		v.Moves, v.Step = e.moves(w, r, kind, &answer), answer.step
 		back, why := e.backTo(r, kind)
 		e.leftOut(r.Context(), why)
-		v.Link = e.location(r.Context(), to, back, roomFor(w.Header()))
+		h := w.Header()
+		if v.Moves && (kind == browser || kind == inertia) {
+			h.Del("Www-Authenticate") // belongs to a 401
+		}
+		if len(back) > longReturnBytes {
+			h.Set("Vary", "*") // says no less, and leaves room
+		}
+		v.Link = e.location(r.Context(), to, back, roomFor(h))
 	}
 	switch kind {
 	case browser:
@@ -177,6 +184,9 @@ func (e *Enforcer) writeRefusal(w http.ResponseWriter, r *http.Request, err erro
 	}
 	e.writeHTML(w, r, "text/html", "page", &v)
 }
+
+// longReturnBytes is from where on a return-to needs the room of other headers.
+const longReturnBytes = 1024
 
 // backTo returns the return-to of a request. A posted address is no page to come
 // back to.
@@ -289,7 +299,6 @@ func redirect(w http.ResponseWriter, r *http.Request, location string) {
 		status = http.StatusFound
 	}
 	h := w.Header()
-	h.Del("Www-Authenticate") // belongs to a 401
 	h.Set("Location", location)
 	w.WriteHeader(status)
 }
@@ -299,7 +308,6 @@ func redirect(w http.ResponseWriter, r *http.Request, location string) {
 // https://inertiajs.com/redirects#external-redirects
 func leaveInertia(w http.ResponseWriter, location string) {
 	h := w.Header()
-	h.Del("Www-Authenticate") // belongs to a 401
 	h.Set("X-Inertia-Location", location)
 	w.WriteHeader(http.StatusConflict)
 }
