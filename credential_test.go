@@ -74,9 +74,9 @@ func TestTokenSources(t *testing.T) {
 	}
 }
 
-// TestF15TokenLookupThatFindsNoToken has lookups that would refuse every usual
+// TestFieldF15TokenLookupThatFindsNoToken has lookups that would refuse every usual
 // client, and what their error advises. "" is a good one.
-func TestF15TokenLookupThatFindsNoToken(t *testing.T) {
+func TestFieldF15TokenLookupThatFindsNoToken(t *testing.T) {
 	t.Parallel()
 	for lookup, advice := range map[string]string{
 		"header:Authorization":                `write "header:Authorization:Bearer "`,

@@ -82,6 +82,7 @@ func echoRows() map[string]echoRow {
 			differs: map[string]string{
 				"pre/missing, browser": slash, "front/missing, browser": slash,
 				"pre/no token, browser": slash, "front/no token, browser": slash,
+				"pre/missing, HTMX": slash, "front/missing, HTMX": slash,
 			},
 		},
 		"RemoveTrailingSlash": {
@@ -90,6 +91,7 @@ func echoRows() map[string]echoRow {
 			differs: map[string]string{
 				"pre/missing, browser": slash, "front/missing, browser": slash,
 				"pre/no token, browser": slash, "front/no token, browser": slash,
+				"pre/missing, HTMX": slash, "front/missing, HTMX": slash,
 			},
 		},
 		"BasicAuth": {

@@ -102,14 +102,19 @@ func (a *echoAnswer) differences(want *echoAnswer) []string {
 	}
 	var names []string
 	for name := range want.header {
-		if name != "Vary" && !slices.Equal(a.header[name], want.header[name]) {
+		if name != "Vary" && name != "Set-Cookie" && !slices.Equal(a.header[name], want.header[name]) {
 			names = append(names, name)
 		}
 	}
 	vary := strings.Join(a.header["Vary"], ", ")
-	for _, name := range want.header["Vary"] {
+	for name := range strings.SplitSeq(strings.Join(want.header["Vary"], ", "), ", ") {
 		if !strings.Contains(vary, name) {
 			names = append(names, "Vary")
+		}
+	}
+	for _, cookie := range want.header["Set-Cookie"] {
+		if !slices.Contains(a.header["Set-Cookie"], cookie) {
+			names = append(names, "Set-Cookie")
 		}
 	}
 	for _, name := range []string{"Location", "Www-Authenticate", "Retry-After", "Hx-Redirect"} {

@@ -110,9 +110,9 @@ func TestNewReportsEveryMistake(t *testing.T) {
 	assert.Len(t, joined.Unwrap(), 7)
 }
 
-// TestF15TimeoutWithoutAUnit has numbers that somebody meant as seconds. Every
+// TestFieldF15TimeoutWithoutAUnit has numbers that somebody meant as seconds. Every
 // call would fail with them.
-func TestF15TimeoutWithoutAUnit(t *testing.T) {
+func TestFieldF15TimeoutWithoutAUnit(t *testing.T) {
 	t.Parallel()
 	good := client.Config{BaseURL: "https://example.com", AppID: "app"}
 	for want, change := range map[string]func(*client.Config){
