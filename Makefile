@@ -4,15 +4,18 @@ FUZZTIME ?= 100000x
 GO_TOOL  := go tool -modfile=$(CURDIR)/tools/go.mod
 GREMLINS := v0.6.0
 PASSES   ?= 8
+MODEL    ?= 10000
+HISTORIES ?= 10000
 VULNDB   ?= https://vuln.go.dev
 # RFC 6238 as authenticator apps speak it is HMAC-SHA-1, which FIPS 140 has no
 # place for. The emulator speaks it, and nothing else does.
 # GOGC: the generators of random numbers that TestMain seeds must last. A
 # collection of garbage drops them, and one that is seeded anew inside a synctest
 # bubble, where the clock has no noise, panics.
-FIPS       := GODEBUG=fips140=only GOGC=off
+# MODEL: without a collection of garbage, histories are only for memory to hold.
+FIPS       := GODEBUG=fips140=only GOGC=off MODEL=100
 
-.PHONY: help all fmt lint test cover fuzz mutate fips bench bench-compare vuln verify examples screenshots tidy-check ci
+.PHONY: help all fmt lint test cover fuzz model mutants mutate fips siege bench bench-compare vuln verify examples screenshots tidy-check ci
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,11 +33,11 @@ test: ## run every test of every module, as CI does
 
 # What decides about a request is covered whole; the rest of the module must not
 # fall below 90 %. A block counts as covered if any of the tests has run it.
-COVER_WHOLE := policy policy_text policy_spell factorset decision credential returnto cache errors
+COVER_WHOLE := policy policy_text policy_types policy_spell factorset decision credential credential_lookup returnto returnto_value internal/urlpath/urlpath cache errors
 
 cover: ## statement coverage: 100 % of what decides (COVER_WHOLE), 90 % in all
 	@profile=$$(mktemp) && trap 'rm -f "$$profile" "$$profile.log"' EXIT && \
-	  go test -coverpkg=.,./client,./genauthtest,./enroll,./internal/claims,./internal/fieldvalue,./internal/redact -coverprofile="$$profile" ./... >"$$profile.log" || { cat "$$profile.log"; exit 1; } && \
+	  MODEL=1000 go test -coverpkg=.,./client,./genauthtest,./enroll,./internal/claims,./internal/fieldvalue,./internal/redact,./internal/urlpath -coverprofile="$$profile" ./... >"$$profile.log" || { cat "$$profile.log"; exit 1; } && \
 	  awk -v whole="$(COVER_WHOLE)" ' \
 	    BEGIN { n = split(whole, names, " "); for (i = 1; i <= n; i++) gated[names[i] ".go"] = 1 } \
 	    NR > 1 { size[$$1] = $$2; if ($$3 > 0) hit[$$1] = 1 } \
@@ -55,10 +58,16 @@ fuzz: ## run every fuzz target FUZZTIME (100000x) times
 	    echo "fuzz $$target" && (cd $$dir && go test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) . >/tmp/fuzz.$$$$ 2>&1 || { cat /tmp/fuzz.$$$$; exit 1; }) || exit 1; \
 	  done; done) || exit 1; done; rm -f /tmp/fuzz.*
 
+model: ## compare MODEL (10000) random histories with the reference model
+	MODEL=$(MODEL) go test -count=1 -timeout=0 -run '^TestModel' .
+
+mutants: ## plant mistakes in the engine, and see that the reference model notices each in HISTORIES (10000)
+	go run ./internal/mutants -histories $(HISTORIES)
+
 # Vet would refuse some mutants before a test sees them. A cached result would be
 # taken for the time that the tests need, and each mutant for one that hangs.
 mutate: ## change what decides in small ways, and see that a test notices (an hour)
-	GOFLAGS='-vet=off -count=1' go run github.com/go-gremlins/gremlins/cmd/gremlins@$(GREMLINS) unleash . --invert-logical --timeout-coefficient 20 \
+	MODEL=1000 GOFLAGS='-vet=off -count=1' go run github.com/go-gremlins/gremlins/cmd/gremlins@$(GREMLINS) unleash . --invert-logical --timeout-coefficient 20 \
 	  -E '^(client|enroll|genauthtest|internal|storetest|redisstore|bench|examples|integration)/' \
 	  -E '^(mount|handler|middleware|response|page|errors|enforcer|config|result|calm|doc)\.go'
 
@@ -69,6 +78,12 @@ fips: ## run the tests with nothing but FIPS 140 cryptography, but for the emula
 	    $(FIPS) go test -count=1 $$(go list ./... | grep -vE '/(genauthtest|enroll)$$') ;; \
 	  *) $(FIPS) go test -count=1 ./... ;; \
 	esac
+
+# No test may depend on what the machine has time for, so these are sizes of the same
+# tests, and no other ones: siege_test.go has them.
+siege: ## the long ones: floods of minutes, a million decisions about many users, a fleet's calls (ten minutes, on an idle machine)
+	cd integration && go test -race -tags siege -count=1 -timeout 60m -v -run 'TestF27|TestF38|TestF40EnforcersWhileRedisFlaps|TestFleet' .
+	cd examples && go test -race -tags siege -count=1 -timeout 30m -v -run TestFleet ./fleet
 
 bench: ## measure beside peers, in PASSES (8) interleaved passes, and print the tables (half an hour)
 	@bench/run.sh $(PASSES)

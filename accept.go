@@ -7,35 +7,84 @@ import (
 	"github.com/echomfa/echomfa/internal/fieldvalue"
 )
 
-// client kinds: who is asking decides what a refusal looks like. A program
-// gets a problem document, never a redirect or a page.
+// clientKind is who is asking, which decides what a refusal looks like. A
+// program gets a problem document, never a redirect or a page. What a client
+// says of itself chooses among these answers, and has no other effect.
 type clientKind uint8
 
 const (
-	program clientKind = iota
-	browser            // a navigation: somebody sees the answer
-	htmx               // a script that follows HX-Redirect
+	program    clientKind = iota
+	browser               // a navigation: somebody sees the answer
+	framed                // a navigation inside a frame of another page
+	htmx                  // a script that follows HX-Redirect
+	inertia               // one that follows X-Inertia-Location
+	unpoly                // one that puts the answer into the page
+	turboFrame            // the same, for a <turbo-frame>
+	turbo                 // the same, for the whole page
 )
 
-// kindOf tells a browser's navigation from a program's call. Where the browser
-// says it itself (Fetch Metadata, Sec-Fetch-Mode), nothing else counts;
-// otherwise the Accept header must name text/html.
+// kindOf tells a browser's navigation, and a script that navigates for it, from
+// a program's call. Where the browser says it itself (Fetch Metadata), nothing
+// else counts; otherwise the Accept header must name text/html.
 func kindOf(r *http.Request) clientKind {
-	if r.Header.Get("Hx-Request") == "true" {
+	h := r.Header
+	switch {
+	case h.Get("Hx-Request") == "true":
 		return htmx
+	case h.Get("X-Inertia") == "true":
+		return inertia
+	case len(h["X-Up-Version"]) > 0 || len(h["X-Up-Target"]) > 0:
+		return unpoly
+	case accepts(h["Accept"], turboStream):
+		return turbo
+	case h.Get("Turbo-Frame") != "":
+		return turboFrame
+	case h.Get("X-Turbo-Request-Id") != "" && h.Get("X-Requested-With") == "" && prefersHTML(h["Accept"]):
+		return turbo // and not the app's own call by Turbo's fetch
 	}
-	if modes := r.Header["Sec-Fetch-Mode"]; len(modes) == 1 && modes[0] == "navigate" {
-		return browser
-	} else if len(modes) > 0 || len(r.Header["Sec-Fetch-Dest"]) > 0 || len(r.Header["Sec-Fetch-Site"]) > 0 {
+	if modes := h["Sec-Fetch-Mode"]; len(modes) == 1 && modes[0] == "navigate" {
+		return kindOfNavigation(h["Sec-Fetch-Dest"])
+	} else if len(modes) > 0 || len(h["Sec-Fetch-Dest"]) > 0 || len(h["Sec-Fetch-Site"]) > 0 {
 		return program
 	}
-	if strings.EqualFold(r.Header.Get("X-Requested-With"), "XMLHttpRequest") {
+	if strings.EqualFold(h.Get("X-Requested-With"), "XMLHttpRequest") {
 		return program
 	}
-	if prefersHTML(r.Header["Accept"]) {
+	if prefersHTML(h["Accept"]) {
 		return browser
 	}
 	return program
+}
+
+// kindOfNavigation looks at where the answer goes. A link with the download
+// attribute is a navigation too, with the destination "empty": what it gets is
+// saved as the file.
+func kindOfNavigation(destinations []string) clientKind {
+	if len(destinations) == 0 {
+		return browser // of before there was Sec-Fetch-Dest
+	}
+	if len(destinations) > 1 {
+		return program
+	}
+	switch destinations[0] {
+	case "document":
+		return browser
+	case "iframe", "frame", "embed", "object", "fencedframe":
+		return framed
+	}
+	return program
+}
+
+// accepts reports whether an Accept header names a media type.
+func accepts(lines []string, name string) bool {
+	for _, line := range lines {
+		for element := range fieldvalue.Elements(line, ',') {
+			if named, q, ok := mediaRange(element); named == name && q > 0 && ok {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // prefersHTML reports whether an Accept header names text/html with a quality

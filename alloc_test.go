@@ -20,8 +20,8 @@ func TestEvaluateDoesNotAllocate(t *testing.T) {
 		enrolled echomfa.FactorSet
 	}{
 		"a constant":     {otp(), echomfa.Factors(echomfa.OTP)},
-		"another type":   {echomfa.AnyOf(echomfa.OTP, "X"), echomfa.Factors("X")},
-		"many sets":      {echomfa.AtLeast(2, echomfa.OTP, echomfa.SMS, echomfa.Email, "X", "Y", "Z"), echomfa.Factors("Y", "Z", "A")},
+		"another type":   {anyCustom(echomfa.OTP, "X"), echomfa.Factors("X")},
+		"many sets":      {counted(2, []echomfa.FactorType{echomfa.OTP, echomfa.SMS, echomfa.Email, "X", "Y", "Z"}), echomfa.Factors("Y", "Z", "A")},
 		"an exemption":   {echomfa.Exempt("public"), echomfa.FactorSet{}},
 		"a named policy": {echomfa.AllOf(echomfa.OTP, echomfa.Face).Named("n"), echomfa.Factors(echomfa.OTP, echomfa.Face)},
 	} {

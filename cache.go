@@ -61,6 +61,7 @@ type entry struct {
 type refusal struct {
 	at     moment
 	graves graves
+	epoch  uint16
 	err    error
 }
 
@@ -142,7 +143,7 @@ func (c *cache) readLocked(s *shard, k digest.Key, p Policy, now moment) (readin
 	if ok {
 		s.entries.Remove(k)
 	}
-	if r, ok := s.refused.Get(k); ok && r.at.age(now) <= c.rules.RefusedFor && !c.buried(r.graves, r.at, false) {
+	if r, ok := s.refused.Get(k); ok && r.epoch == c.epochNow() && r.at.age(now) <= c.rules.RefusedFor && !c.buried(r.graves, r.at, false) {
 		return reading{err: r.err}, nothing
 	}
 	return reading{}, cold
@@ -220,12 +221,16 @@ func (c *cache) keep(s *shard, f *flight) {
 // shard's lock is held.
 func (c *cache) refuse(s *shard, f *flight, err error) {
 	s.entries.Remove(f.q.key)
-	s.refused.Add(f.q.key, refusal{at: f.sent, graves: f.q.graves, err: err})
+	s.refused.Add(f.q.key, refusal{at: f.sent, graves: f.q.graves, epoch: f.epoch, err: remembered(err)})
 }
 
-// newer reports whether the cache has an entry that was asked for after the facts
-// of f. The shard's lock is held.
+// newer reports whether this instance knows something that was asked for after the
+// facts of f. A refusal counts also when it is not given any more. The shard's lock
+// is held.
 func (c *cache) newer(s *shard, f *flight) bool {
+	if r, ok := s.refused.Peek(f.q.key); ok && !c.buried(r.graves, r.at, false) && r.at.monotonic > f.sent.monotonic {
+		return true
+	}
 	e, ok := s.entries.Peek(f.q.key)
 	return ok && !c.buried(e.graves, e.sent, e.stored) && e.sent.monotonic > f.sent.monotonic
 }

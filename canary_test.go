@@ -80,7 +80,7 @@ func TestT24AndT28TokenIsSeenByGenAuthOnly(t *testing.T) {
 		dump, _ := httputil.DumpRequest(r, true)
 		_, _ = x.Write(dump)
 	})
-	c, err := client.New(client.Config{BaseURL: genauth.URL(), AppID: genauth.AppID()})
+	c, err := client.New(client.Config{BaseURL: genauth.URL(), AppID: genauth.AppID(), Timeout: patience})
 	require.NoError(t, err)
 	t.Cleanup(c.CloseIdleConnections)
 

@@ -13,19 +13,46 @@ type audienceRule struct {
 	any      bool
 }
 
+// admission is what a token says of itself. Each value but the first is a cause
+// for refusing it.
+type admission uint8
+
+const (
+	admitted admission = iota
+	notAccessToken
+	notUser
+	notOurs
+
+	admissions = int(notOurs) + 1
+)
+
 // admit checks a token before GenAuth is asked: whether it is meant for this
 // application and for a user. That GenAuth accepts a token is necessary and
 // not sufficient.
-func (a audienceRule) admit(c *claims.Claims) error {
+func (a audienceRule) admit(c *claims.Claims) admission {
 	switch {
 	case !c.JWT:
-		return nil
+		return admitted
 	case c.IDToken:
-		return errBadToken("an ID token is not an access token")
+		return notAccessToken
 	case c.Subject == "":
-		return errBadToken("the token names no user")
+		return notUser
 	case !a.any && !slices.ContainsFunc(c.Audience, func(s string) bool { return slices.Contains(a.accepted, s) }):
+		return notOurs
+	}
+	return admitted
+}
+
+// err is the error of the refusal, or nil.
+func (a admission) err() error {
+	switch a {
+	case notAccessToken:
+		return errBadToken("an ID token is not an access token")
+	case notUser:
+		return errBadToken("the token names no user")
+	case notOurs:
 		return errBadToken("the token is meant for another application")
+	case admitted:
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/internal/digest"
+	"github.com/echomfa/echomfa/internal/urlpath"
 )
 
 // Config configures an [Enforcer]. Client is required; every other field has a
@@ -53,11 +54,17 @@ type Config struct {
 	// Realm is the protection space that a 401 names. Optional. Default "mfa".
 	Realm string
 
-	// EnrollURL is where browsers go to enroll: a path of this app, or an
-	// absolute URL. Optional. Default: a 403 and no redirect.
+	// EnrollURL is where browsers go to enroll: an absolute URL, or a path as
+	// this app registers it, without the path of ReturnTo.BaseURL. It must not be
+	// guarded itself, which is logged at Error once a request is refused there.
+	// Optional. Default: a 403 and no redirect.
 	EnrollURL string
-	// LoginURL is where browsers without a good token go. Optional. Default:
-	// a 401 and no redirect.
+	// LoginURL is where browsers without a good token go, written as EnrollURL.
+	// It must not be guarded itself either. A browser that follows a link sends
+	// cookies, and no Authorization header: without a proxy that sets one, a
+	// LoginURL needs the token in a cookie, or the browser comes back to it
+	// without end.
+	// Optional. Default: a 401 and no redirect.
 	LoginURL string
 	// ReturnTo is how those pages learn where the browser came from. Optional.
 	ReturnTo ReturnToConfig
@@ -161,6 +168,8 @@ const (
 	maxFreshFor   = 5 * time.Minute
 	maxRefusedFor = time.Minute
 	minPerSecond  = 0.01
+	// No look-up succeeds in less, and everybody would be locked out.
+	minTimeout    = time.Millisecond
 	reportOnlyFor = 100 * time.Millisecond
 )
 
@@ -207,8 +216,12 @@ func (c *Config) prepareSource() error {
 			errs = append(errs, errors.New("echomfa: Audience: required with a Client that is not a *client.Client"))
 		}
 	}
-	if slices.Contains(c.Audience, "") {
-		errs = append(errs, errors.New("echomfa: Audience: holds an empty string"))
+	for _, audience := range c.Audience {
+		if audience == "" {
+			errs = append(errs, errors.New("echomfa: Audience: holds an empty string"))
+		} else if strings.TrimSpace(audience) != audience || urlpath.HasControl(audience) {
+			errs = append(errs, fmt.Errorf("echomfa: Audience: %q begins or ends with a blank, or has a control character", audience))
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -263,6 +276,9 @@ func (c *LookupConfig) prepare() error {
 	errs = append(errs, defaultTo("Lookup.MaxWait", &c.MaxWait, min(defaultMaxWait, max(c.Timeout/4, 1))),
 		defaultTo("Lookup.MaxConcurrent", &c.MaxConcurrent, defaultMaxConcurrent),
 		defaultTo("Lookup.MaxPerSecond", &c.MaxPerSecond, defaultMaxPerSecond))
+	if c.Timeout > 0 && c.Timeout < minTimeout {
+		errs = append(errs, fmt.Errorf("echomfa: Lookup.Timeout: %v is below %v: is the unit missing?", c.Timeout, minTimeout))
+	}
 	if c.Timeout > 1 && c.MaxWait > c.Timeout/2 {
 		errs = append(errs, fmt.Errorf("echomfa: Lookup.MaxWait: %v is above half of Lookup.Timeout, %v", c.MaxWait, c.Timeout))
 	}

@@ -1,13 +1,15 @@
 package echomfa
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
-	"net/textproto"
 	"strings"
 
 	"github.com/echomfa/echomfa/client"
+	"github.com/echomfa/echomfa/internal/redact"
+	"github.com/echomfa/echomfa/internal/urlpath"
 )
 
 // credential reads the token of a request from the one declared source. There
@@ -21,44 +23,15 @@ type credential struct {
 	custom func(*http.Request) (string, error)
 }
 
-const defaultTokenLookup = "header:Authorization:Bearer "
-
-// newCredential reads a TokenLookup: "header:Name:Prefix" or "cookie:name".
+// newCredential settles where the token of a request is.
 func newCredential(lookup string, custom func(*http.Request) (string, error)) (credential, error) {
-	if custom != nil {
-		if lookup != "" {
-			return credential{}, errors.New("echomfa: TokenLookup and Token: set one of them")
-		}
+	switch {
+	case custom != nil && lookup != "":
+		return credential{}, errors.New("echomfa: TokenLookup and Token: set one of them")
+	case custom != nil:
 		return credential{custom: custom}, nil
 	}
-	if lookup == "" {
-		lookup = defaultTokenLookup
-	}
-	source, rest, _ := strings.Cut(lookup, ":")
-	switch source {
-	case "header":
-		name, prefix, _ := strings.Cut(rest, ":")
-		scheme := strings.TrimRight(prefix, " ")
-		if !isHTTPToken(name) || (scheme != "" && !isHTTPToken(scheme)) {
-			return credential{}, lookupSyntaxError(lookup)
-		}
-		return credential{
-			header: textproto.CanonicalMIMEHeaderKey(name),
-			scheme: scheme,
-			spaced: scheme != prefix,
-		}, nil
-	case "cookie":
-		if !isHTTPToken(rest) {
-			return credential{}, lookupSyntaxError(lookup)
-		}
-		return credential{cookie: rest}, nil
-	}
-	return credential{}, lookupSyntaxError(lookup)
-}
-
-func lookupSyntaxError(lookup string) error {
-	return fmt.Errorf(`echomfa: TokenLookup: %q is not of the form "header:Name:Prefix" or "cookie:name"; `+
-		`to combine sources, set Token instead`, lookup)
+	return parseLookup(cmp.Or(lookup, defaultTokenLookup))
 }
 
 // token returns the request's token, which satisfies [client.ValidToken]. The
@@ -66,12 +39,36 @@ func lookupSyntaxError(lookup string) error {
 func (c *credential) token(r *http.Request) (string, error) {
 	switch {
 	case c.custom != nil:
-		return checkCustom(c.custom(r))
+		token, err := c.custom(r)
+		return checkCustom(token, c.withoutSecrets(r, err, token))
 	case c.cookie != "":
 		return c.fromCookie(r)
 	default:
 		return c.fromHeader(r.Header[c.header])
 	}
+}
+
+// secrets returns what a callback that was given a request may have quoted, and
+// nobody else may see. They are known by where they stand, whatever function reads
+// them, and by the tokens that are known.
+func (c *credential) secrets(r *http.Request, tokens ...string) redact.Secrets {
+	var declared []string
+	if c.header != "" {
+		declared = []string{c.header}
+	}
+	if c.custom == nil {
+		token, _ := c.token(r) // without its scheme
+		tokens = append(tokens, token)
+	}
+	return redact.OfRequest(r, declared, tokens...)
+}
+
+// withoutSecrets returns a callback's error without the secrets of the request.
+func (c *credential) withoutSecrets(r *http.Request, err error, tokens ...string) error {
+	if err == nil || err == ErrUnauthenticated { //nolint:errorlint // the value alone quotes nothing
+		return err
+	}
+	return withoutSecrets(err, c.secrets(r, tokens...))
 }
 
 func (c *credential) fromHeader(lines []string) (string, error) {
@@ -147,9 +144,21 @@ func checkToken(token string) (string, error) {
 	case len(token) > client.MaxTokenBytes:
 		return "", errBadToken("the token is too long")
 	case !client.ValidToken(token):
-		return "", errBadToken("the token is malformed")
+		return "", errBadToken(whyMalformed(token))
 	}
 	return token, nil
+}
+
+// whyMalformed tells the app's developers of two usual mistakes. It quotes
+// nothing of the token.
+func whyMalformed(token string) string {
+	if word, _, found := strings.Cut(token, " "); found && isBearerScheme(strings.ToLower(word)) {
+		return "the token has a scheme before it"
+	}
+	if urlpath.Decode(token) != token {
+		return "the token is percent-encoded"
+	}
+	return "the token is malformed"
 }
 
 // hasPrefixFold is strings.HasPrefix without regard to ASCII case.

@@ -3,12 +3,13 @@ package echomfa
 import (
 	"context"
 	"encoding/binary"
-	"errors"
+	"log/slog"
+	"strings"
 	"time"
 
-	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/internal/claims"
 	"github.com/echomfa/echomfa/internal/digest"
+	"github.com/echomfa/echomfa/internal/retryafter"
 )
 
 // request is what a mount, or [Enforcer.Decide], knows of the request that it
@@ -35,6 +36,7 @@ type decider struct {
 	genauth   *genauthSource
 	running   *running
 	audience  audienceRule
+	admission admissionWatch
 	namespace string
 	timeout   time.Duration
 	counts    decisionCounts
@@ -46,6 +48,7 @@ func newDecider(cfg *Config) *decider {
 		audience:  audienceRule{accepted: cfg.Audience, any: cfg.InsecureAnyAudience},
 		namespace: cfg.Namespace, timeout: cfg.Lookup.Timeout,
 	}
+	d.admission.log, d.admission.expected = slog.New(calmHandler{cfg.Logger.Handler()}), strings.Join(cfg.Audience, " ")
 	d.genauth = newGenauthSource(cfg, d.cache, d.running)
 	if d.store = newStoreSource(cfg, d.cache, d.running); d.store != nil {
 		d.genauth.share = d.store.shareAnswer
@@ -73,7 +76,7 @@ func (d *decider) decide(ctx context.Context, out *Decision, rq *request) error 
 		d.counts.hits.Add(1)
 		return d.conclude(out, r)
 	}
-	q, err := d.ask(rq.token, key, said, now)
+	q, err := d.ask(ctx, rq.token, key, said, now)
 	if err != nil {
 		return d.conclude(out, reading{err: err})
 	}
@@ -92,6 +95,9 @@ func (d *decider) learn(ctx context.Context, q *question, p Policy, patience tim
 			break
 		}
 		r, done, err = s.fetch(waiting, q, p, r)
+	}
+	if r.known && done && q.user != (StoreKey{}) { // a JWT's
+		d.admission.accept(q.key)
 	}
 	if r.partial && !p.satisfied(r.enrolled) {
 		err = errPartial // what was left out may be what the policy asks for
@@ -149,11 +155,7 @@ func (d *decider) conclude(out *Decision, r reading) error {
 	case resultLimited, resultMisconfigured, resultUnavailable, resultMalformed, resultTurnedAway:
 	}
 	out.Outcome = Unavailable
-	wait := d.genauth.budget.RetryAfter(time.Now())
-	var api *client.APIError
-	if errors.As(r.err, &api) {
-		wait = max(wait, api.RetryAfter)
-	}
+	wait := max(d.genauth.budget.RetryAfter(time.Now()), retryafter.Of(r.err))
 	return &LookupError{RetryAfter: wait, Err: r.err}
 }
 
@@ -189,7 +191,7 @@ func subjectOf(rq *request) (claims.Claims, error) {
 // ask makes the question about a token of which the cache has no answer. The token
 // is first held against the grammar of tokens and against what it says of itself:
 // what the cache knows has passed both.
-func (d *decider) ask(token string, key digest.Key, said *claims.Claims, now time.Time) (*question, error) {
+func (d *decider) ask(ctx context.Context, token string, key digest.Key, said *claims.Claims, now time.Time) (*question, error) {
 	if _, err := checkToken(token); err != nil {
 		return nil, err
 	}
@@ -200,8 +202,9 @@ func (d *decider) ask(token string, key digest.Key, said *claims.Claims, now tim
 		}
 		said = &c
 	}
-	if err := d.audience.admit(said); err != nil {
-		return nil, err
+	if cause := d.audience.admit(said); cause != admitted {
+		d.admission.refused(ctx, key, cause, said)
+		return nil, cause.err()
 	}
 	q := &question{
 		token: token, key: key, arrived: d.cache.moment(now), expires: said.Expires, keep: said.Storable(now),

@@ -32,8 +32,9 @@
 // # Policies
 //
 // A [Policy] says which factor types must be enrolled: AnyOf(OTP, Face),
-// AllOf(OTP, Email), AtLeast(2, OTP, SMS, Email), and what [Policy.And] and
-// [Policy.Or] make of them. [ParsePolicy] reads the same from text:
+// AllOf(OTP, Email), AtLeast(2, OTP, SMS, Email), Custom("VOICE") for a type
+// without a constant, and what [Policy.And] and [Policy.Or] make of them.
+// [ParsePolicy] reads the same from text:
 //
 //	policy = term { "or" term }
 //	term   = factor { "and" factor }

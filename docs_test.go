@@ -157,7 +157,7 @@ func TestPolicyTableOfReadme(t *testing.T) {
 		"AtLeast(2, OTP, SMS, Email)":       echomfa.AtLeast(2, echomfa.OTP, echomfa.SMS, echomfa.Email),
 		"AnyOf(OTP).And(AnyOf(SMS, Email))": echomfa.AnyOf(echomfa.OTP).And(echomfa.AnyOf(echomfa.SMS, echomfa.Email)),
 		"AnyOf(Face).Or(AllOf(OTP, SMS))":   echomfa.AnyOf(echomfa.Face).Or(echomfa.AllOf(echomfa.OTP, echomfa.SMS)),
-		`AnyOf("VOICE")`:                    echomfa.AnyOf("VOICE"),
+		`Custom("VOICE")`:                   echomfa.Custom("VOICE"),
 		`Exempt("health check")`:            echomfa.Exempt("health check"),
 	}
 	_, section, found := strings.Cut(read(t, "README.md"), "\n## Policies\n")
@@ -180,7 +180,9 @@ func TestEnrollmentPageNamesEveryField(t *testing.T) {
 	t.Parallel()
 	var fields, rows []string
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[enroll.Config]()) {
-		fields = append(fields, field.Name)
+		if field.IsExported() {
+			fields = append(fields, field.Name)
+		}
 	}
 	for _, row := range regexp.MustCompile("(?m)^\\| `(\\w+)` \\|").FindAllStringSubmatch(read(t, "docs/enrollment.md"), -1) {
 		rows = append(rows, row[1])
@@ -312,20 +314,7 @@ func TestContributingListsEveryTarget(t *testing.T) {
 // says so, and no such test without its row.
 func TestThreatModelNamesEveryTest(t *testing.T) {
 	t.Parallel()
-	declared := make(map[string]bool)
-	require.NoError(t, filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case entry.Name() == "node_modules":
-			return filepath.SkipDir
-		case strings.HasSuffix(path, "_test.go"):
-			for _, match := range regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`).FindAllStringSubmatch(read(t, path), -1) {
-				declared[match[1]] = true
-			}
-		}
-		return nil
-	}))
+	declared := declaredTests(t)
 	var ids []string
 	listed := make(map[string]bool)
 	for _, row := range regexp.MustCompile(`(?m)^\| ([TF]\d\d) \|.*\| ([^|]+) \|$`).FindAllStringSubmatch(read(t, "docs/threat-model.md"), -1) {
@@ -353,4 +342,24 @@ func TestThreatModelNamesEveryTest(t *testing.T) {
 			assert.True(t, listed[test], "%s is in no row", test)
 		}
 	}
+}
+
+// declaredTests returns the names of all tests and fuzz targets of all modules.
+func declaredTests(t *testing.T) map[string]bool {
+	t.Helper()
+	declared := make(map[string]bool)
+	require.NoError(t, filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.Name() == "node_modules":
+			return filepath.SkipDir
+		case strings.HasSuffix(path, "_test.go"):
+			for _, match := range regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`).FindAllStringSubmatch(read(t, path), -1) {
+				declared[match[1]] = true
+			}
+		}
+		return nil
+	}))
+	return declared
 }

@@ -7,21 +7,33 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+
+	"github.com/echomfa/echomfa/internal/hidden"
+	"github.com/echomfa/echomfa/internal/redact"
 )
+
+// secret, embedded in a struct, makes it print as "[redacted]".
+type secret = hidden.Fields
 
 // Enforcer decides whether users have enrolled the MFA factors that a policy
 // asks for. Make one per GenAuth app with [New], share it among all routes, and
 // end it with [Enforcer.Close]. All methods may be called concurrently. The
-// zero Enforcer refuses everything.
+// zero Enforcer refuses everything. It prints as "[redacted]": its Client and its
+// Store may hold secrets.
 type Enforcer struct {
+	secret
+
 	cfg      Config
 	source   credential
 	enroll   destination
 	login    destination
 	returnTo returnTo
-	page     *template.Template
+	pages    *template.Template
 	decider  *decider
 	mounted  policies
+
+	guarded struct{ enroll, login sync.Once } // it has been said that the page is guarded
+	circles circles
 }
 
 // New returns an Enforcer, or all that is wrong with the configuration, each
@@ -36,7 +48,7 @@ func New(cfg Config) (*Enforcer, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	e.page = newPage()
+	e.pages = newPages()
 	e.decider = newDecider(&e.cfg)
 	return e, nil
 }
@@ -69,7 +81,7 @@ func (e *Enforcer) Decide(ctx context.Context, token string, p Policy) (d Decisi
 	}
 	defer func() {
 		if v := recover(); v != nil {
-			d, err = e.panicked(ctx, "callback", v, token)
+			d, err = e.panicked(ctx, "callback", v, redact.Of(token))
 		}
 	}()
 	rq := request{token: token}

@@ -1,6 +1,9 @@
 package echomfa_test
 
 import (
+	"bytes"
+	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -14,8 +17,20 @@ import (
 	"github.com/echomfa/echomfa/internal/answertest"
 )
 
-// TestErrorsReachEcho shows what Echo and an ErrorHandler are given.
-func TestErrorsReachEcho(t *testing.T) {
+// toldError has cfg's ErrorHandler keep the error that it is given, and leave the
+// answer to the default.
+func toldError(cfg *echomfa.MiddlewareConfig) *error {
+	var err error
+	cfg.ErrorHandler = func(_ echo.Context, given error) error {
+		err = given
+		return nil
+	}
+	return &err
+}
+
+// TestErrorsReachErrorHandler shows what an ErrorHandler is given, and that Echo is
+// given nothing where the default answer is written.
+func TestErrorsReachErrorHandler(t *testing.T) {
 	t.Parallel()
 	rows := map[string]struct {
 		token string
@@ -30,17 +45,22 @@ func TestErrorsReachEcho(t *testing.T) {
 	for name, row := range rows {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got := serve(t, echomfa.MiddlewareConfig{Enforcer: table(t, nil), Policy: otp()}, withToken(row.token))
-			require.ErrorIs(t, got.err, row.want)
+			cfg := echomfa.MiddlewareConfig{Enforcer: table(t, nil), Policy: otp()}
+			given := toldError(&cfg)
+			got := serve(t, cfg, withToken(row.token))
+			require.NoError(t, got.err)
+			require.ErrorIs(t, *given, row.want)
 			var httpErr *echo.HTTPError
-			require.ErrorAs(t, got.err, &httpErr)
+			require.ErrorAs(t, *given, &httpErr)
 			assert.Equal(t, row.code, httpErr.Code)
 			assert.Equal(t, row.code, got.Code)
 		})
 	}
-	got := serve(t, echomfa.MiddlewareConfig{Enforcer: table(t, nil), Policy: otp()}, withToken(answertest.NotEnrolled))
+	cfg := echomfa.MiddlewareConfig{Enforcer: table(t, nil), Policy: otp()}
+	given := toldError(&cfg)
+	serve(t, cfg, withToken(answertest.NotEnrolled))
 	var missing *echomfa.NotEnrolledError
-	require.ErrorAs(t, got.err, &missing)
+	require.ErrorAs(t, *given, &missing)
 	assert.Equal(t, [][]echomfa.FactorType{{echomfa.OTP}}, missing.Decision.Missing)
 	assert.NotEmpty(t, missing.Decision.ID)
 	assert.NotEmpty(t, missing.Decision.TokenRef)
@@ -59,15 +79,15 @@ func TestErrorHandler(t *testing.T) {
 		"writes and returns nil": {
 			func(c echo.Context, _ error) error { return c.String(http.StatusTeapot, "mine") }, 418, "mine", true,
 		},
-		"returns nil and writes nothing": {func(echo.Context, error) error { return nil }, 403, "not-enrolled", false},
+		"returns nil and writes nothing": {func(echo.Context, error) error { return nil }, 403, "not-enrolled", true},
 		"returns the error": {
 			func(_ echo.Context, err error) error { return err }, 403, http.StatusText(http.StatusForbidden), false,
 		},
-		"panics": {func(echo.Context, error) error { panic("hook") }, 500, "internal", false},
+		"panics": {func(echo.Context, error) error { panic("hook") }, 500, "internal", true},
 		"writes, then panics": {func(c echo.Context, _ error) error {
 			_ = c.String(http.StatusTeapot, "mine")
 			panic("hook")
-		}, 418, "mine", false},
+		}, 418, "mine", true},
 	}
 	for name, row := range rows {
 		t.Run("Echo: "+name, func(t *testing.T) {
@@ -124,10 +144,12 @@ func TestErrorHandlerHTTP(t *testing.T) {
 func TestCommittedResponse(t *testing.T) {
 	t.Parallel()
 	app := echo.New()
+	var returned error
 	app.Use(func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			_ = c.String(http.StatusAccepted, "begun")
-			return next(c)
+			returned = next(c)
+			return returned
 		}
 	})
 	app.GET("/", func(echo.Context) error { t.Error("the handler ran"); return nil }, table(t, nil).Require(otp()))
@@ -137,30 +159,74 @@ func TestCommittedResponse(t *testing.T) {
 	app.ServeHTTP(w, r)
 	assert.Equal(t, http.StatusAccepted, w.Code)
 	assert.Equal(t, "begun", w.Body.String())
+	require.ErrorIs(t, returned, echomfa.ErrNotEnrolled, "nothing else tells that the request was refused")
 }
 
-// TestRequestLogger shows that Echo's request logger sees the status that was
-// sent, a redirect's too.
-func TestRequestLogger(t *testing.T) {
+// TestFieldF01AppsOwnErrorHandler shows how the app's HTTPErrorHandler is called for
+// refusals: the ErrorHandler returns the error. By default it is not.
+func TestFieldF01AppsOwnErrorHandler(t *testing.T) {
 	t.Parallel()
-	e := table(t, func(c *echomfa.Config) { c.EnrollURL = "/mfa" })
-	logged := 0
-	app := echo.New()
-	app.Use(middleware.RequestLoggerWithConfig(middleware.RequestLoggerConfig{
-		LogStatus: true,
-		LogValuesFunc: func(_ echo.Context, v middleware.RequestLoggerValues) error {
-			logged = v.Status
-			return nil
-		},
-	}))
-	app.GET("/", func(c echo.Context) error { return c.NoContent(http.StatusOK) }, e.Require(otp()))
-	for header, want := range map[string]int{"navigate": 302, "cors": 403} {
-		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
-		withToken(answertest.NotEnrolled)(r)
-		r.Header.Set("Sec-Fetch-Mode", header)
-		w := httptest.NewRecorder()
-		app.ServeHTTP(w, r)
-		assert.Equal(t, want, w.Code)
-		assert.Equal(t, want, logged)
+	for name, row := range map[string]struct {
+		handle func(echo.Context, error) error
+		body   string
+	}{
+		"by default":     {nil, `"decision_id"`},
+		"asked to do so": {func(_ echo.Context, err error) error { return err }, "app: 403"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			app := echo.New()
+			var given error
+			app.HTTPErrorHandler = func(err error, c echo.Context) {
+				given = err
+				_ = c.String(http.StatusForbidden, "app: 403")
+			}
+			app.GET("/", func(echo.Context) error { t.Error("the handler ran"); return nil }, echomfa.WithConfig(
+				echomfa.MiddlewareConfig{Enforcer: table(t, nil), Policy: otp(), ErrorHandler: row.handle}))
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+			withToken(answertest.NotEnrolled)(r)
+			w := httptest.NewRecorder()
+			app.ServeHTTP(w, r)
+			assert.Equal(t, http.StatusForbidden, w.Code)
+			assert.Contains(t, w.Body.String(), row.body)
+			assert.Equal(t, "no-store", w.Header().Get("Cache-Control"))
+			assert.Equal(t, row.handle != nil, errors.Is(given, echomfa.ErrNotEnrolled))
+		})
+	}
+}
+
+// TestFieldF01RequestLoggers shows that Echo's request loggers see the status that was
+// sent, a redirect's too, and no error: whether or not they hand errors on to
+// Echo's error handler.
+func TestFieldF01RequestLoggers(t *testing.T) {
+	t.Parallel()
+	for _, handleError := range []bool{false, true} {
+		for header, want := range map[string]int{"navigate": 302, "cors": 403} {
+			t.Run(fmt.Sprintf("%s, HandleError %v", header, handleError), func(t *testing.T) {
+				t.Parallel()
+				e := table(t, func(c *echomfa.Config) { c.EnrollURL = "/mfa" })
+				var logged middleware.RequestLoggerValues
+				var text bytes.Buffer
+				app := echo.New()
+				app.Use(middleware.LoggerWithConfig(middleware.LoggerConfig{Format: "${status} ${error}.", Output: &text}))
+				app.Use(middleware.RequestLoggerWithConfig(middleware.RequestLoggerConfig{
+					LogStatus: true, LogError: true, HandleError: handleError,
+					LogValuesFunc: func(_ echo.Context, v middleware.RequestLoggerValues) error {
+						logged = v
+						return nil
+					},
+				}))
+				app.GET("/", func(c echo.Context) error { return c.NoContent(http.StatusOK) }, e.Require(otp()))
+				r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+				withToken(answertest.NotEnrolled)(r)
+				r.Header.Set("Sec-Fetch-Mode", header)
+				w := httptest.NewRecorder()
+				app.ServeHTTP(w, r)
+				assert.Equal(t, want, w.Code)
+				assert.Equal(t, want, logged.Status)
+				require.NoError(t, logged.Error)
+				assert.Equal(t, fmt.Sprintf("%d .", want), text.String())
+			})
+		}
 	}
 }

@@ -198,8 +198,8 @@ func (e *NotEnrolledError) Is(target error) bool { return target == ErrNotEnroll
 type LookupError struct {
 	// DecisionID is the ID of the decision.
 	DecisionID string
-	// RetryAfter is how long to wait before another try is worthwhile. It is
-	// at least a second.
+	// RetryAfter is how long to wait before another try is worthwhile: at
+	// least a second and at most a minute, as long as lookups pause.
 	RetryAfter time.Duration
 	// Err is the cause.
 	Err error
@@ -229,10 +229,11 @@ type TokenError struct {
 	// "invalid_token", or empty if the request has no token at all, in which
 	// case the challenge carries no error code.
 	Code string
-	// Reason says in a few words what is wrong. It never holds the token or a
-	// part of it and is shown to the client as error_description.
+	// Reason says in a few words what is wrong. It is shown to the client as
+	// error_description, without the token or a part of it.
 	Reason string
-	// Err is the cause, if there is one.
+	// Err is the cause, if there is one. While a refusal is remembered, no more
+	// of it is kept than the beginning of its text and a *client.APIError.
 	Err error
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -84,6 +85,39 @@ func ExampleConfig_cookie() {
 	// /login?return_to=%2Fadmin%2Fusers%3Fpage%3D2
 	// /mfa?return_to=%2Fadmin%2Fusers%3Fpage%3D2
 	// 200
+}
+
+// A cookie that a script or another framework has percent-encoded.
+func ExampleConfig_percentEncodedCookie() {
+	emulator, genauth, done := kitchen()
+	defer done()
+	mfa, err := echomfa.New(echomfa.Config{
+		Client: genauth,
+		Token: func(r *http.Request) (string, error) {
+			cookies := r.CookiesNamed("session")
+			if len(cookies) != 1 {
+				return "", echomfa.ErrUnauthenticated
+			}
+			token, err := url.PathUnescape(cookies[0].Value)
+			if err != nil {
+				return "", &echomfa.TokenError{Code: "invalid_token", Reason: "the cookie is not percent-encoded"}
+			}
+			return token, nil
+		},
+	})
+	if err != nil {
+		panic(err)
+	}
+	defer func() { _ = mfa.Close() }()
+	admin := mfa.Handler(echomfa.HandlerConfig{Policy: echomfa.AnyOf(echomfa.OTP)})(http.NotFoundHandler())
+
+	token := emulator.AccessToken("alice")
+	encoded := fmt.Sprintf("%%%02X", token[0]) + token[1:]
+	fmt.Println(ask(admin, "GET", "/admin", "Cookie: session="+encoded).Code) // the handler's
+	fmt.Println(ask(admin, "GET", "/admin", "Cookie: session=%").Code)
+	// Output:
+	// 404
+	// 401
 }
 
 // A web app whose session cookie is an id, and which keeps the access token on

@@ -105,7 +105,7 @@ func ExampleWithConfig_unverifiedClaim_incorrect() {
 	}))
 	for _, role := range []string{"user", "service"} {
 		payload := base64.RawURLEncoding.EncodeToString([]byte(`{"role":"` + role + `"}`))
-		fmt.Println(status(app, "/admin", "Authorization", "Bearer e30."+payload+".forged"))
+		fmt.Println(status(app, "/admin", "Authorization", "Bearer e30."+payload+".Zm9yZ2Vk"))
 	}
 	// Output:
 	// 401

@@ -106,9 +106,10 @@ func (l *lookups) join(q *question, p Policy, version *StoreVersion) (b begun, r
 }
 
 // joinable reports whether a flight may still answer a request that comes now: not
-// if it has asked before an invalidation. The shard's lock is held.
+// if it has asked before an invalidation, or before one may have been missed. The
+// shard's lock is held.
 func (l *lookups) joinable(f *flight, now time.Time) bool {
-	return now.Before(f.deadline) && (f.sent == moment{} || !l.cache.buried(f.q.graves, f.sent, f.stored))
+	return now.Before(f.deadline) && f.epoch == l.cache.epochNow() && (f.sent == moment{} || !l.cache.buried(f.q.graves, f.sent, f.stored))
 }
 
 // underWay reports whether a request that comes now would join a flight.

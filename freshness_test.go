@@ -125,6 +125,12 @@ func TestFreshness(t *testing.T) {
 			{0, partially(echomfa.OTP), echomfa.Allowed, echomfa.Fetched, 1},
 			{54 * time.Second, none, echomfa.Allowed, echomfa.Cached, 1},
 		}},
+		"H4 rows without a usable type, not satisfied: 503 from the cache, then GenAuth is asked": {steps: []step{
+			{0, partially(), echomfa.Unavailable, echomfa.Fetched, 1},
+			{2 * time.Second, none, echomfa.Unavailable, echomfa.Cached, 1},
+			{1, none, echomfa.Unavailable, echomfa.Fetched, 2},
+			{2*time.Second + 1, failing(client.ErrUnavailable), echomfa.Unavailable, echomfa.NoSource, 3},
+		}},
 		"partial facts never refuse": {steps: []step{
 			{0, partially(echomfa.Email), echomfa.Unavailable, echomfa.Fetched, 1},
 			{2 * time.Second, none, echomfa.Unavailable, echomfa.Cached, 1},

@@ -32,9 +32,10 @@ type HandlerConfig struct {
 }
 
 // Handler returns a middleware for net/http, and for every framework that
-// takes one, such as Echo v5 by its WrapMiddleware. Mount it outside of
-// http.StripPrefix: the return-to is made of the path that it is given. It
-// panics on an invalid configuration, at start-up.
+// takes one, such as Echo v5 by its WrapMiddleware. Inside of [http.StripPrefix] the
+// return-to is the path that the browser asked for, which net/http keeps, unless
+// ReturnTo.BaseURL has a path. After any other rewriting it is made of the path that
+// the middleware is given. It panics on an invalid configuration, at start-up.
 func (e *Enforcer) Handler(cfg HandlerConfig) func(http.Handler) http.Handler {
 	m := &mount[*http.Request]{
 		enforcer:   e,
@@ -51,9 +52,9 @@ func (e *Enforcer) Handler(cfg HandlerConfig) func(http.Handler) http.Handler {
 	m.announce()
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			d, err := m.check(r, r, r.Pattern)
+			d, token, err := m.check(r, r, r.Pattern)
 			if !d.proceeds() {
-				e.refuseHTTP(w, r, err, cfg.ErrorHandler)
+				e.refuseHTTP(w, r, err, token, cfg.ErrorHandler)
 				return
 			}
 			if e.cfg.KeepDecision {
@@ -64,20 +65,20 @@ func (e *Enforcer) Handler(cfg HandlerConfig) func(http.Handler) http.Handler {
 	}
 }
 
-// refuseHTTP answers a refusal.
-func (e *Enforcer) refuseHTTP(w http.ResponseWriter, r *http.Request, err error,
+// refuseHTTP answers a refusal. The token is the request's, as far as it is known.
+func (e *Enforcer) refuseHTTP(w http.ResponseWriter, r *http.Request, err error, token string,
 	handle func(http.ResponseWriter, *http.Request, error),
 ) {
 	tracked := &writeTracker{ResponseWriter: w, status: situationOf(err).status()}
 	defer func() {
 		if v := recover(); v != nil {
-			_, err := e.panicked(r.Context(), "ErrorHandler", v, e.declaredToken(r))
+			_, err := e.panicked(r.Context(), "ErrorHandler", v, e.source.secrets(r, token))
 			if !tracked.wrote {
 				e.writeRefusal(w, r, err)
 			}
 		}
 	}()
-	e.setRefusalHeaders(w.Header(), err)
+	e.setRefusalHeaders(w.Header(), r, err)
 	if handle != nil {
 		handle(tracked, r, err)
 	}

@@ -119,7 +119,7 @@ func TestLongPolicyParsesBack(t *testing.T) {
 	t.Parallel()
 	var p echomfa.Policy
 	for i := range 8 {
-		q := echomfa.AnyOf(echomfa.FactorType(fmt.Sprintf("A%d", i)), echomfa.FactorType(fmt.Sprintf("B%d", i)))
+		q := anyCustom(echomfa.FactorType(fmt.Sprintf("A%d", i)), echomfa.FactorType(fmt.Sprintf("B%d", i)))
 		if i == 0 {
 			p = q
 		} else {

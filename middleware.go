@@ -2,11 +2,14 @@ package echomfa
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
+
+	"github.com/echomfa/echomfa/internal/redact"
 )
 
 // MiddlewareConfig configures one mount of the Echo middleware.
@@ -37,9 +40,12 @@ type MiddlewareConfig struct {
 	// switch for the night of an outage. Optional.
 	ModeFunc func() Mode
 	// ErrorHandler answers refusals, after their headers have been set. The
-	// error is an *echo.HTTPError with an error of this package inside. If it
-	// returns nil and has written nothing, the default answer is written. What
-	// it returns is returned to Echo. Optional.
+	// error is an *echo.HTTPError with an error of this package inside. What it
+	// returns is returned to Echo: return that error to have the app's own
+	// HTTPErrorHandler answer. If it returns nil and has written nothing, the
+	// default answer is written. Optional. Default: the default answer is
+	// written and nil is returned, so that no HTTPErrorHandler is called, and
+	// loggers read the status of the response and no error.
 	ErrorHandler func(c echo.Context, err error) error
 }
 
@@ -93,9 +99,9 @@ type guard struct {
 }
 
 func (g *guard) serve(c echo.Context, next echo.HandlerFunc) error {
-	d, err := g.mount.check(c, c.Request(), c.Path())
+	d, token, err := g.mount.check(c, c.Request(), c.Path())
 	if !d.proceeds() {
-		return g.cfg.refuse(c, err)
+		return g.cfg.refuse(c, err, token)
 	}
 	if g.cfg.Enforcer.cfg.KeepDecision {
 		c.SetRequest(c.Request().WithContext(withDecision(c.Request().Context(), d)))
@@ -103,41 +109,65 @@ func (g *guard) serve(c echo.Context, next echo.HandlerFunc) error {
 	return next(c)
 }
 
-// refuse answers a refusal and returns its error. Echo's own error handler
-// leaves an answer alone that has been written, and request loggers see it.
-func (cfg *MiddlewareConfig) refuse(c echo.Context, err error) (returned error) {
+// refuse answers a refusal. It returns nil where it has written the answer: some
+// middleware drops what was written when an error comes back (labstack/echo#2763),
+// and the client would get an empty 200.
+func (cfg *MiddlewareConfig) refuse(c echo.Context, err error, token string) (returned error) {
 	w, r := c.Response(), c.Request()
+	if w.Committed {
+		// An earlier middleware has begun an answer, and nothing can be added to
+		// it. Its status does not tell that the request was refused. The error does.
+		return httpError(err)
+	}
 	defer func() {
 		if v := recover(); v != nil {
-			_, err := cfg.Enforcer.panicked(r.Context(), "ErrorHandler", v, cfg.Enforcer.declaredToken(r))
-			returned = cfg.answer(c, err)
+			_, err := cfg.Enforcer.panicked(r.Context(), "ErrorHandler", v, cfg.Enforcer.source.secrets(r, token))
+			cfg.answer(c, err)
+			returned = nil
 		}
 	}()
-	if w.Committed { // by an earlier middleware: there is nothing to add
-		return httpError(situationOf(err).status(), err)
-	}
-	cfg.Enforcer.setRefusalHeaders(w.Header(), err)
-	if cfg.Token != nil {
-		addVary(w.Header(), "Cookie") // where it reads is not known here
-	}
+	cfg.Enforcer.setRefusalHeaders(w.Header(), r, err)
 	if cfg.ErrorHandler != nil {
-		if returned := cfg.ErrorHandler(c, httpError(situationOf(err).status(), err)); returned != nil || w.Committed {
-			return returned
+		if returned := cfg.ErrorHandler(c, httpError(err)); returned != nil {
+			return withoutSecretsHTTP(returned, cfg.Enforcer.source.secrets(r, token))
 		}
 	}
-	return cfg.answer(c, err)
+	cfg.answer(c, err)
+	return nil
 }
 
 // answer writes the default answer, unless there is one.
-func (cfg *MiddlewareConfig) answer(c echo.Context, err error) error {
-	if c.Response().Committed {
-		return httpError(situationOf(err).status(), err)
+func (cfg *MiddlewareConfig) answer(c echo.Context, err error) {
+	if !c.Response().Committed {
+		cfg.Enforcer.writeRefusal(c.Response(), c.Request(), err)
 	}
-	return httpError(cfg.Enforcer.writeRefusal(c.Response(), c.Request(), err), err)
 }
 
-func httpError(status int, err error) *echo.HTTPError {
+// httpError is how Echo is told a refusal.
+func httpError(err error) *echo.HTTPError {
+	status := situationOf(err).status()
 	return echo.NewHTTPError(status, http.StatusText(status)).WithInternal(err)
+}
+
+// withoutSecretsHTTP is withoutSecrets for an error that Echo is given: its error
+// handler knows an *echo.HTTPError by its type, and sends its message.
+func withoutSecretsHTTP(err error, secrets redact.Secrets) error {
+	h, ok := err.(*echo.HTTPError) //nolint:errorlint // as Echo does
+	if !ok {
+		return withoutSecrets(err, secrets)
+	}
+	said := fmt.Sprintf("%v %+v", h.Message, h.Message)
+	if !secrets.Shown(said) && (h.Internal == nil || !tells(h.Internal, secrets)) {
+		return err
+	}
+	clean := &echo.HTTPError{Code: h.Code, Message: h.Message}
+	if secrets.Shown(said) {
+		clean.Message = secrets.Hide(fmt.Sprint(h.Message))
+	}
+	if h.Internal != nil {
+		clean.Internal = withoutSecretsHTTP(h.Internal, secrets)
+	}
+	return clean
 }
 
 // SkipRoutes returns a Skipper for the routes that were registered under the

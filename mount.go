@@ -65,21 +65,26 @@ func (m *mount[C]) announce() {
 }
 
 // check decides about a request. Whatever panics in a callback, the decision is
-// then the zero one, which refuses.
-func (m *mount[C]) check(c C, r *http.Request, route string) (d Decision, err error) {
+// then the zero one, which refuses. The token is the one that was read, for the
+// one who answers the refusal to keep it secret.
+func (m *mount[C]) check(c C, r *http.Request, route string) (d Decision, token string, err error) {
 	rq := request{route: route, method: methodLabel(r.Method)}
 	defer func() {
 		if v := recover(); v != nil {
-			d, err = m.enforcer.panicked(r.Context(), "callback", v, m.secret(r, &rq))
+			d, err = m.enforcer.panicked(r.Context(), "callback", v, m.enforcer.source.secrets(r, rq.token))
+			token = rq.token
 		}
 	}()
 	if m.skipper != nil && m.skipper(c) {
-		return Decision{Outcome: Exempted, Enforced: true}, nil
+		return Decision{Outcome: Exempted, Enforced: true}, "", nil
 	}
 	d = Decision{Enforced: m.enforced(), Policy: m.policy}
 	err = m.decide(c, r, &d, &rq)
 	err = m.enforcer.settle(r.Context(), &d, err, &rq)
-	return d, err
+	if err != nil {
+		m.enforcer.warnOfGuardedPages(r, &d)
+	}
+	return d, rq.token, err
 }
 
 // decide goes the way of a request: policy, token, facts.
@@ -87,7 +92,7 @@ func (m *mount[C]) decide(c C, r *http.Request, d *Decision, rq *request) error 
 	if m.policyFunc != nil {
 		p, err := m.policyFunc(c)
 		if err != nil {
-			return fmt.Errorf("echomfa: PolicyFunc: %w", concealed{withoutToken(err, m.secret(r, rq))})
+			return fmt.Errorf("echomfa: PolicyFunc: %w", concealed{m.enforcer.source.withoutSecrets(r, err)})
 		}
 		d.Policy = p
 	}
@@ -104,10 +109,31 @@ func (m *mount[C]) decide(c C, r *http.Request, d *Decision, rq *request) error 
 	if m.subject != nil {
 		rq.checkSubject = true
 		if rq.subject, err = m.subject(c); err != nil {
-			return subjectFailed(d, withoutToken(err, rq.token))
+			return subjectFailed(d, m.enforcer.source.withoutSecrets(r, err, rq.token))
 		}
 	}
 	return m.enforcer.decider.decide(r.Context(), d, rq)
+}
+
+// warnOfGuardedPages says once, and by the field, that the page by which a user
+// could get past the refusals is refused too. It cannot be known before: neither
+// Echo nor net/http tells a middleware on which routes it is put.
+func (e *Enforcer) warnOfGuardedPages(r *http.Request, d *Decision) {
+	if d.Outcome == Denied {
+		return // the app's own mistake says nothing of the policy
+	}
+	if e.enroll.is(r) {
+		e.guarded.enroll.Do(func() {
+			e.cfg.Logger.LogAttrs(r.Context(), slog.LevelError, "mfa EnrollURL is itself guarded: users without a factor cannot reach it",
+				slog.String("decision_id", d.ID), slog.Bool("enforced", d.Enforced))
+		})
+	}
+	if e.login.is(r) {
+		e.guarded.login.Do(func() {
+			e.cfg.Logger.LogAttrs(r.Context(), slog.LevelError, "mfa LoginURL is itself guarded: users without a token cannot reach it",
+				slog.String("decision_id", d.ID), slog.Bool("enforced", d.Enforced))
+		})
+	}
 }
 
 func (m *mount[C]) enforced() bool {
@@ -118,28 +144,11 @@ func (m *mount[C]) enforced() bool {
 }
 
 func (m *mount[C]) readToken(c C, r *http.Request) (string, error) {
-	if m.token != nil {
-		return checkCustom(m.token(c))
+	if m.token == nil {
+		return m.enforcer.source.token(r)
 	}
-	return m.enforcer.source.token(r)
-}
-
-// secret returns the token that a callback may have quoted, as far as it is
-// known without calling one.
-func (m *mount[C]) secret(r *http.Request, rq *request) string {
-	if rq.token != "" || m.token != nil {
-		return rq.token
-	}
-	return m.enforcer.declaredToken(r)
-}
-
-// declaredToken returns the token of a request in a header or a cookie, or "".
-func (e *Enforcer) declaredToken(r *http.Request) string {
-	if e.source.custom != nil {
-		return ""
-	}
-	token, _ := e.source.token(r)
-	return token
+	token, err := m.token(c)
+	return checkCustom(token, m.enforcer.source.withoutSecrets(r, err, token))
 }
 
 // subjectFailed is a Subject function's error: without an identity to serve
@@ -170,18 +179,19 @@ func (c concealed) Is(target error) bool {
 }
 
 // panicked makes a panic a refusal that tells the client nothing, and nobody the
-// token. Aborting a handler by [http.ErrAbortHandler] is no failure, and goes on.
-func (e *Enforcer) panicked(ctx context.Context, where string, v any, token string) (Decision, error) {
+// token. Aborting a handler by [http.ErrAbortHandler] is no failure, and goes on,
+// without what it may be wrapped in: net/http logs that.
+func (e *Enforcer) panicked(ctx context.Context, where string, v any, secrets redact.Secrets) (Decision, error) {
 	if aborted, ok := v.(error); ok && errors.Is(aborted, http.ErrAbortHandler) {
-		panic(v)
+		panic(http.ErrAbortHandler)
 	}
 	d := Decision{Enforced: true, ID: newID()}
-	said := redact.Token(fmt.Sprint(v), token)
+	said := secrets.Hide(fmt.Sprint(v))
 	err := &internalError{decisionID: d.ID, err: &panicError{where: where, value: said}}
 	func() {
 		defer func() { _ = recover() }() // it may be the logger that panics
-		e.cfg.Logger.LogAttrs(ctx, slog.LevelError, "mfa callback panicked",
-			slog.String("decision_id", d.ID), slog.String("panic", said), slog.String("stack", string(debug.Stack())))
+		e.cfg.Logger.LogAttrs(ctx, slog.LevelError, "mfa callback panicked", slog.String("decision_id", d.ID),
+			slog.String("panic", said), slog.String("stack", secrets.Hide(string(debug.Stack()))))
 	}()
 	return d, err
 }

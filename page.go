@@ -6,36 +6,78 @@ import (
 	"html/template"
 )
 
-// The page for a browser that cannot be redirected. It shows nothing of the
-// request, and needs nothing but itself.
+// The page for a browser that cannot be redirected, and for scripts that put the
+// answer into theirs. It shows nothing of the request but the name of the Turbo
+// frame that asked for it, and needs nothing but itself.
 const (
 	pageStyle = `body{margin:0;font:1rem/1.5 system-ui,sans-serif;color:#1c1c1e;background:#f6f6f8}` +
 		`main{max-width:34rem;margin:12vh auto;padding:2rem;background:#fff;border:1px solid #d9d9de;border-radius:.75rem}` +
 		`h1{margin:0 0 .5rem;font-size:1.4rem}code{overflow-wrap:anywhere}small{color:#55555c}` +
-		`@media(prefers-color-scheme:dark){body{color:#f2f2f7;background:#111}main{background:#1c1c1e;border-color:#3a3a3c}small{color:#aeaeb2}}`
+		`@media(prefers-color-scheme:dark){body{color:#f2f2f7;background:#111}a{color:#8ab4f8}` +
+		`main{background:#1c1c1e;border-color:#3a3a3c}small{color:#aeaeb2}}`
+
+	// A refresh works wherever it is put, at once and by script, and a
+	// Content-Security-Policy does not keep it from working, as it would a script.
+	textHTML = `{{define "text"}}{{if .Moves}}<meta http-equiv="refresh" content="0; url={{.Link}}">
+{{end}}<h1>{{.Title}}</h1>
+<p>{{.Detail}}</p>
+{{with .Link}}<p><a href="{{.}}" target="_top" data-turbo="false" up-follow="false">{{$.Step}}</a></p>
+{{end}}{{with .DecisionID}}<p><small>Reference: <code>{{.}}</code></small></p>
+{{end}}{{end}}`
 
 	pageHTML = `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{.Title}}</title>
+{{if .Whole}}<meta name="turbo-visit-control" content="reload">
+{{end}}<title>{{.Title}}</title>
 <style>` + pageStyle + `</style>
-<main>
-<h1>{{.Title}}</h1>
-<p>{{.Detail}}</p>
-{{with .DecisionID}}<p><small>Reference: <code>{{.}}</code></small></p>
-{{end}}</main>
-</html>
+{{with .Frame}}<turbo-frame id="{{.}}">
+{{end}}<main>
+{{template "text" .}}</main>
+{{with .Frame}}</turbo-frame>
+{{end}}</html>
+`
+
+	// Turbo puts stream elements into the page, whatever the request was for. The
+	// answer goes before what there is, so that a form that was filled in is not lost.
+	streamHTML = `<turbo-stream action="prepend" targets="body"><template>
+<section id="echomfa-refusal" role="alert">
+{{template "text" .}}</section>
+</template></turbo-stream>
 `
 )
 
-func newPage() *template.Template {
-	return template.Must(template.New("refusal").Parse(pageHTML))
+// view is what a page shows.
+type view struct {
+	*problem
+	Link  string // where the user can go on, or empty
+	Step  string // what is done there
+	Moves bool   // the browser goes there by itself
+	Whole bool   // a Turbo frame gives way to the whole page
+	Frame string // the Turbo frame that shows the page, or empty
 }
 
-// pagePolicy allows the page its own style and nothing else.
-func pagePolicy() string {
+const (
+	turboStream  = "text/vnd.turbo-stream.html"
+	maxFrameName = 256
+)
+
+// newPages returns the page and, as "stream", what Turbo puts into the app's own.
+func newPages() *template.Template {
+	t := template.Must(template.New("page").Parse(textHTML + pageHTML))
+	template.Must(t.New("stream").Parse(streamHTML))
+	return t
+}
+
+// pagePolicy allows the page its own style and nothing else. A page in a frame
+// is shown to the app's own pages only.
+func pagePolicy(sameOriginFrame bool) string {
+	ancestors := "'none'"
+	if sameOriginFrame {
+		ancestors = "'self'"
+	}
 	hash := sha256.Sum256([]byte(pageStyle))
 	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(hash[:]) +
-		"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+		"'; base-uri 'none'; form-action 'none'; frame-ancestors " + ancestors
 }

@@ -6,8 +6,6 @@ import (
 	"math/bits"
 	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 )
 
 // Policy says which factor types a user must have enrolled. The zero Policy is
@@ -48,24 +46,43 @@ type Result struct {
 	Missing [][]FactorType
 }
 
-// AllOf returns the policy that asks for every one of the types. Without types
-// it is invalid.
+// AllOf returns the policy that asks for every one of the types. Without types,
+// and with one that has no constant, it is invalid: see [Custom].
 func AllOf(types ...FactorType) Policy {
-	distinct, err := distinctTypes(types)
+	distinct, err := distinctNamed(types)
 	if err != nil {
 		return invalid(err)
 	}
 	return atLeast(len(distinct), distinct)
 }
 
-// AnyOf returns the policy that asks for one of the types. Without types it is
-// invalid.
+// AnyOf returns the policy that asks for one of the types. Without types, and
+// with one that has no constant, it is invalid: see [Custom].
 func AnyOf(types ...FactorType) Policy { return AtLeast(1, types...) }
 
 // AtLeast returns the policy that asks for n of the types; a type that is
 // listed twice counts once. It is invalid if n is below 1 or above the number
-// of distinct types.
+// of distinct types, and with a type that has no constant: see [Custom].
 func AtLeast(n int, types ...FactorType) Policy {
+	distinct, err := distinctNamed(types)
+	if err != nil {
+		return invalid(err)
+	}
+	return atLeast(n, distinct)
+}
+
+// Custom returns the policy that asks for one factor type which has no constant
+// in this package, as in
+//
+//	AnyOf(OTP).Or(Custom("VOICE"))
+//
+// It declares that the name is meant: in [AnyOf], [AllOf] and [AtLeast] such a
+// type is a mistake, for a misspelled one would lock everybody out. [ParsePolicy]
+// reads such a type in quotes, also where several are counted.
+func Custom(t FactorType) Policy { return customAtLeast(1, t) }
+
+// customAtLeast is AtLeast for types that have been declared.
+func customAtLeast(n int, types ...FactorType) Policy {
 	distinct, err := distinctTypes(types)
 	if err != nil {
 		return invalid(err)
@@ -84,35 +101,6 @@ func Exempt(reason string) Policy {
 }
 
 func invalid(err error) Policy { return Policy{p: &policy{err: err}} }
-
-// distinctTypes normalizes types and drops repetitions.
-func distinctTypes(types []FactorType) ([]FactorType, error) {
-	if len(types) == 0 {
-		return nil, fmt.Errorf("%w: no factor types", ErrInvalidPolicy)
-	}
-	for _, t := range types {
-		if err := checkType(t); err != nil {
-			return nil, err
-		}
-	}
-	distinct := Factors(types...).Types()
-	if len(distinct) > maxPolicyTypes {
-		return nil, errTooManyTypes()
-	}
-	return distinct, nil
-}
-
-func checkType(t FactorType) error {
-	switch {
-	case t == "":
-		return fmt.Errorf("%w: an empty factor type", ErrInvalidPolicy)
-	case len(t) > maxTypeBytes:
-		return fmt.Errorf("%w: a factor type of over %d bytes", ErrInvalidPolicy, maxTypeBytes)
-	case !utf8.ValidString(string(t)) || strings.ContainsFunc(string(t), unicode.IsControl):
-		return fmt.Errorf("%w: factor type %q is not printable", ErrInvalidPolicy, t)
-	}
-	return nil
-}
 
 func errTooManyTypes() error {
 	return fmt.Errorf("%w: more than %d factor types", ErrInvalidPolicy, maxPolicyTypes)

@@ -201,7 +201,7 @@ func (p *parser) part() (Policy, error) {
 	if err != nil {
 		return Policy{}, err
 	}
-	return p.checked(AnyOf(t))
+	return p.checked(customAtLeast(1, t))
 }
 
 func (p *parser) group() (Policy, error) {
@@ -256,14 +256,15 @@ func (p *parser) count() (Policy, error) {
 	if err := p.expect(")"); err != nil {
 		return Policy{}, err
 	}
-	policy := AtLeast(n, types...)
+	policy := customAtLeast(n, types...)
 	if err := policy.Err(); err != nil {
 		return Policy{}, start.explain(err)
 	}
 	return policy, nil
 }
 
-// factorType returns the type that the present token names.
+// factorType returns the type that the present token names. One without a
+// constant has been declared by its quotes.
 func (p *parser) factorType() (FactorType, error) {
 	if strings.HasPrefix(p.word, `"`) {
 		text, _ := strconv.Unquote(p.word) // next has seen that it is whole
@@ -280,42 +281,5 @@ func (p *parser) factorType() (FactorType, error) {
 	case p.word == "" || strings.IndexByte("(),", p.word[0]) >= 0 || p.is("and") || p.is("or") || p.is("of") || p.is("exempt"):
 		return "", p.errorf("expected a factor type, found %s", p.found())
 	}
-	return "", p.errorf("unknown factor type %q: did you mean %s? (a custom type is quoted)", p.word, nearest(t))
-}
-
-// nearest returns the constant with the smallest edit distance.
-func nearest(t FactorType) FactorType {
-	best, least := OTP, maxPolicyText
-	for _, candidate := range named() {
-		if d := distance(string(t), string(candidate)); d < least {
-			best, least = candidate, d
-		}
-	}
-	return best
-}
-
-// distance is the number of letters to add, remove or change, or to swap with
-// their neighbor.
-func distance(a, b string) int {
-	var before []int
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		next := make([]int, len(b)+1)
-		next[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			next[j+1] = min(row[j]+cost, row[j+1]+1, next[j]+1)
-			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
-				next[j+1] = min(next[j+1], before[j-1]+1)
-			}
-		}
-		before, row = row, next
-	}
-	return row[len(b)]
+	return "", p.errorf("%s (a custom type is quoted)", unknownType(FactorType(p.word)))
 }

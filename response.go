@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/echomfa/echomfa/client"
-	"github.com/echomfa/echomfa/internal/budget"
 	"github.com/echomfa/echomfa/internal/fieldvalue"
+	"github.com/echomfa/echomfa/internal/retryafter"
 )
 
 // refusal answers, in the words of RFC 9457. The types are pages of this
@@ -40,8 +40,10 @@ type enrollmentProblem struct {
 // reply is how an error is answered.
 type reply struct {
 	problem
-	destination *destination // where a browser goes instead, or nil
 	body        any          // the problem, or more than it
+	destination *destination // where a browser goes instead, or nil
+	step        string       // what the user does there
+	reason      string       // why the user has to
 }
 
 func (e *Enforcer) replyTo(err error) reply {
@@ -88,11 +90,14 @@ func (e *Enforcer) replyNotEnrolled(d *Decision) reply {
 	}
 	// The slices are never nil, so that they are arrays in JSON.
 	body := enrollmentProblem{
-		problem: p, EnrollURL: e.cfg.EnrollURL,
+		problem: p, EnrollURL: e.enroll.text,
 		Missing:  append([][]FactorType{}, d.Missing...),
 		Enrolled: append([]FactorType{}, d.Enrolled.Types()...),
 	}
-	return reply{problem: p, destination: &e.enroll, body: body}
+	return reply{
+		problem: p, body: body,
+		destination: &e.enroll, step: "Set up a sign-in factor", reason: alternatives(d.Missing),
+	}
 }
 
 func (e *Enforcer) replyUnauthenticated(t *TokenError) reply {
@@ -100,7 +105,7 @@ func (e *Enforcer) replyUnauthenticated(t *TokenError) reply {
 		Type: problemBase + "unauthenticated", Title: "Unauthorized", Status: http.StatusUnauthorized,
 		Detail: "Please sign in.", DecisionID: t.DecisionID,
 	}
-	return reply{problem: p, destination: &e.login, body: p}
+	return reply{problem: p, body: p, destination: &e.login, step: "Sign in", reason: t.Reason}
 }
 
 // WriteRefusal writes the default answer to an error of this package: the
@@ -116,35 +121,103 @@ func (e *Enforcer) WriteRefusal(w http.ResponseWriter, r *http.Request, err erro
 	e.writeRefusal(w, r, err)
 }
 
-// writeRefusal returns the status that it wrote.
-func (e *Enforcer) writeRefusal(w http.ResponseWriter, r *http.Request, err error) int {
-	e.setRefusalHeaders(w.Header(), err)
+// writeRefusal writes the default answer.
+func (e *Enforcer) writeRefusal(w http.ResponseWriter, r *http.Request, err error) {
+	e.setRefusalHeaders(w.Header(), r, err)
 	answer, kind := e.replyTo(err), kindOf(r)
+	v := view{problem: &answer.problem}
 	if to := answer.destination; to != nil && to.text != "" && !to.is(r) {
-		switch kind {
-		case browser:
-			return e.redirect(w, r, to)
-		case htmx:
+		v.Moves, v.Step = e.moves(w, r, kind, &answer), answer.step
+		back, why := e.backTo(r, kind)
+		e.leftOut(r.Context(), why)
+		h := w.Header()
+		if v.Moves && (kind == browser || kind == inertia) {
+			h.Del("Www-Authenticate") // belongs to a 401
+		}
+		if len(back) > longReturnBytes {
+			h.Set("Vary", "*") // says no less, and leaves room
+		}
+		v.Link = e.location(r.Context(), to, back, roomFor(h))
+	}
+	switch kind {
+	case browser:
+		if v.Moves {
+			redirect(w, r, v.Link)
+			return
+		}
+	case inertia:
+		if v.Moves {
+			leaveInertia(w, v.Link)
+			return
+		}
+	case htmx:
+		if v.Moves {
 			// The script would follow a redirect without the browser leaving
 			// the page.
-			w.Header().Set("Hx-Redirect", to.location(e.returnTo.fromHTMX(r), e.returnTo))
-		case program:
+			w.Header().Set("Hx-Redirect", v.Link)
 		}
+		writeProblem(w, r, answer.Status, answer.body)
+		return
+	case unpoly:
+		if v.Moves {
+			// Another layer is there wherever the request comes from, and however
+			// the page shows failures.
+			w.Header().Set("X-Up-Open-Layer", `{"target": "main"}`)
+		}
+	case turbo:
+		switch {
+		case isPrefetch(r):
+			writeProblem(w, r, answer.Status, answer.body) // a stream would be put into the page
+			return
+		case v.Moves, !isGet(r):
+			e.writeHTML(w, r, turboStream, "stream", &v)
+			return
+		}
+	case turboFrame:
+		if v.Whole = v.Moves; !v.Moves {
+			v.Frame = frameName(r)
+		}
+	case program:
+		writeProblem(w, r, answer.Status, answer.body)
+		return
+	case framed:
 	}
-	if kind == browser {
-		return e.writePage(w, r, &answer.problem)
+	e.writeHTML(w, r, "text/html", "page", &v)
+}
+
+// longReturnBytes is from where on a return-to needs the room of other headers.
+const longReturnBytes = 1024
+
+// backTo returns the return-to of a request. A posted address is no page to come
+// back to.
+func (e *Enforcer) backTo(r *http.Request, kind clientKind) (back string, why omission) {
+	switch {
+	case kind == htmx:
+		return e.returnTo.fromHTMX(r)
+	case isGet(r):
+		return e.returnTo.fromRequest(r)
 	}
-	return writeProblem(w, r, answer.Status, answer.body)
+	return "", kept
+}
+
+func isGet(r *http.Request) bool { return r.Method == http.MethodGet || r.Method == http.MethodHead }
+
+// frameName returns the Turbo frame that a request is for, unless it is too long
+// to be one that somebody has written.
+func frameName(r *http.Request) string {
+	if name := r.Header.Get("Turbo-Frame"); len(name) <= maxFrameName {
+		return name
+	}
+	return ""
 }
 
 // setRefusalHeaders sets what every refusal carries, whoever writes it.
-func (e *Enforcer) setRefusalHeaders(h http.Header, err error) {
+func (e *Enforcer) setRefusalHeaders(h http.Header, r *http.Request, err error) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
-	addVary(h, "Accept", "Sec-Fetch-Mode", "HX-Request", "X-Requested-With")
-	if e.source.header == "" {
-		addVary(h, "Cookie")
-	}
+	addVary(h, "Accept", "Sec-Fetch-Mode", "Sec-Fetch-Dest", "Sec-Fetch-Site", "X-Requested-With", "Cookie",
+		"HX-Request", "HX-Boosted", "HX-History-Restore-Request", "HX-Current-URL", "X-Inertia", "X-Up-Version", "X-Up-Target",
+		"Turbo-Frame", "X-Turbo-Request-Id", "Sec-Purpose", "X-Sec-Purpose", "Purpose", "HX-Preloaded")
 	var (
 		token  *TokenError
 		lookup *LookupError
@@ -158,9 +231,9 @@ func (e *Enforcer) setRefusalHeaders(h http.Header, err error) {
 			// GenAuth's own refusal, from a call that the application made.
 			token = &TokenError{Code: codeInvalidToken}
 		}
-		h.Set("Www-Authenticate", e.challenge(token))
+		h.Set("Www-Authenticate", e.challenge(r, token))
 	case unavailable:
-		wait := budget.MinRetry
+		wait := retryafter.Least
 		if errors.As(err, &lookup) {
 			wait = max(wait, lookup.RetryAfter)
 		}
@@ -173,15 +246,17 @@ func (e *Enforcer) setRefusalHeaders(h http.Header, err error) {
 func wholeSeconds(d time.Duration) int { return int(math.Ceil(d.Seconds())) }
 
 // challenge is the WWW-Authenticate of RFC 6750, section 3. A request without
-// any token gets no error code.
-func (e *Enforcer) challenge(t *TokenError) string {
+// any token gets no error code. The error may be the application's own: it has not
+// been looked through for secrets where [Enforcer.WriteRefusal] is given it.
+func (e *Enforcer) challenge(r *http.Request, t *TokenError) string {
 	s := `Bearer realm="` + e.cfg.Realm + `"`
 	if t == nil || t.Code == "" {
 		return s
 	}
-	s += `, error="` + quotable(t.Code) + `"`
+	secrets := e.source.secrets(r)
+	s += `, error="` + quotable(secrets.Hide(t.Code)) + `"`
 	if t.Reason != "" {
-		s += `, error_description="` + quotable(t.Reason) + `"`
+		s += `, error_description="` + quotable(secrets.Hide(t.Reason)) + `"`
 	}
 	return s
 }
@@ -196,10 +271,12 @@ func quotable(s string) string {
 
 // addVary adds names that are not there yet. Other middleware has its own.
 func addVary(h http.Header, names ...string) {
-	for _, name := range names {
-		if !headerHasToken(h["Vary"], name) {
-			h.Add("Vary", name)
-		}
+	have := h["Vary"]
+	if len(have) > 0 {
+		names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return headerHasToken(have, name) })
+	}
+	if len(names) > 0 {
+		h.Add("Vary", strings.Join(names, ", "))
 	}
 }
 
@@ -215,41 +292,46 @@ func headerHasToken(lines []string, name string) bool {
 }
 
 // redirect sends a browser away. 302 becomes a GET; 303 says so for a form, and
-// neither replays its body, as 307 and 308 would. A posted address is no page
-// to come back to.
-func (e *Enforcer) redirect(w http.ResponseWriter, r *http.Request, to *destination) int {
-	status, back := http.StatusSeeOther, ""
-	if r.Method == http.MethodGet || r.Method == http.MethodHead {
-		status, back = http.StatusFound, e.returnTo.fromRequest(r)
+// neither replays its body, as 307 and 308 would.
+func redirect(w http.ResponseWriter, r *http.Request, location string) {
+	status := http.StatusSeeOther
+	if isGet(r) {
+		status = http.StatusFound
 	}
 	h := w.Header()
-	h.Del("Www-Authenticate") // belongs to a 401
-	h.Set("Location", to.location(back, e.returnTo))
+	h.Set("Location", location)
 	w.WriteHeader(status)
-	return status
 }
 
-func writeProblem(w http.ResponseWriter, r *http.Request, status int, body any) int {
+// leaveInertia sends a browser away by Inertia's answer for another app's page,
+// which makes it leave the page whatever the address is:
+// https://inertiajs.com/redirects#external-redirects
+func leaveInertia(w http.ResponseWriter, location string) {
+	h := w.Header()
+	h.Set("X-Inertia-Location", location)
+	w.WriteHeader(http.StatusConflict)
+}
+
+func writeProblem(w http.ResponseWriter, r *http.Request, status int, body any) {
 	var b bytes.Buffer
 	if err := json.NewEncoder(&b).Encode(body); err != nil {
 		b.Reset() // cannot happen: the body holds strings and numbers
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	writeBody(w, r, status, b.Bytes())
-	return status
 }
 
-func (e *Enforcer) writePage(w http.ResponseWriter, r *http.Request, p *problem) int {
+// writeHTML writes a view as the template of that name.
+func (e *Enforcer) writeHTML(w http.ResponseWriter, r *http.Request, mediaType, name string, v *view) {
 	var b bytes.Buffer
-	if err := e.page.Execute(&b, p); err != nil {
+	if err := e.pages.ExecuteTemplate(&b, name, v); err != nil {
 		b.Reset() // cannot happen: the template is constant
 	}
 	h := w.Header()
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", pagePolicy())
+	h.Set("Content-Type", mediaType+"; charset=utf-8")
+	h.Set("Content-Security-Policy", pagePolicy(kindOf(r) == framed && r.Header.Get("Sec-Fetch-Site") == "same-origin"))
 	h.Set("Referrer-Policy", "no-referrer")
-	writeBody(w, r, p.Status, b.Bytes())
-	return p.Status
+	writeBody(w, r, v.Status, b.Bytes())
 }
 
 // writeBody writes the whole answer. A client that has gone does not matter.

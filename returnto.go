@@ -1,11 +1,14 @@
 package echomfa
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/echomfa/echomfa/internal/urlpath"
 )
 
 // ReturnToConfig says how the enrollment page and the login page learn where
@@ -14,9 +17,13 @@ import (
 type ReturnToConfig struct {
 	// Param is the name of the query parameter. Optional. Default "return_to".
 	Param string
-	// BaseURL is this app's own origin, such as "https://admin.example.com".
-	// Required if EnrollURL or LoginURL is on another origin, unless Disabled:
-	// it is never taken from the request, where the client chooses it.
+	// BaseURL is the address by which browsers reach the root of this app, such
+	// as "https://admin.example.com". Required if EnrollURL or LoginURL is on
+	// another origin, unless Disabled: it is never taken from the request, where
+	// the client chooses it. It has a path if a proxy takes one off, as in
+	// "https://ops.example.com/tools": browsers are then sent to addresses with
+	// it, and EnrollURL is still a path as the app registers it. If the proxy
+	// passes the path on to the app, leave it out of BaseURL.
 	BaseURL string
 	// Disabled leaves the parameter out.
 	Disabled bool
@@ -24,21 +31,30 @@ type ReturnToConfig struct {
 
 const (
 	defaultReturnParam = "return_to"
-	maxReturnBytes     = 2048
-	maxDecodings       = 3
-)
 
-// returnTo makes return-to addresses and checks them.
-type returnTo struct {
-	origin *url.URL // of BaseURL, or nil
-}
+	// maxReturnBytes is how long an address may be to come back to, its path and
+	// query as they came.
+	maxReturnBytes = 2560
+	// maxNestedBytes is how long it may be with the return-to of a page on the way,
+	// each of whose bytes may be escaped.
+	maxNestedBytes = 4 * maxReturnBytes
+	// maxLocationBytes is how long a Location with a return-to may be.
+	maxLocationBytes = 3584
+	// minLocationBytes is what a Location may take whatever other headers do, and
+	// maxHeadBytes what all of them may take together otherwise: more than nginx
+	// reads by default. reservedBytes of it are for the status line and for
+	// headers that are set later.
+	minLocationBytes = 2048
+	maxHeadBytes     = 4096
+	reservedBytes    = 256
+)
 
 // destination is EnrollURL or LoginURL, taken apart. The zero destination is
 // none.
 type destination struct {
-	text     string // as configured, or empty
-	path     string
-	foreign  bool   // it is known to be on another origin
+	text     string // as a browser reaches it, or empty
+	path     string // decoded, as the app registers it
+	foreign  bool   // it is not of this app, as far as is known
 	absolute bool   // the return-to needs BaseURL before it
 	before   string // what stands before a return-to; empty if there is none
 	after    string // the fragment
@@ -54,26 +70,42 @@ func (e *Enforcer) setDestinations() error {
 	if url.QueryEscape(cfg.Param) != cfg.Param {
 		errs = append(errs, fmt.Errorf("echomfa: ReturnTo.Param: %q needs escaping in a query", cfg.Param))
 	}
+	e.returnTo.param = cfg.Param
 	if cfg.BaseURL != "" {
-		base, err := url.Parse(cfg.BaseURL)
-		if err != nil || !isWebOrigin(base) || strings.Trim(base.Path, "/") != "" || base.RawQuery != "" || base.Fragment != "" {
-			errs = append(errs, fmt.Errorf(`echomfa: ReturnTo.BaseURL: %q is not an origin such as "https://admin.example.com"`, cfg.BaseURL))
-		} else {
-			e.returnTo.origin = &url.URL{Scheme: base.Scheme, Host: base.Host}
-		}
+		errs = append(errs, e.returnTo.setBase(cfg.BaseURL))
 	}
 	var err error
-	e.enroll, err = newDestination("EnrollURL", e.cfg.EnrollURL, *cfg, e.returnTo)
+	e.enroll, err = e.returnTo.newDestination("EnrollURL", e.cfg.EnrollURL, *cfg)
 	errs = append(errs, err)
-	e.login, err = newDestination("LoginURL", e.cfg.LoginURL, *cfg, e.returnTo)
+	e.login, err = e.returnTo.newDestination("LoginURL", e.cfg.LoginURL, *cfg)
+	if e.cfg.EnrollURL != "" && e.cfg.EnrollURL == e.cfg.LoginURL {
+		errs = append(errs, fmt.Errorf("echomfa: EnrollURL and LoginURL: both are %q: a page cannot tell whether to sign in or to enroll", e.cfg.LoginURL))
+	}
 	return errors.Join(append(errs, err)...)
+}
+
+func (o *returnTo) setBase(text string) error {
+	base, err := url.Parse(text)
+	if err != nil || !isWebOrigin(base) || base.RawQuery != "" || base.ForceQuery || base.Fragment != "" {
+		return wrongBase(text)
+	}
+	prefix := strings.TrimRight(base.EscapedPath(), "/")
+	if prefix != "" && (!urlpath.Safe(prefix) || strings.Contains(urlpath.Decode(prefix), "//")) {
+		return wrongBase(text)
+	}
+	o.origin, o.prefix = &url.URL{Scheme: base.Scheme, Host: base.Host}, prefix
+	return nil
+}
+
+func wrongBase(text string) error {
+	return fmt.Errorf(`echomfa: ReturnTo.BaseURL: %q is not an address such as "https://admin.example.com" or "https://ops.example.com/tools"`, text)
 }
 
 func isWebOrigin(u *url.URL) bool {
 	return (u.Scheme == "https" || u.Scheme == "http") && u.Hostname() != "" && u.User == nil && u.Opaque == ""
 }
 
-func newDestination(field, text string, cfg ReturnToConfig, own returnTo) (destination, error) {
+func (o *returnTo) newDestination(field, text string, cfg ReturnToConfig) (destination, error) {
 	if text == "" {
 		return destination{}, nil
 	}
@@ -81,36 +113,60 @@ func newDestination(field, text string, cfg ReturnToConfig, own returnTo) (desti
 	if err != nil {
 		return destination{}, fmt.Errorf("echomfa: %s: %q cannot be parsed", field, text)
 	}
-	d := destination{text: text, path: u.Path}
+	if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		// It is the text of a Location header.
+		return destination{}, fmt.Errorf("echomfa: %s: %q has a character that must be percent-encoded", field, text)
+	}
+	d := destination{text: text}
+	path := u.EscapedPath()
 	switch {
-	case u.Scheme == "" && u.Host == "" && safePath(u.EscapedPath()):
-	case isWebOrigin(u) && !hasControl(text):
-		d.foreign = own.origin != nil && !sameOrigin(own.origin, u)
-		d.absolute = own.origin == nil || d.foreign
+	case u.Scheme == "" && u.Host == "" && urlpath.Safe(path):
+		if _, twice := o.withoutPrefix(path); twice {
+			return destination{}, fmt.Errorf("echomfa: %s: %q has the path of ReturnTo.BaseURL: give the path as the app registers it", field, text)
+		}
+		d.text = o.prefix + text
+	case isWebOrigin(u):
+		var own bool
+		path, own = o.ownPath(u)
+		d.foreign = o.origin != nil && !own
+		d.absolute = o.origin == nil || !sameOrigin(o.origin, u)
 	default:
 		return destination{}, fmt.Errorf(`echomfa: %s: %q is neither a path such as "/mfa" nor an http(s) URL`, field, text)
 	}
+	d.path = urlpath.Decode(path)
 	if cfg.Disabled {
 		return d, nil
 	}
-	if d.absolute && own.origin == nil {
+	if d.absolute && o.origin == nil {
 		return destination{}, fmt.Errorf("echomfa: ReturnTo.BaseURL: required because %s is on another origin, or set ReturnTo.Disabled", field)
 	}
 	if u.Query().Has(cfg.Param) {
 		return destination{}, fmt.Errorf("echomfa: %s: has a parameter %q already", field, cfg.Param)
 	}
+	d.before, _, _ = strings.Cut(d.text, "#")
 	if u.Fragment != "" {
 		d.after = "#" + u.EscapedFragment()
-		u.Fragment, u.RawFragment = "", ""
 	}
 	switch {
 	case u.RawQuery != "":
-		d.before = u.String() + "&" + cfg.Param + "="
+		d.before += "&" + cfg.Param + "="
 	default:
-		u.ForceQuery = false
-		d.before = u.String() + "?" + cfg.Param + "="
+		d.before = strings.TrimSuffix(d.before, "?") + "?" + cfg.Param + "="
 	}
 	return d, nil
+}
+
+// ownPath returns the path of an absolute address as this app registers it, and
+// whether it is one of this app.
+func (o *returnTo) ownPath(u *url.URL) (path string, own bool) {
+	path = urlpath.Escaped(u)
+	if o.origin == nil || !sameOrigin(o.origin, u) {
+		return path, false
+	}
+	if o.prefix == "" {
+		return path, true
+	}
+	return o.withoutPrefix(path)
 }
 
 func sameOrigin(a, b *url.URL) bool {
@@ -134,189 +190,82 @@ func portOf(u *url.URL) string {
 // choose and a proxy's to change, and a redirect that is left out does less harm
 // than one that does not end.
 func (d *destination) is(r *http.Request) bool {
-	return d.text != "" && !d.foreign &&
-		strings.TrimSuffix(d.path, "/") == strings.TrimSuffix(r.URL.Path, "/")
+	if d.text == "" || d.foreign {
+		return false
+	}
+	want := strings.TrimSuffix(d.path, "/")
+	if strings.TrimSuffix(r.URL.Path, "/") == want {
+		return true
+	}
+	u, _ := urlpath.Original(r)
+	return u != nil && strings.TrimSuffix(u.Path, "/") == want
 }
 
-// location returns the address of the destination with a return-to, which was
-// checked. An empty one is left out.
-func (d *destination) location(back string, own returnTo) string {
+// roomFor returns how long a Location may be beside the headers that are set.
+func roomFor(h http.Header) int {
+	room := maxHeadBytes - reservedBytes - len("Location: \r\n")
+	for name, values := range h {
+		for _, value := range values {
+			room -= len(name) + len(": \r\n") + len(value)
+		}
+	}
+	return min(max(room, minLocationBytes), maxLocationBytes)
+}
+
+// location returns the address of a destination with a return-to that was
+// checked, of at most room bytes: without the return-to if it is longer.
+func (e *Enforcer) location(ctx context.Context, d *destination, back string, room int) string {
 	if back == "" || d.before == "" {
 		return d.text
 	}
-	if d.absolute {
-		back = own.origin.String() + back
-	}
-	return d.before + url.QueryEscape(back) + d.after
-}
-
-// ReturnTo returns the path and query of this app in a value that came with a
-// request, such as the return_to parameter on an enrollment page, or "" if
-// there is none in it that is safe to send a browser to. A BaseURL before it is
-// taken off. Whoever redirects to a return-to must check it again: anybody can
-// make a link to the enrollment page.
-func (e *Enforcer) ReturnTo(value string) string {
-	if !e.ready() {
-		return ""
-	}
-	if origin := e.returnTo.origin; origin != nil {
-		if rest, ok := strings.CutPrefix(value, origin.String()); ok {
-			value = rest
+	for _, back := range []string{back, e.beyondEnrollment(back)} {
+		if back == "" {
+			continue
+		}
+		if d.absolute {
+			back = e.returnTo.origin.String() + back
+		}
+		for _, escape := range []func(string) string{url.QueryEscape, escapeLittle} {
+			if at := d.before + escape(back) + d.after; len(at) <= room {
+				return at
+			}
 		}
 	}
-	return checkReturnTo(value)
+	e.leftOut(ctx, tooLarge)
+	return d.text
 }
 
-// ReturnToParam returns the name of the parameter that carries a return-to, as
-// [ReturnToConfig] says.
-func (e *Enforcer) ReturnToParam() string {
-	if !e.ready() {
-		return defaultReturnParam
-	}
-	return e.cfg.ReturnTo.Param
-}
-
-// LoginLocation returns the LoginURL with a return-to, for a page that asks the
-// user to sign in, or "" if there is no LoginURL. A return-to that [Enforcer.ReturnTo]
-// would not pass is left out.
-func (e *Enforcer) LoginLocation(returnTo string) string {
-	if !e.ready() {
+// beyondEnrollment returns the return-to of the enrollment page in its address,
+// or "". It is what to go back to where an address is too long to be escaped once
+// more: the user comes to the enrollment page again, from the page that needs it.
+func (e *Enforcer) beyondEnrollment(back string) string {
+	address, query, found := strings.Cut(back, "?")
+	if !found || e.enroll.foreign || e.enroll.before == "" {
 		return ""
 	}
-	return e.login.location(checkReturnTo(returnTo), e.returnTo)
+	path, _ := e.returnTo.withoutPrefix(address)
+	if strings.TrimSuffix(urlpath.Decode(path), "/") != strings.TrimSuffix(e.enroll.path, "/") {
+		return ""
+	}
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return ""
+	}
+	inner, _ := e.returnTo.check(values.Get(e.cfg.ReturnTo.Param))
+	return inner
 }
 
-// fromRequest returns the return-to of a request's own address. It is made of
-// the escaped path and the raw query and nothing else: Host and forwarded
-// headers are the client's to choose, and so is a return_to parameter.
-func (returnTo) fromRequest(r *http.Request) string {
-	back := escapedPath(r.URL)
-	if r.URL.RawQuery != "" || r.URL.ForceQuery {
-		back += "?" + r.URL.RawQuery
-	}
-	return checkReturnTo(back)
-}
-
-// escapedPath returns the path as it came, with what must not stand in one
-// escaped. If there is any of that, [url.URL.EscapedPath] escapes the decoded
-// path anew, and the %2F of a segment becomes a slash: another address.
-func escapedPath(u *url.URL) string {
-	if path, err := url.PathUnescape(u.RawPath); err != nil || path != u.Path {
-		return u.EscapedPath() // a middleware has changed the path
-	}
+// escapeLittle escapes for a query what has to be, where [url.QueryEscape] takes
+// too much room: slashes and the like may stand there (RFC 3986, section 3.4).
+func escapeLittle(s string) string {
 	var b strings.Builder
-	for i := range len(u.RawPath) {
-		if c := u.RawPath[i]; isPathByte(c) {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte("-._~!$()*,:@/?=", c) >= 0:
 			b.WriteByte(c)
-		} else {
+		default:
 			_, _ = fmt.Fprintf(&b, "%%%02X", c)
 		}
 	}
 	return b.String()
-}
-
-// fromHTMX returns the return-to of the page that made an HTMX request, if it
-// is a page of this app.
-func (o returnTo) fromHTMX(r *http.Request) string {
-	u, err := url.Parse(r.Header.Get("HX-Current-URL"))
-	if err != nil || !isWebOrigin(u) {
-		return ""
-	}
-	if o.origin != nil && !sameOrigin(o.origin, u) || o.origin == nil && !strings.EqualFold(u.Host, r.Host) {
-		return ""
-	}
-	u.Fragment, u.RawFragment = "", ""
-	return o.fromRequest(&http.Request{URL: u})
-}
-
-// checkReturnTo returns back unchanged if it is a path of this origin, whatever
-// a browser or a server makes of it, and "" otherwise.
-func checkReturnTo(back string) string {
-	path, query, _ := strings.Cut(back, "?")
-	if len(back) > maxReturnBytes || !safePath(path) || hasControl(query) || strings.Contains(query, "#") {
-		return ""
-	}
-	return back
-}
-
-// safePath reports whether an escaped path starts with exactly one slash, and
-// has no backslash, control character, empty or dot segment, before and after
-// percent-decoding, as often as it can be decoded. Open redirects come from
-// what one reader decodes and the next resolves: /\host, //host, /%2fhost,
-// /a/..//host.
-func safePath(path string) bool {
-	for i := range len(path) {
-		if !isPathByte(path[i]) {
-			return false
-		}
-	}
-	for range maxDecodings {
-		if !safeDecoded(path) {
-			return false
-		}
-		decoded := decodeOnce(path)
-		if decoded == path {
-			return true
-		}
-		path = decoded
-	}
-	return false // still not plain: nobody writes such a path in good faith
-}
-
-// isPathByte reports whether a byte may stand in an escaped path: RFC 3986,
-// section 3.3, and the brackets that net/url leaves as they come.
-func isPathByte(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
-		strings.IndexByte("-._~!$&'()*+,;=:@/%[]", c) >= 0
-}
-
-func safeDecoded(path string) bool {
-	if !strings.HasPrefix(path, "/") || strings.Contains(path, "//") ||
-		strings.Contains(path, `\`) || hasControl(path) {
-		return false
-	}
-	for segment := range strings.SplitSeq(path, "/") {
-		if segment == "." || segment == ".." {
-			return false
-		}
-	}
-	return true
-}
-
-// hasControl reports whether s has an ASCII control character. Browsers drop
-// some of them and then see another address.
-func hasControl(s string) bool {
-	return strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f })
-}
-
-// decodeOnce decodes what is percent-encoded and leaves what is malformed, as
-// browsers do.
-func decodeOnce(s string) string {
-	if !strings.Contains(s, "%") {
-		return s
-	}
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '%' && i+2 < len(s) {
-			hi, ok1 := unhex(s[i+1])
-			lo, ok2 := unhex(s[i+2])
-			if ok1 && ok2 {
-				b.WriteByte(hi<<4 | lo)
-				i += 2
-				continue
-			}
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
-}
-
-func unhex(c byte) (value byte, ok bool) {
-	switch {
-	case '0' <= c && c <= '9':
-		return c - '0', true
-	case 'a' <= c|0x20 && c|0x20 <= 'f':
-		return (c | 0x20) - 'a' + 10, true
-	}
-	return 0, false
 }

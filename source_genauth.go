@@ -15,6 +15,7 @@ import (
 	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/internal/budget"
 	"github.com/echomfa/echomfa/internal/redact"
+	"github.com/echomfa/echomfa/internal/retryafter"
 )
 
 // FactorLister tells which MFA factors the user of an access token has
@@ -182,10 +183,11 @@ func recovered(ctx context.Context, log *slog.Logger, token string, err *error) 
 	if v == nil {
 		return
 	}
-	said := redact.Token(fmt.Sprint(v), token)
+	secrets := redact.Of(token)
+	said := secrets.Hide(fmt.Sprint(v))
 	*err = &panicError{where: "lookup", value: said}
 	log.LogAttrs(ctx, slog.LevelError, "mfa look-up panicked",
-		slog.String("panic", said), slog.String("stack", string(debug.Stack())))
+		slog.String("panic", said), slog.String("stack", secrets.Hide(string(debug.Stack()))))
 }
 
 // runCheckToken calls CheckToken, and tells its verdict from its failure to reach one.
@@ -276,9 +278,9 @@ func pauseFor(err error) (time.Duration, bool) {
 	var api *client.APIError
 	limited := errors.Is(err, client.ErrRateLimited)
 	if errors.As(err, &api) && api.RetryAfter > 0 && (limited || errors.Is(err, client.ErrUnavailable)) {
-		return api.RetryAfter, true
+		return retryafter.Of(err), true
 	}
-	return budget.MinRetry, limited
+	return retryafter.Least, limited
 }
 
 // logBreaker logs a change of the breaker's state once.

@@ -50,7 +50,7 @@ func TestT45MFATokenIsNoAccessToken(t *testing.T) {
 	t.Cleanup(genauth.Close)
 	genauth.AddUser(genauthtest.User{ID: "alice", Username: "alice"})
 	genauth.Enroll("alice", genauthtest.OTP)
-	c, err := client.New(client.Config{BaseURL: genauth.URL(), AppID: genauth.AppID()})
+	c, err := client.New(client.Config{BaseURL: genauth.URL(), AppID: genauth.AppID(), Timeout: patience})
 	require.NoError(t, err)
 	t.Cleanup(c.CloseIdleConnections)
 	e := newEnforcer(t, c, func(cfg *echomfa.Config) {
@@ -81,7 +81,7 @@ func TestT46AndT47TokensForOthers(t *testing.T) {
 	t.Cleanup(genauth.Close)
 	genauth.AddUser(genauthtest.User{ID: "alice", Username: "alice"})
 	genauth.Enroll("alice", genauthtest.OTP)
-	c, err := client.New(client.Config{BaseURL: genauth.URL(), AppID: genauth.AppID()})
+	c, err := client.New(client.Config{BaseURL: genauth.URL(), AppID: genauth.AppID(), Timeout: patience})
 	require.NoError(t, err)
 	t.Cleanup(c.CloseIdleConnections)
 	e := newEnforcer(t, c, func(cfg *echomfa.Config) { cfg.Audience = nil })

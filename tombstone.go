@@ -73,9 +73,12 @@ type tombstones struct {
 // graves are where the tombstones of a token and its user are.
 type graves struct{ token, user uint32 }
 
+// minTombstones is enough for the users of a small cache not to share slots.
+const minTombstones = 1 << 12
+
 // newTombstones makes a table for a cache of a size.
 func newTombstones(size int) tombstones {
-	n := 1
+	n := minTombstones
 	for n < size {
 		n *= 2
 	}

@@ -179,7 +179,7 @@ func BenchmarkPolicy(b *testing.B) {
 	for name, p := range map[string]echomfa.Policy{
 		"one of two":          peer.Policy(),
 		"two of five":         echomfa.AtLeast(2, echomfa.OTP, echomfa.SMS, echomfa.Email, echomfa.Face, echomfa.Passkey),
-		"with a type unnamed": echomfa.AnyOf(echomfa.OTP, "VOICE"),
+		"with a type unnamed": echomfa.AnyOf(echomfa.OTP).Or(echomfa.Custom("VOICE")),
 		"AND of two ORs":      echomfa.AnyOf(echomfa.OTP, echomfa.Face).And(echomfa.AnyOf(echomfa.SMS, echomfa.Email)),
 	} {
 		b.Run("policy="+name, func(b *testing.B) {

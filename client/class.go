@@ -23,7 +23,7 @@ func classify(httpStatus, statusCode, apiCode int) error {
 		return ErrRateLimited
 	case 500 <= httpStatus && httpStatus <= 699:
 		return ErrUnavailable
-	case !is2xx(httpStatus) && !is4xx(httpStatus):
+	case httpStatus != http.StatusOK && httpStatus != http.StatusCreated && !is4xx(httpStatus):
 		return ErrMalformed
 	case statusCode == http.StatusTooManyRequests:
 		return ErrRateLimited
@@ -44,6 +44,15 @@ func classify(httpStatus, statusCode, apiCode int) error {
 
 func is2xx(status int) bool { return 200 <= status && status <= 299 }
 func is4xx(status int) bool { return 400 <= status && status <= 499 }
+
+// oddStatus says what is wrong with an HTTP status which is neither the success
+// nor a failure that has a word of its own.
+func oddStatus(status int) string {
+	if is2xx(status) {
+		return "the call has no such success"
+	}
+	return ""
+}
 
 // IsWrongCode reports whether err is GenAuth saying that the code the user typed
 // is wrong, expired or missing, so that the user can be asked again.

@@ -45,7 +45,6 @@ func TestT12Precedence(t *testing.T) {
 		{200, `200`, `0`, nil},
 		{200, `200`, `"0"`, nil},
 		{200, `200`, `null`, nil},
-		{201, `200`, ``, nil},
 
 		// the HTTP status alone decides
 		{429, `200`, ``, client.ErrRateLimited},
@@ -63,6 +62,13 @@ func TestT12Precedence(t *testing.T) {
 		{307, `200`, ``, client.ErrMalformed},
 		{304, `200`, ``, client.ErrMalformed},
 		{399, `200`, ``, client.ErrMalformed},
+
+		// no success of this call
+		{201, `200`, ``, client.ErrMalformed},
+		{202, `200`, ``, client.ErrMalformed},
+		{206, `200`, ``, client.ErrMalformed},
+		{206, `401`, `2020`, client.ErrMalformed},
+		{299, `429`, ``, client.ErrMalformed},
 
 		// throttling in the body
 		{200, `429`, ``, client.ErrRateLimited},

@@ -22,7 +22,7 @@ import (
 // [New]: the methods of a nil or zero Client return an error that matches
 // [ErrMisconfigured].
 //
-// Every method takes a user's access token, which travels in the Authorization
+// Every method but Check takes a user's access token, which travels in the Authorization
 // header, to the configured host only: no redirect is followed. No method tries
 // again.
 type Client struct {
@@ -79,6 +79,16 @@ type call struct {
 	secrets []string
 }
 
+// succeeded reports whether an HTTP status says that GenAuth has done what the
+// call asks for. GenAuth documents 200 for each of these calls; its own iOS
+// client takes a 201 too, which only a POST can mean (RFC 9110, section 15.3.2).
+// Every other 2xx says something else: done later (202), changed on the way
+// (203), no content (204, 205), a part or a difference that was not asked for
+// (206, 226).
+func (r call) succeeded(status int) bool {
+	return status == http.StatusOK || status == http.StatusCreated && r.method == http.MethodPost
+}
+
 func (r call) op() string { return r.path[strings.LastIndexByte(r.path, '/')+1:] }
 
 func getCall(path, token string) call {
@@ -97,15 +107,24 @@ type reply struct {
 	problem string
 }
 
-// begin checks what every method must check before it makes a call.
+// begin checks what every method with a token must check before it makes a call.
 func (c *Client) begin(ctx context.Context, token string) error {
+	if err := c.ready(ctx); err != nil {
+		return err
+	}
+	if !ValidToken(token) {
+		return fmt.Errorf("client: not a bearer token (RFC 6750, section 2.1): %w", ErrUnauthenticated)
+	}
+	return nil
+}
+
+// ready reports why no call can be made at all.
+func (c *Client) ready(ctx context.Context) error {
 	switch {
 	case c == nil || c.base == "":
 		return fmt.Errorf("client: not made by New: %w", ErrMisconfigured)
 	case ctx.Err() != nil:
 		return fmt.Errorf("client: %w", ctx.Err())
-	case !ValidToken(token):
-		return fmt.Errorf("client: not a bearer token (RFC 6750, section 2.1): %w", ErrUnauthenticated)
 	}
 	return nil
 }
@@ -124,7 +143,9 @@ func (c *Client) do(ctx context.Context, r call) (envelope, reply, error) {
 		rep.problem = "statusCode is absent"
 	case env.badCode:
 		rep.problem = "apiCode is not an integer"
-	case is2xx(rep.status) && env.success():
+	case !r.succeeded(rep.status):
+		rep.problem = oddStatus(rep.status)
+	case env.success():
 		return env, rep, nil
 	}
 	return envelope{}, reply{}, c.failure(r, rep, env)
@@ -143,7 +164,7 @@ func (rep *reply) envelope() envelope {
 }
 
 // failure returns the error for an answer that is not a usable success.
-func (c *Client) failure(r call, rep reply, env envelope) error {
+func (c *Client) failure(r call, rep reply, env envelope) *APIError {
 	id := env.requestID
 	if id == "" {
 		id = rep.header.Get("X-Request-Id")
@@ -156,7 +177,7 @@ func (c *Client) failure(r call, rep reply, env envelope) error {
 		APICode:    env.apiCode,
 		Message:    tell(env.message, secrets, maxMessageBytes),
 		RequestID:  tell(id, secrets, maxRequestIDBytes),
-		RetryAfter: retryAfter(rep.header.Get("Retry-After"), time.Now()),
+		RetryAfter: retryAfter(rep.header.Values("Retry-After"), time.Now()),
 		problem:    rep.problem,
 	}
 }
@@ -211,7 +232,7 @@ func (c *Client) exchange(ctx context.Context, r call) (reply, error) {
 	}
 	rep.body, err = io.ReadAll(io.LimitReader(resp.Body, c.maxBody+1))
 	switch {
-	case err != nil && (ctx.Err() != nil || is2xx(rep.status)):
+	case err != nil && (ctx.Err() != nil || r.succeeded(rep.status)):
 		return reply{}, c.broken(ctx, r, err, true)
 	case err != nil:
 		// The status came whole and is not a success: that much is known, and

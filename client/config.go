@@ -94,17 +94,15 @@ func New(c Config) (*Client, error) {
 		checkAppIDHeader(c.AppIDHeader),
 		checkUserAgent(c.UserAgent),
 	}
-	if c.Timeout < 0 {
-		errs = append(errs, mistake("Timeout", "is negative"))
-	}
+	errs = append(errs, checkTimeout("Timeout", "", c.Timeout))
 	if c.MaxBodyBytes < 0 {
 		errs = append(errs, mistake("MaxBodyBytes", "is negative"))
 	}
 	if c.MaxBodyBytes > maxMaxBodyBytes {
 		errs = append(errs, mistake("MaxBodyBytes", fmt.Sprintf("is over %d", maxMaxBodyBytes)))
 	}
-	if c.HTTPClient != nil && c.HTTPClient.Timeout < 0 {
-		errs = append(errs, mistake("HTTPClient", "has a negative Timeout"))
+	if c.HTTPClient != nil {
+		errs = append(errs, checkTimeout("HTTPClient", "its Timeout ", c.HTTPClient.Timeout))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
@@ -139,6 +137,20 @@ func New(c Config) (*Client, error) {
 // maxMaxBodyBytes keeps MaxBodyBytes plus one from overflowing, and a
 // configuration mistake from becoming a way to fill the memory.
 const maxMaxBodyBytes = 1 << 30
+
+// minTimeout is what no exchange is faster than: a number without a unit is a
+// number of nanoseconds, and every call would fail.
+const minTimeout = time.Millisecond
+
+func checkTimeout(field, which string, d time.Duration) error {
+	switch {
+	case d < 0:
+		return mistake(field, which+"is negative")
+	case d > 0 && d < minTimeout:
+		return mistake(field, fmt.Sprintf("%sis below %v: is the unit missing?", which, minTimeout))
+	}
+	return nil
+}
 
 // mistake never quotes the field's value: a URL may hold a password.
 func mistake(field, what string) error {
@@ -176,6 +188,8 @@ func parseBaseURL(raw string, insecureHTTP bool) (string, error) {
 		what = "has a fragment"
 	case !cleanPath(u.Path):
 		what = "has a path with empty or dot segments"
+	case endsInOwnPath(u.Path):
+		what = "ends in a path that is not the app's address: every call adds /api/v3 itself"
 	case u.Scheme == "http" && !insecureHTTP && !isLoopback(u.Hostname()):
 		what = "is an http URL of a host that is not the loopback interface; use https, or set InsecureHTTP"
 	default:
@@ -203,6 +217,13 @@ func cleanPath(path string) bool {
 		}
 	}
 	return true
+}
+
+// endsInOwnPath reports whether a path is that of GenAuth's API or of its OpenID
+// provider, which the console shows beside the app's address.
+func endsInOwnPath(path string) bool {
+	path = strings.TrimSuffix(path, "/")
+	return strings.HasSuffix(path, "/api/v3") || strings.HasSuffix(path, "/oidc")
 }
 
 func isLoopback(host string) bool {

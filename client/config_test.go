@@ -66,6 +66,10 @@ func TestNewBaseURL(t *testing.T) {
 		"not ASCII":                {url: "https://exämple.com", wantErr: "character"},
 		"not a URL":                {url: "https://[::1:hunter2", wantErr: "not a URL"},
 		"not a URL, bad escape":    {url: "https://example.com/%zzhunter2", wantErr: "not a URL"},
+		"F15 address of the API":   {url: "https://example.genauth.ai/api/v3", wantErr: "not the app's address"},
+		"F15 address of the API/":  {url: "https://example.com/sso/api/v3/", wantErr: "not the app's address"},
+		"F15 issuer":               {url: "https://example.genauth.ai/oidc", wantErr: "not the app's address"},
+		"F15 prefix like the API":  {url: "https://example.com/api", want: "https://example.com/api"},
 		"surrounded by whitespace": {url: " https://example.com", wantErr: "character"},
 	}
 	for name, tt := range tests {
@@ -104,6 +108,27 @@ func TestNewReportsEveryMistake(t *testing.T) {
 	var joined interface{ Unwrap() []error }
 	require.ErrorAs(t, err, &joined)
 	assert.Len(t, joined.Unwrap(), 7)
+}
+
+// TestFieldF15TimeoutWithoutAUnit has numbers that somebody meant as seconds. Every
+// call would fail with them.
+func TestFieldF15TimeoutWithoutAUnit(t *testing.T) {
+	t.Parallel()
+	good := client.Config{BaseURL: "https://example.com", AppID: "app"}
+	for want, change := range map[string]func(*client.Config){
+		"client: Timeout: is below 1ms: is the unit missing?":                func(c *client.Config) { c.Timeout = 5 },
+		"client: HTTPClient: its Timeout is below 1ms: is the unit missing?": func(c *client.Config) { c.HTTPClient = &http.Client{Timeout: 30} },
+		"": func(c *client.Config) { c.Timeout = time.Millisecond },
+	} {
+		c := good
+		change(&c)
+		_, err := client.New(c)
+		if want == "" {
+			require.NoError(t, err)
+			continue
+		}
+		require.EqualError(t, err, want)
+	}
 }
 
 func TestNewRefuses(t *testing.T) {

@@ -48,7 +48,9 @@ type APIError struct {
 	Message string
 	// RequestID is GenAuth's id for the call, or "".
 	RequestID string
-	// RetryAfter is how long GenAuth asks to wait, at most an hour, or 0.
+	// RetryAfter is how long GenAuth asks to wait: at least a second, also for
+	// "0" and a date in the past, and at most an hour. It is 0 if GenAuth does
+	// not ask, or not in a form that can be read.
 	RetryAfter time.Duration
 
 	// problem says, in this package's words, what is wrong with an answer that

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 
@@ -19,10 +20,36 @@ func serve() *httptest.Server {
 			_, _ = io.WriteString(w, `{"statusCode":200,"data":[{"factorId":"1","factorType":"OTP","profile":{}}]}`)
 		case "/api/v3/enroll-factor Bearer ann":
 			_, _ = io.WriteString(w, `{"statusCode":400,"apiCode":6001,"message":"wrong TOTP code"}`)
+		case "/oidc/.well-known/openid-configuration ":
+			_, _ = io.WriteString(w, `{"issuer":"https://example.genauth.ai/oidc"}`)
 		default:
 			_, _ = io.WriteString(w, `{"statusCode":401,"apiCode":2020,"message":"not logged in"}`)
 		}
 	}))
+}
+
+func ExampleClient_Check() {
+	server := serve()
+	defer server.Close()
+
+	genauth, err := client.New(client.Config{BaseURL: server.URL, AppID: "your-app-id"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer genauth.CloseIdleConnections()
+
+	ctx := context.Background()
+	if err := genauth.Check(ctx); err != nil {
+		log.Print(err) // or end here, if the app is of no use without GenAuth
+	}
+	server.Close()
+	var failed *client.CheckError
+	if errors.As(genauth.Check(ctx), &failed) {
+		fmt.Println(failed.Problem)
+	}
+	// Output:
+	// the connection is refused; nothing listens at BaseURL
 }
 
 func ExampleClient_ListEnrolledFactors() {

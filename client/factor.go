@@ -1,12 +1,24 @@
 package client
 
-import "log/slog"
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
 
-// FactorType names a kind of MFA factor, as GenAuth spells it.
+	"github.com/echomfa/echomfa/internal/factortype"
+)
+
+// FactorType names a kind of MFA factor, as GenAuth spells it. It is a string
+// with one method:
+//
+//	func (t FactorType) Normalize() FactorType
+//
+// returns t with its ASCII letters in upper case, and OTP for TOTP, the name that
+// parts of GenAuth's own software use for the same factor.
 //
 // The set is open: GenAuth may list types that have no constant here, and they
 // are kept as they come. The zero value names no factor.
-type FactorType string
+type FactorType = factortype.Type
 
 // The factor types that GenAuth documents (OTP, SMS, EMAIL, FACE), and PASSKEY,
 // which its hosted login page knows although no document shows
@@ -19,32 +31,11 @@ const (
 	Passkey FactorType = "PASSKEY"
 )
 
-// Normalize returns t with its ASCII letters in upper case, and OTP for TOTP,
-// the name that parts of GenAuth's own software use for the same factor.
-//
-// Nothing is trimmed, and letters outside ASCII stay as they are: Unicode's
-// case mapping would turn "ſMS" (with a long s) into SMS. It allocates only if
-// there is something to change.
-func (t FactorType) Normalize() FactorType {
-	for i := range len(t) {
-		if 'a' <= t[i] && t[i] <= 'z' {
-			upper := []byte(t)
-			for j, b := range upper {
-				if 'a' <= b && b <= 'z' {
-					upper[j] = b - 'a' + 'A'
-				}
-			}
-			t = FactorType(upper)
-			break
-		}
-	}
-	if t == "TOTP" {
-		return OTP
-	}
-	return t
-}
-
 // Factor is one MFA factor that a user has enrolled.
+//
+// Its profile is in no output of fmt, slog and encoding/json, unless the field is
+// named. fmt calls no methods on unexported fields: a struct that holds a factor
+// in one has to keep it out of logs by itself.
 type Factor struct {
 	// ID identifies the factor at GenAuth. It is opaque and may hold any
 	// character, "|" among them.
@@ -57,8 +48,19 @@ type Factor struct {
 	Profile map[string]any
 }
 
+// Format writes the factor without its profile, whatever the verb.
+func (f Factor) Format(s fmt.State, _ rune) { _, _ = fmt.Fprintf(s, "{%s %s}", f.ID, f.Type) }
+
 // LogValue returns the factor without its profile. It implements
 // [slog.LogValuer].
 func (f Factor) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("id", f.ID), slog.String("type", string(f.Type)))
+}
+
+// MarshalJSON returns the factor without its profile: loggers write lists as JSON.
+func (f Factor) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		ID   string     `json:"id"`
+		Type FactorType `json:"type"`
+	}{f.ID, f.Type})
 }

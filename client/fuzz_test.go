@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"regexp"
 	"testing"
 
@@ -16,7 +17,7 @@ import (
 // saysFactors is a reading of an answer that is independent of the package's:
 // it reports whether the answer says success, and how many rows it has.
 func saysFactors(status int, body []byte) (rows int, ok bool) {
-	if status < 200 || status > 299 {
+	if status != http.StatusOK {
 		return 0, false
 	}
 	var m map[string]any

@@ -13,7 +13,11 @@ const (
 	maxToldBytes      = 4096
 	maxMessageBytes   = 256
 	maxRequestIDBytes = 128
-	maxRetryAfter     = time.Hour
+
+	// minRetryAfter is what "0" and a date in the past stand for: the header is
+	// there, so it is not a call to come back at once.
+	minRetryAfter = time.Second
+	maxRetryAfter = time.Hour
 )
 
 // tell returns s for an error: printable characters only, secrets replaced, at
@@ -89,10 +93,20 @@ func cut(s string, limit int) string {
 	return s[:limit]
 }
 
-// retryAfter reads a Retry-After header (RFC 9110, section 10.2.3): seconds or
-// a date. It returns 0 for what it cannot read and for the past, and at most
+// retryAfter reads the Retry-After lines of an answer (RFC 9110, section
+// 10.2.3). More than one is a mistake of the sender: the longest counts.
+func retryAfter(lines []string, now time.Time) time.Duration {
+	var longest time.Duration
+	for _, line := range lines {
+		longest = max(longest, readRetryAfter(line, now))
+	}
+	return longest
+}
+
+// readRetryAfter reads one line: seconds or a date. It returns 0 for what it
+// cannot read, minRetryAfter for zero and for the past, and at most
 // maxRetryAfter.
-func retryAfter(header string, now time.Time) time.Duration {
+func readRetryAfter(header string, now time.Time) time.Duration {
 	header = strings.TrimSpace(header)
 	if header == "" {
 		return 0
@@ -102,11 +116,11 @@ func retryAfter(header string, now time.Time) time.Duration {
 		if err != nil || seconds > int64(maxRetryAfter/time.Second) {
 			return maxRetryAfter
 		}
-		return time.Duration(seconds) * time.Second
+		return max(time.Duration(seconds)*time.Second, minRetryAfter)
 	}
 	date, err := http.ParseTime(header)
 	if err != nil {
 		return 0
 	}
-	return min(max(date.Sub(now), 0), maxRetryAfter)
+	return min(max(date.Sub(now), minRetryAfter), maxRetryAfter)
 }

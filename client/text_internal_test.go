@@ -23,7 +23,7 @@ func TestRetryAfter(t *testing.T) {
 	}{
 		"absent":              {"", 0},
 		"blank":               {"  ", 0},
-		"zero":                {"0", 0},
+		"zero":                {"0", time.Second},
 		"seconds":             {"7", 7 * time.Second},
 		"spaces around":       {" 7 ", 7 * time.Second},
 		"leading zeros":       {"007", 7 * time.Second},
@@ -43,15 +43,38 @@ func TestRetryAfter(t *testing.T) {
 		"text":                {"soon", 0},
 		"date":                {"Fri, 01 May 2026 12:00:30 GMT", 30 * time.Second},
 		"date, RFC 850":       {"Friday, 01-May-26 12:00:30 GMT", 30 * time.Second},
+		"past, RFC 850":       {"Thursday, 30-Apr-26 12:00:00 GMT", time.Second},
+		"past, asctime":       {"Thu Apr 30 12:00:00 2026", time.Second},
 		"date, asctime":       {"Fri May  1 12:00:30 2026", 30 * time.Second},
-		"date now":            {"Fri, 01 May 2026 12:00:00 GMT", 0},
-		"date in the past":    {"Thu, 30 Apr 2026 12:00:00 GMT", 0},
+		"date now":            {"Fri, 01 May 2026 12:00:00 GMT", time.Second},
+		"date in the past":    {"Thu, 30 Apr 2026 12:00:00 GMT", time.Second},
 		"date far ahead":      {"Fri, 01 May 2426 12:00:00 GMT", time.Hour},
 		"date farthest ahead": {"Fri, 31 Dec 9999 23:59:59 GMT", time.Hour},
-		"date long ago":       {"Mon, 01 Jan 0001 00:00:00 GMT", 0},
+		"date long ago":       {"Mon, 01 Jan 0001 00:00:00 GMT", time.Second},
 	}
 	for name, tt := range tests {
-		assert.Equal(t, tt.want, retryAfter(tt.header, now), name)
+		assert.Equal(t, tt.want, retryAfter([]string{tt.header}, now), name)
+	}
+}
+
+// TestH1SeveralRetryAfterLines shows what counts when a gateway adds its own
+// line: the longest that can be read.
+func TestH1SeveralRetryAfterLines(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		lines []string
+		want  time.Duration
+	}{
+		"none":           {nil, 0},
+		"longest last":   {[]string{"7", "60"}, time.Minute},
+		"longest first":  {[]string{"60", "7"}, time.Minute},
+		"one unreadable": {[]string{"soon", "7"}, 7 * time.Second},
+		"all unreadable": {[]string{"soon", "-7"}, 0},
+		"with a date":    {[]string{"7", "Fri, 01 May 2026 12:00:30 GMT"}, 30 * time.Second},
+		"with a zero":    {[]string{"0", ""}, time.Second},
+	}
+	for name, tt := range tests {
+		assert.Equal(t, tt.want, retryAfter(tt.lines, testNow()), name)
 	}
 }
 
@@ -60,12 +83,12 @@ func FuzzRetryAfter(f *testing.F) {
 		f.Add(header)
 	}
 	f.Fuzz(func(t *testing.T, header string) {
-		got := retryAfter(header, testNow())
+		got := retryAfter([]string{header}, testNow())
 		assert.GreaterOrEqual(t, got, time.Duration(0))
 		assert.LessOrEqual(t, got, time.Hour)
 		trimmed := strings.TrimSpace(header)
 		if n, err := strconv.ParseInt(trimmed, 10, 64); err == nil && trimmed[0] != '+' && trimmed[0] != '-' {
-			assert.Equal(t, time.Duration(min(n, 3600))*time.Second, got)
+			assert.Equal(t, time.Duration(min(max(n, 1), 3600))*time.Second, got)
 		} else if _, err := http.ParseTime(trimmed); err != nil && strings.Trim(trimmed, "0123456789") != "" {
 			assert.Zero(t, got)
 		}

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -64,7 +65,7 @@ func TestOwnTransportSpeaksHTTP2(t *testing.T) {
 func TestT27UnknownAuthorityGetsNoToken(t *testing.T) {
 	t.Parallel()
 	server := newTLSServer(t, func(http.ResponseWriter, *http.Request) { t.Error("a request came through") })
-	c, err := New(Config{BaseURL: server.URL, AppID: "app"})
+	c, err := New(Config{BaseURL: server.URL, AppID: "app", Timeout: time.Minute})
 	require.NoError(t, err)
 	t.Cleanup(c.CloseIdleConnections)
 	_, err = c.ListEnrolledFactors(t.Context(), "token")

@@ -83,7 +83,10 @@ func (c *Client) IntrospectMFAToken(ctx context.Context, token string) (MFAToken
 	// A failure may come in the usual envelope all the same.
 	env := rep.envelope()
 	bare := !env.hasStatus && env.apiCode == 0 && !env.badCode
-	if rep.problem != "" || !is2xx(rep.status) || !bare && !env.success() {
+	if rep.problem == "" && !r.succeeded(rep.status) {
+		rep.problem = oddStatus(rep.status)
+	}
+	if rep.problem != "" || !bare && !env.success() {
 		return MFATokenInfo{}, c.failure(r, rep, env)
 	}
 	info, err := readMFATokenInfo(rep.body)

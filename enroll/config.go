@@ -16,10 +16,15 @@ import (
 
 	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/client"
+	"github.com/echomfa/echomfa/internal/hidden"
 )
 
 // Config configures a [Handler]. It is copied: later changes have no effect.
+//
+// It prints as "[redacted]": it holds keys.
 type Config struct {
+	secret
+
 	// Client speaks to GenAuth. Required.
 	Client *client.Client
 	// Enforcer says where the token of a request is and who is signed in, and
@@ -27,13 +32,16 @@ type Config struct {
 	// should lead here.
 	Enforcer *echomfa.Enforcer
 	// BasePath is where the handler is mounted, such as "/mfa". Required. The
-	// handler serves it and all that is below it; do not strip it.
+	// handler serves it and all that is below it; do not strip it. A path that
+	// a proxy takes off is not part of it: that is in the Enforcer's
+	// ReturnTo.BaseURL. The pages see what http.StripPrefix takes off.
 	BasePath string
 	// Policy is what users come to satisfy. Required, unless PolicyFunc is set.
 	Policy echomfa.Policy
 	// PolicyFunc chooses the policy instead of Policy, for an app that has
-	// several: by the return-to, which has been checked and may be empty. An
-	// error is a 500. Optional.
+	// several: by the return-to, which has been checked and may be empty. It has
+	// no path of the Enforcer's ReturnTo.BaseURL before it. An error is a 500.
+	// Optional.
 	PolicyFunc func(r *http.Request, returnTo string) (echomfa.Policy, error)
 
 	// StateKeys encrypt what a form carries from one step to the next. The
@@ -52,7 +60,7 @@ type Config struct {
 	RecentSignIn func(r *http.Request) (time.Time, error)
 	// SignInWithin is how long ago a recent sign-in may be, and how long a code
 	// of the authenticator app proves who is there. Optional. Default 15
-	// minutes, at most an hour.
+	// minutes, at least one, at most an hour.
 	SignInWithin time.Duration
 	// InsecureSkipProof lets whoever has a session add and remove factors.
 	InsecureSkipProof bool
@@ -62,8 +70,8 @@ type Config struct {
 	// twice. Optional.
 	OnChange func(ctx context.Context, e Event)
 
-	// Home is the path that users go to where no return-to is given. Optional.
-	// Default "/".
+	// Home is the path that users go to where no return-to is given, without what
+	// a proxy takes off. Optional. Default "/".
 	Home string
 	// HostedURL is a page of GenAuth where users enroll what these pages
 	// cannot, such as their face: usually the personal center, at /u of the
@@ -95,11 +103,15 @@ type Config struct {
 	Logger *slog.Logger
 }
 
+// secret, embedded in a struct, makes it print as "[redacted]".
+type secret = hidden.Fields
+
 // Brand is the look of an app.
 type Brand struct {
 	// Name is the name of the app. Optional.
 	Name string
-	// LogoPath is the path of a picture of this app. Optional.
+	// LogoPath is the path of a picture of this app, without what a proxy takes
+	// off. Optional.
 	LogoPath string
 	// Color is the color of buttons and links, such as "#0b57d0". White text
 	// on it must be legible: a contrast of at least 4.5 to 1 (WCAG 2.2, 1.4.3).
@@ -142,9 +154,11 @@ type Event struct {
 const (
 	defaultSignInWithin = 15 * time.Minute
 	maxSignInWithin     = time.Hour
-	defaultColor        = "#0b57d0"
-	defaultRegion       = "CN"
-	minKeyBytes         = 32
+	// Nobody enrolls in less after a sign-in, and 15 without a unit is 15 ns.
+	minSignInWithin = time.Minute
+	defaultColor    = "#0b57d0"
+	defaultRegion   = "CN"
+	minKeyBytes     = 32
 )
 
 // InsecureRandomKey returns a key for [Config.StateKeys] that no other process
@@ -192,8 +206,8 @@ func (c Config) prepared() (Config, error) {
 	if c.SignInWithin == 0 {
 		c.SignInWithin = defaultSignInWithin
 	}
-	if c.SignInWithin < 0 || c.SignInWithin > maxSignInWithin {
-		wrong("SignInWithin", "%v is not between 0 and %v", c.SignInWithin, maxSignInWithin)
+	if c.SignInWithin < minSignInWithin || c.SignInWithin > maxSignInWithin {
+		wrong("SignInWithin", "%v is not between %v and %v", c.SignInWithin, minSignInWithin, maxSignInWithin)
 	}
 	if c.Home == "" {
 		c.Home = "/"
@@ -201,8 +215,11 @@ func (c Config) prepared() (Config, error) {
 	if c.Enforcer != nil && c.Enforcer.ReturnTo(c.Home) == "" {
 		wrong("Home", "%q is not a path of this app", c.Home)
 	}
-	if len(c.BasePath) > 1 && (c.Home == c.BasePath || strings.HasPrefix(c.Home, c.BasePath+"/") || strings.HasPrefix(c.Home, c.BasePath+"?")) {
+	if home, _, _ := strings.Cut(c.Home, "?"); len(c.BasePath) > 1 && (home == c.BasePath || strings.HasPrefix(home, c.BasePath+"/")) {
 		wrong("Home", "%q leads to these pages themselves", c.Home)
+	}
+	if c.signsInHere() {
+		wrong("Enforcer", "its LoginURL leads to these pages, which users without a token do not see")
 	}
 	if u, err := url.Parse(c.HostedURL); c.HostedURL != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "") {
 		wrong("HostedURL", "%q is not an http(s) URL", c.HostedURL)
@@ -218,6 +235,13 @@ func (c Config) prepared() (Config, error) {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	return c, errors.Join(errs...)
+}
+
+// signsInHere reports whether the sign-in page is said to be one of these pages.
+// They would send whoever is not signed in to themselves.
+func (c *Config) signsInHere() bool {
+	u, err := url.Parse(c.Enforcer.LoginLocation(""))
+	return err == nil && u.Host == "" && c.BasePath != "" && strings.HasPrefix(strings.TrimSuffix(u.Path, "/")+"/", c.BasePath+"/")
 }
 
 // needsFactors reports why a policy is none to enroll for.

@@ -7,17 +7,22 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	pathpkg "path"
 	"runtime/debug"
 	"strings"
 
 	"github.com/echomfa/echomfa"
-	"github.com/echomfa/echomfa/internal/redact"
+	"github.com/echomfa/echomfa/internal/urlpath"
 )
 
 // Handler serves the enrollment pages. Make one with [New] and mount it at
 // [Config.BasePath] and below it. It may be used by several goroutines at once.
 // The zero Handler answers 500.
+//
+// It prints as "[redacted]": it holds keys.
 type Handler struct {
+	secret
+
 	cfg           Config
 	seal          *sealer
 	csrf          *http.CrossOriginProtection
@@ -44,6 +49,15 @@ func New(cfg Config) (*Handler, error) {
 	}
 	if h.seal, err = newSealer(cfg.StateKeys); err != nil {
 		return nil, err
+	}
+	// A struct of the app may hold the handler in an unexported field, on which fmt
+	// calls no method: with %s it prints what is one pointer away.
+	h.cfg.StateKeys = nil
+	if origin := cfg.Enforcer.Origin(); origin != "" {
+		// A proxy may hand on another Host than the one that browsers ask for.
+		if err := h.csrf.AddTrustedOrigin(origin); err != nil {
+			return nil, fmt.Errorf("enroll: Enforcer: ReturnTo.BaseURL: %w", err)
+		}
 	}
 	h.assets, h.style, h.script = newAssets(cfg.Brand)
 	h.policy = contentPolicy(cfg.Enforcer.LoginLocation(""), cfg.Client.BaseURL())
@@ -80,8 +94,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
 		return
 	}
-	path, ok := strings.CutPrefix(r.URL.Path, h.cfg.BasePath)
-	if !ok || path != "" && path[0] != '/' {
+	path, base, ok := h.locate(r)
+	if !ok {
 		http.NotFound(w, r)
 		return
 	}
@@ -91,7 +105,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.setHeaders(w.Header())
-	v := &visit{h: h, w: w, r: r, lang: defaultLanguage}
+	v := &visit{h: h, w: w, r: r, base: base, lang: defaultLanguage}
 	defer v.recover()
 	v.lang = h.languages.choose(r, h.chosenLanguage(r))
 	step := stepAt(path)
@@ -105,13 +119,36 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case step != nil && r.Method == http.MethodPost:
 		v.serve(step)
 	case step != nil && reading: // an address typed anew, or kept
-		v.redirect(h.cfg.BasePath)
+		v.redirect(h.cfg.Enforcer.Address(base, ""))
 	case step == nil && reading:
 		v.serve((*visit).start)
 	default:
 		w.Header().Set("Allow", map[bool]string{true: "POST", false: "GET, HEAD"}[step != nil])
 		v.message(http.StatusMethodNotAllowed, "error.method")
 	}
+}
+
+// locate returns the path of a request below the pages, and the path that they are
+// at: BasePath, but for [http.StripPrefix] around them. BasePath may then have what
+// that takes off, or not.
+func (h *Handler) locate(r *http.Request) (path, base string, ok bool) {
+	whole, stripped := urlpath.Original(r)
+	if path, ok = below(r.URL.Path, h.cfg.BasePath); ok {
+		if h.cfg.Enforcer.Address("", "") == "" { // no proxy takes off more
+			base = stripped
+		}
+		return path, base + h.cfg.BasePath, true
+	}
+	if whole == nil {
+		return "", "", false
+	}
+	path, ok = below(whole.Path, h.cfg.BasePath)
+	return path, h.cfg.BasePath, ok
+}
+
+func below(path, base string) (rest string, ok bool) {
+	rest, ok = strings.CutPrefix(path, base)
+	return rest, ok && (rest == "" || rest[0] == '/')
 }
 
 func (h *Handler) chosenLanguage(r *http.Request) string {
@@ -129,10 +166,11 @@ func (v *visit) recover() {
 		return
 	}
 	if aborted, ok := p.(error); ok && errors.Is(aborted, http.ErrAbortHandler) {
-		panic(p)
+		panic(http.ErrAbortHandler) // without what it may be wrapped in: net/http logs that
 	}
+	secrets := v.secrets()
 	v.h.cfg.Logger.LogAttrs(v.r.Context(), slog.LevelError, "enrollment page panicked",
-		slog.String("panic", redact.Token(fmt.Sprint(p), v.token)), slog.String("stack", string(debug.Stack())))
+		slog.String("panic", secrets.Hide(fmt.Sprint(p))), slog.String("stack", secrets.Hide(string(debug.Stack()))))
 	v.message(http.StatusInternalServerError, "error.internal")
 }
 
@@ -152,21 +190,32 @@ func (v *visit) serve(do step) {
 	if v.r.Method == http.MethodPost {
 		values = v.r.PostForm
 	}
-	v.form, v.back = values, v.h.returnTo(values.Get(v.h.cfg.Enforcer.ReturnToParam()))
+	v.form, v.back = values, v.returnTo(values.Get(v.h.cfg.Enforcer.ReturnToParam()))
 	if v.identify() {
 		do(v)
 	}
 }
 
 // returnTo checks a return-to. One that leads here is no place to go back to.
-func (h *Handler) returnTo(value string) string {
-	back := h.cfg.Enforcer.ReturnTo(value)
-	escaped, _, _ := strings.Cut(back, "?")
-	path, err := url.PathUnescape(escaped) // as a router may see it
-	if err != nil || path == h.cfg.BasePath || strings.HasPrefix(path, h.cfg.BasePath+"/") {
+func (v *visit) returnTo(value string) string {
+	back := v.h.cfg.Enforcer.ReturnTo(value)
+	escaped, _, _ := strings.Cut(v.inApp(back), "?")
+	decoded, err := url.PathUnescape(escaped) // as a router may see it
+	if err != nil {
 		return ""
 	}
+	for _, path := range []string{decoded, pathpkg.Clean(decoded)} {
+		if _, here := below(path, v.base); here {
+			return ""
+		}
+	}
 	return back
+}
+
+// inApp returns an address of this app as the app registers it: without the path of
+// the enforcer's BaseURL.
+func (v *visit) inApp(address string) string {
+	return strings.TrimPrefix(address, v.h.cfg.Enforcer.Address("", ""))
 }
 
 // identify finds out who is here and what they have enrolled, and reports
@@ -182,7 +231,7 @@ func (v *visit) identify() bool {
 	}
 	v.wanted = cfg.Policy
 	if cfg.PolicyFunc != nil {
-		if v.wanted, err = cfg.PolicyFunc(v.r, v.back); err == nil {
+		if v.wanted, err = cfg.PolicyFunc(v.r, v.inApp(v.back)); err == nil {
 			err = needsFactors(v.wanted)
 		}
 		if err != nil {

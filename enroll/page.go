@@ -25,7 +25,12 @@ var assetFiles embed.FS
 
 // Page is what a template is given. Texts that are not the app's own come from
 // GenAuth or from the user: html/template escapes them.
+//
+// As a whole it prints as "[redacted]", also in a template: it may hold a secret,
+// a recovery code and personal data.
 type Page struct {
+	secret
+
 	// Name is the template: "start", "deadend", "prove", "signin", "otp",
 	// "address", "sent", "face", "recovery", "remove" or "message".
 	Name string
@@ -78,8 +83,11 @@ type Page struct {
 	texts map[string]string
 }
 
-// Choice is one of several factors of a type.
+// Choice is one of several factors of a type. As a whole it prints as
+// "[redacted]".
 type Choice struct {
+	secret
+
 	// ID is GenAuth's, and Hint tells the factors apart.
 	ID, Hint string
 }
@@ -244,7 +252,9 @@ func contentPolicy(destinations ...string) string {
 func (h *Handler) setHeaders(header http.Header) {
 	header.Set("Cache-Control", "no-store")
 	header.Set("Content-Security-Policy", h.policy)
-	header.Set("Referrer-Policy", "no-referrer")
+	// With no-referrer, browsers send "Origin: null" with a form, and on plain http
+	// nothing else says that it is not another site's.
+	header.Set("Referrer-Policy", "same-origin")
 	header.Set("X-Content-Type-Options", "nosniff")
 }
 
@@ -252,9 +262,13 @@ func (h *Handler) setHeaders(header http.Header) {
 func (v *visit) show(p *Page) {
 	p.Lang, p.texts = v.lang, v.h.languages[v.lang]
 	p.Brand, p.Support = v.h.cfg.Brand, v.h.cfg.Support
-	p.Base, p.Style, p.Script = v.h.cfg.BasePath, v.h.cfg.BasePath+v.h.style, v.h.cfg.BasePath+v.h.script
+	p.Base = v.h.cfg.Enforcer.Address(v.base, "")
+	p.Style, p.Script = p.Base+v.h.style, p.Base+v.h.script
+	if p.Brand.LogoPath != "" {
+		p.Brand.LogoPath = v.h.cfg.Enforcer.Address(p.Brand.LogoPath, "")
+	}
 	p.ReturnParam, p.ReturnTo, p.Back = v.h.cfg.Enforcer.ReturnToParam(), v.back, v.destination()
-	p.Home = v.h.cfg.Home
+	p.Home = v.h.cfg.Enforcer.ReturnTo(v.h.cfg.Home)
 	if p.Status == 0 {
 		p.Status = http.StatusOK
 	}

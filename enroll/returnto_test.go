@@ -32,7 +32,7 @@ func elsewhere() []string {
 		"https://evil.example", "http://evil.example/admin", "HTTPS:evil.example", "//evil.example", "///evil.example", `/\evil.example`,
 		`\\evil.example`, `\/evil.example`, "/\t/evil.example", "/\n/evil.example", "/\r/evil.example", "\t//evil.example", " //evil.example",
 		"/%2fevil.example", "/%2Fevil.example", "/%5cevil.example", "/%5Cevil.example", "/%09/evil.example", "/%0a/evil.example",
-		"/%252fevil.example", "/%25252fevil.example", "/a/..//evil.example", "/a/../../evil.example", "/./evil", "/..", "/a//b", "/%2e%2e/evil",
+		"/%252fevil.example", "/%25252fevil.example", "/a/..//evil.example", "/a/../../evil.example", "/a/..%2f/evil.example", "/./evil", "/..", "/%2e%2e/evil",
 		"/.%2e//evil.example", "javascript:alert(1)", "JaVaScRiPt:alert(1)", "data:text/html,x", "vbscript:x", "evil.example", "@evil.example",
 		"/admin#x", "/admin\x00", "/admin\r\nSet-Cookie: a=b", "/admin?a=b\r\nX: y", "/admin?a#b", "?a=b", "admin", "", ":", "/\u2028", "/é", "/a b",
 		"/mfa", "/mfa/", "/mfa?return_to=/x", "/mfa/begin", "/mfa/x/y", "/mfa/?x", "https://app.example", "https://app.example.evil.example/",

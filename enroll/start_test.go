@@ -94,6 +94,7 @@ func TestStartWhenGenAuthFails(t *testing.T) {
 	}{
 		"offers unavailable":         {offerPath, genauthtest.HTTPStatus(502, ""), 503, "1"},
 		"offers limited":             {offerPath, genauthtest.RateLimited("17"), 503, "17"},
+		"H1 limited for an hour":     {offerPath, genauthtest.RateLimited("3600"), 503, "60"},
 		"offers refused":             {offerPath, genauthtest.Envelope(401, 2020), 302, ""},
 		"offers partial":             {offerPath, genauthtest.Data(`[{"factorType":"OTP"},{}]`), 200, ""},
 		"offers partial, none helps": {offerPath, genauthtest.Data(`[{"factorType":"SMS"},{}]`), 503, "1"},

@@ -16,6 +16,7 @@ import (
 	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/internal/claims"
 	"github.com/echomfa/echomfa/internal/redact"
+	"github.com/echomfa/echomfa/internal/retryafter"
 )
 
 // maxFormBytes is more than any form has: its state, and what a user types.
@@ -26,6 +27,7 @@ type visit struct {
 	h    *Handler
 	w    http.ResponseWriter
 	r    *http.Request
+	base string // the path of the pages, as the app registers it
 	lang string
 
 	form     url.Values // of a form, else the query
@@ -40,7 +42,7 @@ func (v *visit) destination() string {
 	if v.back != "" {
 		return v.back
 	}
-	return v.h.cfg.Home
+	return v.h.cfg.Enforcer.ReturnTo(v.h.cfg.Home)
 }
 
 // redirect sends the browser on by a GET. The address is a path of this app,
@@ -51,12 +53,7 @@ func (v *visit) redirect(to string) {
 }
 
 // startPath is the first page, with the return-to.
-func (v *visit) startPath() string {
-	if v.back == "" {
-		return v.h.cfg.BasePath
-	}
-	return v.h.cfg.BasePath + "?" + v.h.cfg.Enforcer.ReturnToParam() + "=" + url.QueryEscape(v.back)
-}
+func (v *visit) startPath() string { return v.h.cfg.Enforcer.Address(v.base, v.back) }
 
 // message shows a page that says one thing.
 func (v *visit) message(status int, key string) {
@@ -74,16 +71,8 @@ func (v *visit) fail(err error) {
 		return
 	}
 	v.log("enrollment call failed", err)
-	v.w.Header().Set("Retry-After", strconv.Itoa(retryAfter(err)))
+	v.w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(retryafter.Of(err).Seconds()))))
 	v.message(http.StatusServiceUnavailable, "error.unavailable")
-}
-
-func retryAfter(err error) int {
-	wait := 1.0
-	if api := (*client.APIError)(nil); errors.As(err, &api) {
-		wait = max(wait, math.Ceil(api.RetryAfter.Seconds()))
-	}
-	return int(wait)
 }
 
 // restart answers a state that is not good: what was begun is begun anew.
@@ -93,14 +82,18 @@ func (v *visit) restart() {
 
 // log writes a line for a failure that is not the user's. Errors of the client
 // hold no token, code, address or number; those of the app's functions may quote
-// the token of the request that they were given.
+// the request that they were given.
 func (v *visit) log(message string, err error) {
 	level := slog.LevelWarn
 	if !errors.Is(err, client.ErrUnavailable) && !errors.Is(err, client.ErrRateLimited) {
 		level = slog.LevelError
 	}
-	v.h.cfg.Logger.LogAttrs(v.r.Context(), level, message, slog.String("path", v.r.URL.Path), slog.String("error", redact.Token(err.Error(), v.token)))
+	v.h.cfg.Logger.LogAttrs(v.r.Context(), level, message, slog.String("path", v.r.URL.Path), slog.String("error", v.secrets().Hide(err.Error())))
 }
+
+// secrets returns what no log line may show of the request: the app's functions
+// are given it, and may quote it.
+func (v *visit) secrets() redact.Secrets { return redact.OfRequest(v.r, nil, v.token) }
 
 // subject returns the sub of the access token, or "" if it is opaque. GenAuth
 // has accepted the token.
@@ -122,7 +115,7 @@ func (v *visit) changed(change Change, t client.FactorType) {
 	}
 	defer func() {
 		if p := recover(); p != nil { // the user's way does not end here
-			v.h.cfg.Logger.LogAttrs(ctx, slog.LevelError, "OnChange panicked", slog.String("panic", redact.Token(fmt.Sprint(p), v.token)))
+			v.h.cfg.Logger.LogAttrs(ctx, slog.LevelError, "OnChange panicked", slog.String("panic", v.secrets().Hide(fmt.Sprint(p))))
 		}
 	}()
 	v.h.cfg.OnChange(ctx, Event{Change: change, Type: t, Subject: v.subject(), Time: time.Now()})

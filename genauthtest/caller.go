@@ -1,7 +1,6 @@
 package genauthtest
 
 import (
-	"cmp"
 	"net/http"
 	"strings"
 )
@@ -34,9 +33,15 @@ func unauthenticated() Answer {
 
 func badRequest(message string) Answer { return fail(http.StatusBadRequest, 0, message) }
 
-// appOf returns the app id of a request, by either of the header's names.
-func appOf(r *http.Request) string {
-	return cmp.Or(r.Header.Get("X-Authing-App-Id"), r.Header.Get("X-Genauth-App-Id"))
+// appOf returns the app id of a request, by the first of the header's names that
+// it has.
+func (s *Server) appOf(r *http.Request) string {
+	for _, name := range s.cfg.AppIDHeaders {
+		if app := r.Header.Get(name); app != "" {
+			return app
+		}
+	}
+	return ""
 }
 
 // bearer returns the token of a request. GenAuth's own clients send it with
@@ -55,7 +60,7 @@ func bearer(r *http.Request) string {
 // asCaller runs an endpoint for the user of the request's token, holding s.mu,
 // or answers why there is none.
 func (s *Server) asCaller(r *http.Request, endpoint func(*account) Answer) Answer {
-	switch app := appOf(r); {
+	switch app := s.appOf(r); {
 	case app == "" && s.cfg.AppIDOptional:
 	case app != s.cfg.AppID:
 		return noSuchApp()

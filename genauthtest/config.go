@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/echomfa/echomfa/internal/factortype"
 )
 
-// FactorType is a kind of factor. The set is open: the emulator lists whatever
-// a user was given, and enrolls the first four by its endpoints.
-type FactorType string
+// FactorType is a kind of factor, the same type as FactorType of packages echomfa
+// and client. The set is open: the emulator lists whatever a user was given, and
+// enrolls the first four by its endpoints.
+type FactorType = factortype.Type
 
 // The factor types that GenAuth documents, and Passkey, which GenAuth's login
 // component knows but the list of factor types does not.
@@ -72,6 +75,10 @@ type Config struct {
 	// AcceptAnyAudience takes tokens that were issued for another application.
 	// GenAuth does not document what happens.
 	AcceptAnyAudience bool
+	// AppIDHeaders are the names of the header that the app id is taken from.
+	// Default x-authing-app-id and x-genauth-app-id: GenAuth's clients send the
+	// one or the other, and white-label deployments a third.
+	AppIDHeaders []string
 	// AppIDOptional takes API requests without an app-id header. GenAuth
 	// documents the header as required, not what happens without it.
 	AppIDOptional bool
@@ -88,6 +95,10 @@ func (c Config) withDefaults() (Config, error) {
 		c.EnabledFactors = []FactorType{OTP, SMS, Email, Face}
 	}
 	c.EnabledFactors = slices.Clone(c.EnabledFactors)
+	if c.AppIDHeaders == nil {
+		c.AppIDHeaders = []string{"x-authing-app-id", "x-genauth-app-id"}
+	}
+	c.AppIDHeaders = slices.Clone(c.AppIDHeaders)
 	var errs []error
 	if c.TokenLifetime < time.Second {
 		errs = append(errs, fmt.Errorf("genauthtest: TokenLifetime %v is less than a second", c.TokenLifetime))

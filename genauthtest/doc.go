@@ -22,10 +22,14 @@
 // GenAuth's clients ask, /oidc/token, /oidc/me, introspection and revocation,
 // and introspection of mfaTokens. Access tokens are JWTs signed by RS256;
 // [Server.Mint] makes unusual ones. The token is taken with and without
-// "Bearer", the app id by the header x-authing-app-id or x-genauth-app-id.
+// "Bearer", the app id by the header x-authing-app-id or x-genauth-app-id, or by
+// the names of Config.AppIDHeaders.
 //
 // As GenAuth documents, a failure under /api/v3 is an HTTP 200 whose body has
-// another statusCode, except for HTTP 429. A [Fault] makes an endpoint slow or
+// another statusCode, except for HTTP 429. Such a body has no data, as the
+// failures that GenAuth's pages print; its OpenAPI document requires data in the
+// HTTP 200 of most calls and does not describe failures, so a validating proxy
+// reports them. The successes have what it requires. A [Fault] makes an endpoint slow or
 // its answers bad, [Server.Stop] makes it unreachable, [Server.Hold] keeps an
 // answer on its way. [Server.Advance] moves the clock.
 //

@@ -24,6 +24,11 @@ func succeed(data any) Answer {
 }
 
 // fail answers with a failure in an HTTP 200. An apiCode of 0 is left out.
+//
+// It has no data, and so does not match the schema that GenAuth's OpenAPI
+// document has for the HTTP 200 of most calls, which requires data: that is the
+// schema of a success, and the document has none for failures. The failures that
+// GenAuth's pages print have no data, or on an older page null.
 func fail(statusCode, apiCode int, message string) Answer {
 	return jsonAnswer(http.StatusOK, envelope{StatusCode: statusCode, APICode: apiCode, Message: message, RequestID: newUUID()})
 }

@@ -64,7 +64,7 @@ func (s *Server) clientOf(r *http.Request, id, secret string) (app string, ok bo
 	if basicID, basicSecret, basic := r.BasicAuth(); basic {
 		id, secret = basicID, basicSecret
 	}
-	app = cmp.Or(id, appOf(r))
+	app = cmp.Or(id, s.appOf(r))
 	return app, (app == "" || app == s.cfg.AppID) && (secret == "" || secret == s.cfg.AppSecret)
 }
 
@@ -84,19 +84,27 @@ func (s *Server) checkPassword(name, password string) (string, Answer, bool) {
 
 func (s *Server) lifetimeSeconds() int64 { return int64(s.cfg.TokenLifetime / time.Second) }
 
-// profile is GET /api/v3/get-profile, the members that the emulator knows.
+// profile is GET /api/v3/get-profile: the members that the emulator knows, and
+// those that GenAuth's schema requires. Nothing changes a user here, so updatedAt
+// is createdAt; gender, workStatus and userSourceType are the same for everybody.
 func (s *Server) profile(r *http.Request) Answer {
 	return s.asCaller(r, func(a *account) Answer {
+		created := a.created.UTC().Format("2006-01-02T15:04:05.000Z")
 		return succeed(struct {
 			UserID           string `json:"userId"`
+			CreatedAt        string `json:"createdAt"`
+			UpdatedAt        string `json:"updatedAt"`
 			Status           string `json:"status"`
+			WorkStatus       string `json:"workStatus"`
+			UserSourceType   string `json:"userSourceType"`
+			Gender           string `json:"gender"`
 			Username         string `json:"username"`
 			Email            string `json:"email,omitempty"`
 			EmailVerified    bool   `json:"emailVerified"`
 			Phone            string `json:"phone,omitempty"`
 			PhoneCountryCode string `json:"phoneCountryCode,omitempty"`
 			PhoneVerified    bool   `json:"phoneVerified"`
-		}{a.ID, "Activated", a.Username, a.Email, a.Email != "", a.Phone, a.PhoneCountryCode, a.Phone != ""})
+		}{a.ID, created, created, "Activated", "Active", "register", "U", a.Username, a.Email, a.Email != "", a.Phone, a.PhoneCountryCode, a.Phone != ""})
 	})
 }
 

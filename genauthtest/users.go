@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // User is someone who can sign in.
@@ -29,6 +30,7 @@ type User struct {
 // account is a user and what belongs to it.
 type account struct {
 	User
+	created    time.Time
 	disabled   bool
 	factors    []factor
 	otpSecret  string                // of the enrolled OTP factor
@@ -53,7 +55,7 @@ func (s *Server) AddUser(u User) User {
 			panic(fmt.Sprintf("genauthtest: there is a user %q already", name))
 		}
 	}
-	a := &account{User: u, passCodes: make(map[FactorType]string)}
+	a := &account{User: u, created: s.now(), passCodes: make(map[FactorType]string)}
 	s.users[u.ID] = a
 	for _, t := range u.Factors {
 		s.bind(a, factor{Type: t})

@@ -19,7 +19,7 @@ func TestEnrollmentWalk(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	s.AddUser(genauthtest.User{ID: "u1", Username: "alice", Password: "pw", Email: "a@example.com", Phone: "188"})
-	c, err := client.New(client.Config{BaseURL: s.URL(), AppID: s.AppID()})
+	c, err := client.New(client.Config{BaseURL: s.URL(), AppID: s.AppID(), Timeout: time.Minute})
 	require.NoError(t, err)
 	t.Cleanup(c.CloseIdleConnections)
 	ctx, token := t.Context(), s.AccessToken("u1")
@@ -63,7 +63,7 @@ func TestEnrollmentTokenExpires(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	s.AddUser(genauthtest.User{ID: "u1", Email: "a@example.com", Phone: "188"})
-	c, err := client.New(client.Config{BaseURL: s.URL(), AppID: s.AppID()})
+	c, err := client.New(client.Config{BaseURL: s.URL(), AppID: s.AppID(), Timeout: time.Minute})
 	require.NoError(t, err)
 	t.Cleanup(c.CloseIdleConnections)
 	ctx, token := t.Context(), s.AccessToken("u1")
@@ -110,4 +110,33 @@ func TestSignInAndOIDC(t *testing.T) {
 	assert.NotEqual(t, http.StatusOK, as(t, s, mfa).list().StatusCode, "no access token")
 	inactive := decode[map[string]any](t, anybody.form("/mfa/token/introspection", "token", access))
 	assert.Equal(t, false, inactive["active"])
+}
+
+// TestN8CheckAgainstTheEmulator shows that Check passes where the client works,
+// in every mode, and tells a wrong application.
+func TestN8CheckAgainstTheEmulator(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	check := func(s *genauthtest.Server, change func(*client.Config)) error {
+		config := client.Config{BaseURL: s.URL(), AppID: s.AppID()}
+		change(&config)
+		c, err := client.New(config)
+		require.NoError(t, err)
+		t.Cleanup(c.CloseIdleConnections)
+		return c.Check(t.Context())
+	}
+	right := func(*client.Config) {}
+	require.NoError(t, check(s, right))
+	require.NoError(t, check(s, func(c *client.Config) { c.AppIDHeader = "x-genauth-app-id" }))
+	odd := start(t, genauthtest.Config{AppIDOptional: true, AcceptAnyAudience: true, DataAsObject: true, AcceptIDTokens: true})
+	require.NoError(t, check(odd, right))
+
+	var failed *client.CheckError
+	require.ErrorAs(t, check(s, func(c *client.Config) { c.AppID = "another" }), &failed)
+	assert.Contains(t, failed.Problem, "no such application")
+	require.ErrorAs(t, check(s, func(c *client.Config) { c.AppIDHeader = "x-other-app-id" }), &failed)
+	assert.Contains(t, failed.Problem, "no such application")
+	s.SetFault(genauthtest.Fault{Path: "*", Change: genauthtest.HTML()})
+	require.ErrorAs(t, check(s, right), &failed)
+	assert.Contains(t, failed.Problem, "a web page")
 }

@@ -57,14 +57,16 @@ func TestModulesAreUsableFromOutside(t *testing.T) {
 	}
 	require.NoError(t, os.WriteFile(filepath.Join(user, "go.sum"), sums, 0o600))
 
-	settings := goSettings(t)
+	settings, cache := goSettings(t), t.TempDir()
 	run := func(args ...string) string {
 		cmd := exec.CommandContext(t.Context(), "go", args...)
 		cmd.Dir = user
 		// What was downloaded before may come from the module cache, but not
-		// this module: that would be the one of an earlier run.
+		// this module: that would be the one of an earlier run. -trimpath, because
+		// what is built of a new module cache's files is not known from before
+		// otherwise, and all that we use would be built each time.
 		cmd.Env = append(os.Environ(),
-			"GOWORK=off", "GOFLAGS=-mod=mod -modcacherw", "GONOSUMDB=github.com/echomfa", "GOMODCACHE="+t.TempDir(),
+			"GOWORK=off", "GOFLAGS=-mod=mod -modcacherw -trimpath", "GONOSUMDB=github.com/echomfa", "GOMODCACHE="+cache,
 			"GOPROXY=file://"+filepath.ToSlash(proxy)+",file://"+filepath.ToSlash(settings["GOMODCACHE"])+"/cache/download,"+settings["GOPROXY"])
 		var out, failure bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &out, &failure

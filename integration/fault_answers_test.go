@@ -45,24 +45,30 @@ func TestF08ServerErrorWithAGoodBody(t *testing.T) {
 }
 
 // told checks the answers' Retry-After, and that nobody else asks GenAuth for
-// that long, or for as long as it is heeded.
+// that long, or for as long as it is heeded. All figures are seconds from when
+// the fault began, of which a busy machine may have spent some.
 func told(least, most, heeded int) func(*testing.T, *rig, []reply) {
 	return func(t *testing.T, r *rig, all []reply) {
 		t.Helper()
 		asked(0, 1)(t, r, all)
+		passed := func() int { return int(time.Since(r.spoiled) / time.Second) }
 		for _, got := range all {
-			assert.GreaterOrEqual(t, retryAfter(t, got), min(least, heeded), got.caller)
+			assert.GreaterOrEqual(t, retryAfter(t, got), min(least, heeded)-passed(), got.caller)
 			assert.LessOrEqual(t, retryAfter(t, got), most, got.caller)
 		}
 		calls := r.front.calls()
 		r.front.answer(tellTruth)
 		for i := range 5 {
 			got := r.ask(caller{browser: i%2 == 0, has: true, token: tokenWith("new-" + strconv.Itoa(i))})
+			seen := r.front.calls()
+			if passed() >= min(least, heeded) {
+				break // it may be over
+			}
 			r.refused(got, http.StatusServiceUnavailable)
-			assert.GreaterOrEqual(t, retryAfter(t, got), min(least, heeded)-1)
+			assert.GreaterOrEqual(t, retryAfter(t, got), min(least, heeded)-1-passed())
 			assert.LessOrEqual(t, retryAfter(t, got), heeded)
+			assert.Equal(t, calls, seen, "it asked to be left alone")
 		}
-		assert.Equal(t, calls, r.front.calls(), "it asked to be left alone")
 	}
 }
 
@@ -190,14 +196,12 @@ func TestF16EveryPrefixOfAGoodAnswer(t *testing.T) {
 	body := envelope("EMAIL", "OTP")
 	decide := func(announced int) echomfa.Outcome {
 		t.Helper()
-		e, err := echomfa.New(echomfa.Config{Client: r.genauth, Lookup: echomfa.LookupConfig{Timeout: deadline}})
+		e, err := echomfa.New(echomfa.Config{Client: r.genauth, Lookup: echomfa.LookupConfig{Timeout: patience}})
 		require.NoError(t, err)
 		defer func() { assert.NoError(t, e.Close()) }()
-		begin := time.Now()
 		d, err := e.Decide(t.Context(), tokenWith("prefix"), otpPolicy())
 		assert.Equal(t, d.Outcome == echomfa.Allowed, err == nil)
 		assert.Equal(t, d.Outcome == echomfa.Unavailable, e.Stats().Entries == 0, announced)
-		assert.Less(t, time.Since(begin), deadline+overtime)
 		return d.Outcome
 	}
 	for n := range body {

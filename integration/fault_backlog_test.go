@@ -20,6 +20,7 @@ func TestF03ConnectHangs(t *testing.T) {
 			r.front.hang()
 		},
 		stale: true,
+		lasts: true,
 		after: func(t *testing.T, r *rig, _ []reply) {
 			t.Helper()
 			assert.Zero(t, r.front.calls())

@@ -116,7 +116,6 @@ func TestF42HooksPanic(t *testing.T) {
 					assert.Equal(t, http.StatusInternalServerError, got.status, c)
 					assert.Empty(t, got.header.Get("Location"), c)
 					assert.NotContains(t, got.body, "a hook panicked", c)
-					assert.LessOrEqual(t, got.took, deadline+overtime, c)
 				}
 				assert.Zero(t, r.runs(c.token), c)
 			}

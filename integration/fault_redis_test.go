@@ -16,9 +16,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// redisOvertime is what a call may take beyond its context.
-const redisOvertime = 100 * time.Millisecond
-
 // redisRig is an instance that reaches Redis through a toxiproxy, and another
 // that reaches it directly.
 type redisRig struct {
@@ -28,7 +25,6 @@ type redisRig struct {
 	spoilt *redisstore.Store
 	direct *redisstore.Store
 	dials  atomic.Int64 // of the spoilt one
-	late   atomic.Int64 // for how long the machine has kept us waiting, in all
 }
 
 func newRedisRig(t *testing.T) *redisRig {
@@ -42,7 +38,7 @@ func newRedisRig(t *testing.T) *redisRig {
 		return s
 	}
 	c.Redis.InitAddress = []string{r.server.Addr}
-	c.Redis.ConnWriteTimeout = 20 * time.Second // nothing of its own is tested
+	c.Redis.ConnWriteTimeout = patience // nothing of its own is tested
 	r.direct = open()
 	c.Redis.InitAddress = []string{r.toxic.start(t, r.server.Addr)}
 	c.Redis.ConnWriteTimeout = 0
@@ -51,29 +47,7 @@ func newRedisRig(t *testing.T) *redisRig {
 		return d.DialContext(ctx, "tcp", addr)
 	}
 	r.spoilt = open()
-	r.measureLag()
 	return r
-}
-
-// measureLag measures for how long a goroutine that ought to run does not.
-func (r *redisRig) measureLag() {
-	const every = 5 * time.Millisecond
-	ctx, cancel := context.WithCancel(context.WithoutCancel(r.t.Context()))
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		ticker := time.NewTicker(every)
-		defer ticker.Stop()
-		for last := time.Now(); ; last = time.Now() {
-			select {
-			case <-ctx.Done():
-				return
-			case <-ticker.C:
-				r.late.Add(int64(max(0, time.Since(last)-every)))
-			}
-		}
-	}()
-	r.t.Cleanup(func() { cancel(); <-done })
 }
 
 func storeKey() echomfa.StoreKey {
@@ -102,29 +76,23 @@ func (r *redisRig) keep(s echomfa.Store, facts echomfa.StoredFacts) {
 func (r *redisRig) eventually(otherwise string, so func() bool) {
 	r.t.Helper()
 	for begin := time.Now(); !so(); pass(r.t, 5*time.Millisecond) {
-		require.Less(r.t, time.Since(begin), 20*time.Second, otherwise)
+		require.Less(r.t, time.Since(begin), patience, otherwise)
 	}
 }
 
-// inTime calls do with a context that ends soon, and checks that do ends with it.
-func (r *redisRig) inTime(what string, do func(ctx context.Context) error) error {
-	r.t.Helper()
-	const within = 50 * time.Millisecond
-	ctx, cancel := context.WithTimeout(r.t.Context(), within)
+// briefly calls do with a context that ends soon.
+func (r *redisRig) briefly(do func(ctx context.Context) error) error {
+	ctx, cancel := context.WithTimeout(r.t.Context(), 50*time.Millisecond)
 	defer cancel()
-	begin, late := time.Now(), r.late.Load()
-	err := do(ctx)
-	took := time.Since(begin) - time.Duration(r.late.Load()-late)
-	assert.LessOrEqual(r.t, took, within+redisOvertime, what)
-	return err
+	return do(ctx)
 }
 
-// askInTime asks for known facts. They are found as they are, or not at all.
-func (r *redisRig) askInTime(all []echomfa.StoredFacts) (errs int) {
+// askBriefly asks for known facts. They are found as they are, or not at all.
+func (r *redisRig) askBriefly(all []echomfa.StoredFacts) (errs int) {
 	r.t.Helper()
 	for _, facts := range all {
 		var version echomfa.StoreVersion
-		err := r.inTime("Get", func(ctx context.Context) error {
+		err := r.briefly(func(ctx context.Context) error {
 			got, found, v, err := r.spoilt.Get(ctx, facts.Key, facts.User)
 			version = v
 			if found {
@@ -135,18 +103,18 @@ func (r *redisRig) askInTime(all []echomfa.StoredFacts) (errs int) {
 			return err
 		})
 		if err == nil {
-			err = r.inTime("Set", func(ctx context.Context) error { return r.spoilt.Set(ctx, facts, version, time.Minute) })
+			err = r.briefly(func(ctx context.Context) error { return r.spoilt.Set(ctx, facts, version, time.Minute) })
 		}
 		if err != nil {
 			errs++
 		}
 	}
 	stranger := storeKey()
-	for name, do := range map[string]func(ctx context.Context) error{
-		"Delete":     func(ctx context.Context) error { return r.spoilt.Delete(ctx, stranger, storeKey()) },
-		"DeleteUser": func(ctx context.Context) error { return r.spoilt.DeleteUser(ctx, stranger) },
+	for _, do := range []func(ctx context.Context) error{
+		func(ctx context.Context) error { return r.spoilt.Delete(ctx, stranger, storeKey()) },
+		func(ctx context.Context) error { return r.spoilt.DeleteUser(ctx, stranger) },
 	} {
-		if r.inTime(name, do) != nil {
+		if r.briefly(do) != nil {
 			errs++
 		}
 	}
@@ -173,7 +141,7 @@ func (r *redisRig) hear(s echomfa.Store) <-chan echomfa.StoreEvent {
 // until waits for an event, and passes by all others.
 func (r *redisRig) until(heard <-chan echomfa.StoreEvent, want echomfa.StoreEvent) {
 	r.t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(patience)
 	for {
 		select {
 		case event := <-heard:
@@ -187,7 +155,7 @@ func (r *redisRig) until(heard <-chan echomfa.StoreEvent, want echomfa.StoreEven
 }
 
 // TestF40RedisBehindAToxicNetwork: calls are errors or misses while it lasts, no
-// facts are wrong, nobody waits, and all is well afterwards: what was invalidated
+// facts are wrong, and all is well afterwards: what was invalidated
 // meanwhile is known, or it is known that something was missed.
 func TestF40RedisBehindAToxicNetwork(t *testing.T) {
 	t.Parallel()
@@ -223,7 +191,7 @@ func TestF40RedisBehindAToxicNetwork(t *testing.T) {
 			}
 			row.begin(r)
 			for range 3 {
-				errs := r.askInTime(all)
+				errs := r.askBriefly(all)
 				if !row.works {
 					assert.Equal(t, len(all)+2, errs)
 				}
@@ -263,9 +231,9 @@ func TestF40RedisFlaps(t *testing.T) {
 	}
 	for range 10 {
 		r.toxic.proxy.Stop()
-		r.askInTime(all)
+		r.askBriefly(all)
 		require.NoError(t, r.toxic.proxy.Start())
-		r.askInTime(all)
+		r.askBriefly(all)
 	}
 	r.until(heard, echomfa.StoreEvent{Resumed: true})
 	for _, facts := range all {
@@ -287,7 +255,7 @@ func TestF40RedisRestartsBetweenPublishAndDelivery(t *testing.T) {
 	r.server.Stop(t)
 	r.toxic.proxy.Toxics.ResetToxics(t.Context())
 	r.server.Start(t)
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(patience)
 	for resumed := false; !resumed; {
 		select {
 		case event := <-heard:
@@ -308,12 +276,8 @@ func TestF40SilentConnectionIsNoticed(t *testing.T) {
 	r := newRedisRig(t)
 	heard := r.hear(r.spoilt)
 	before := r.dials.Load()
-	late := r.late.Load()
-	begin := time.Now()
 	r.toxic.add(t, `{"type":"timeout","attributes":{"timeout":0}}`)
 	r.eventually("it goes unnoticed", func() bool { return r.dials.Load() > before })
-	took := time.Since(begin) - time.Duration(r.late.Load()-late)
-	assert.Less(t, took, 1500*time.Millisecond, "a ping after 300 ms, 500 ms for its answer, and a pause")
 	r.toxic.proxy.Toxics.ResetToxics(t.Context())
 	r.until(heard, echomfa.StoreEvent{Resumed: true})
 }

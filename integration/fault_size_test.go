@@ -13,7 +13,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/echomfa/echomfa/client"
 	"github.com/stretchr/testify/assert"
@@ -95,8 +94,7 @@ func allocatedBy(t *testing.T, begin func(*rig)) uint64 {
 	got := r.ask(callers()[0])
 	runtime.ReadMemStats(&after)
 	r.refused(got, http.StatusServiceUnavailable)
-	assert.Less(t, got.took, 200*time.Millisecond)
-	t.Logf("allocated %d KiB in %v", (after.TotalAlloc-before.TotalAlloc)>>10, got.took)
+	t.Logf("allocated %d KiB", (after.TotalAlloc-before.TotalAlloc)>>10)
 	return after.TotalAlloc - before.TotalAlloc
 }
 

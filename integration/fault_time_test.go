@@ -18,26 +18,27 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestF25Flapping has GenAuth come and go, a quarter of a second each. It runs
-// alone: nobody else shall take the port while it is free.
+// TestF25Flapping has GenAuth come and go, each time until each caller has noticed.
+// It runs alone: nobody else shall take the port while it is free.
 func TestF25Flapping(t *testing.T) {
 	r := newRig(t, func(s *setup) { s.enforcer.Cache.FreshFor = 100 * time.Millisecond })
 	over := make(chan struct{})
 	var wg sync.WaitGroup
-	var answers [4]map[int]int
+	var answers [4]struct{ right, later atomic.Int64 }
 	for i, c := range callers() {
-		answers[i] = make(map[int]int)
 		wg.Go(func() {
 			for {
 				got := r.ask(c)
-				answers[i][got.status]++
-				switch {
-				case got.status == http.StatusServiceUnavailable:
+				if got.status == http.StatusServiceUnavailable {
 					r.refused(got, http.StatusServiceUnavailable)
-				case c.has:
-					r.granted(got)
-				default:
-					r.sentToEnroll(got)
+					answers[i].later.Add(1)
+				} else {
+					if c.has {
+						r.granted(got)
+					} else {
+						r.sentToEnroll(got)
+					}
+					answers[i].right.Add(1)
 				}
 				select {
 				case <-over:
@@ -47,82 +48,90 @@ func TestF25Flapping(t *testing.T) {
 			}
 		})
 	}
-	for range 8 {
-		pass(t, 250*time.Millisecond)
+	notice := func(of func(i int) int64) {
+		var before [4]int64
+		for i := range answers {
+			before[i] = of(i)
+		}
+		r.eventually("it is not noticed", func() bool {
+			for i := range answers {
+				if of(i) == before[i] {
+					return false
+				}
+			}
+			return true
+		})
+	}
+	for range 3 {
+		notice(func(i int) int64 { return answers[i].right.Load() })
 		r.front.refuse()
-		pass(t, 250*time.Millisecond)
+		notice(func(i int) int64 { return answers[i].later.Load() })
 		r.front.listen()
 	}
 	close(over)
 	wg.Wait()
-	for i, c := range callers() {
-		assert.Len(t, answers[i], 2, "%v: an answer of each kind: %v", c, answers[i])
-	}
-	r.recovers()
-}
-
-// recovers checks that every answer is right, known token or not, within 5 s.
-func (r *rig) recovers() {
-	r.t.Helper()
-	begin := time.Now()
 	r.warmUp(append(callers(),
 		caller{has: true, token: tokenWith("afterwards")}, caller{has: false, token: tokenWithout("afterwards")}))
-	assert.Less(r.t, time.Since(begin), 5*time.Second)
-	r.t.Logf("recovered in %v", time.Since(begin))
 }
 
-// TestF26LongOutage is ten minutes at a hundred and fiftieth of the time: facts
-// serve to their end, or to the end of StaleIfError, and no longer.
+// TestF26LongOutage is ten minutes: facts serve to their end, or to the end of
+// StaleIfError, and no longer. GenAuth is tried once a second, and a second after
+// it is back all is well.
 func TestF26LongOutage(t *testing.T) {
 	t.Parallel()
-	const freshFor, outage = 500 * time.Millisecond, 4 * time.Second
-	for _, staleIfError := range []time.Duration{0, 1500 * time.Millisecond} {
+	const freshFor, denyFreshFor, outage = time.Minute, 2 * time.Second, 10 * time.Minute
+	for _, staleIfError := range []time.Duration{0, 2 * time.Minute} {
 		t.Run(fmt.Sprintf("StaleIfError %v", staleIfError), func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, func(s *setup) {
-				s.enforcer.Cache.FreshFor, s.enforcer.Cache.StaleIfError = freshFor, staleIfError
-			})
-			// An entry's own life is up to a tenth shorter than FreshFor.
-			least, most := freshFor-freshFor/10, freshFor
-			if staleIfError > 0 {
-				least, most = staleIfError, staleIfError
-			}
-			before := time.Now()
-			r.askAll(callers())
-			after := time.Now()
-			r.genauth.CloseIdleConnections()
-			r.front.become(reset(""))
-			opening := 0
-			for n := 0; time.Since(after) < outage; n++ {
-				begin := time.Now()
-				for _, got := range r.askAll(callers()) {
-					switch {
-					case got.has && time.Since(before) < least:
-						r.granted(got)
-					case !got.has && got.status != http.StatusServiceUnavailable:
-						// Not older than DenyFreshFor, which is FreshFor here.
-						assert.LessOrEqual(t, begin.Sub(after), freshFor)
-						r.sentToEnroll(got)
-					case !got.has || begin.Sub(after) > most:
-						r.refused(got, http.StatusServiceUnavailable)
-					case got.status == http.StatusServiceUnavailable: // the entry's own end is near
-						r.refused(got, http.StatusServiceUnavailable)
-					default:
-						r.granted(got)
+			synctest.Test(t, func(t *testing.T) {
+				var gone atomic.Bool
+				var tries atomic.Int64
+				r := newClockRig(t, func(_ context.Context, token string) ([]client.Factor, error) {
+					if gone.Load() {
+						tries.Add(1)
+						return nil, client.ErrUnavailable
 					}
+					return truthOf(token), nil
+				}, func(c *echomfa.Config) { c.Cache.StaleIfError = staleIfError })
+				for _, c := range callers() {
+					r.right(r.local(t.Context(), c))
 				}
-				r.refused(r.ask(caller{has: true, token: tokenWith(fmt.Sprintf("cold-%d", n))}), http.StatusServiceUnavailable)
-				if time.Since(after) < time.Second {
-					opening = r.front.accepted()
+				gone.Store(true)
+				// An entry's own life is up to a tenth shorter than FreshFor.
+				least, most := freshFor-freshFor/10, freshFor
+				if staleIfError > 0 {
+					least, most = staleIfError, staleIfError
 				}
-				pass(t, 20*time.Millisecond)
-			}
-			assert.True(t, r.enforcer.Stats().BreakerOpen)
-			seconds := int((outage - time.Second) / time.Second)
-			assert.LessOrEqual(t, r.front.accepted()-opening, seconds+1, "one try a second")
-			assert.LessOrEqual(t, opening, 1+4+2*(5+4), "what was under way when the breaker opened")
-			r.front.end()
-			r.recovers()
+				begin := time.Now()
+				const every = 500 * time.Millisecond
+				for n := 0; ; n++ {
+					at := time.Since(begin)
+					if at >= outage {
+						break
+					}
+					for _, c := range callers() {
+						got := r.local(t.Context(), c)
+						switch {
+						case c.has && at < least, !c.has && at <= denyFreshFor:
+							r.right(got)
+						case !c.has, at > most:
+							r.refused(got, http.StatusServiceUnavailable)
+						case got.status != http.StatusServiceUnavailable: // the entry's own end is near
+							r.granted(got)
+						}
+					}
+					r.refused(r.local(t.Context(), caller{has: true, token: tokenWith(fmt.Sprintf("cold-%d", n))}), http.StatusServiceUnavailable)
+					pass(t, every)
+				}
+				seconds := int64(outage / time.Second)
+				assert.LessOrEqual(t, tries.Load(), 5+seconds, "one try a second, when it has failed five times")
+				assert.GreaterOrEqual(t, tries.Load(), seconds*8/10, "it is tried")
+				gone.Store(false)
+				pass(t, time.Second)
+				for _, c := range append(callers(), caller{has: true, token: tokenWith("afterwards")}, caller{token: tokenWithout("afterwards")}) {
+					r.right(r.local(t.Context(), c))
+				}
+			})
 		})
 	}
 }
@@ -194,10 +203,10 @@ func TestF33EntriesEndTogether(t *testing.T) {
 // TestF33EndedEntriesOverSockets counts at GenAuth.
 func TestF33EndedEntriesOverSockets(t *testing.T) {
 	t.Parallel()
-	const entries = 300
+	const entries = 100
 	r := newRig(t, func(s *setup) {
 		s.enforcer.Cache.FreshFor = 2 * time.Second
-		s.enforcer.Lookup = echomfa.LookupConfig{Timeout: 2 * time.Second, MaxConcurrent: 16, MaxPerSecond: 1e6}
+		s.enforcer.Lookup = echomfa.LookupConfig{Timeout: patience, MaxConcurrent: 16, MaxPerSecond: 1e6}
 	})
 	var load gauge
 	r.front.answer(func(w http.ResponseWriter, req *http.Request) {

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"sync"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 )
@@ -44,7 +43,6 @@ type reply struct {
 	status int
 	header http.Header
 	body   string
-	took   time.Duration // less the time that the machine had for others only
 }
 
 // ask sends a caller's request for the page.
@@ -65,7 +63,6 @@ func (r *rig) send(method, url string, c caller, header ...string) reply {
 	for i := 0; i < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
-	begin, lag := time.Now(), r.lag.Load()
 	res, err := r.browser.Do(req)
 	if !assert.NoError(r.t, err) {
 		return reply{caller: c}
@@ -73,19 +70,15 @@ func (r *rig) send(method, url string, c caller, header ...string) reply {
 	body, err := io.ReadAll(res.Body)
 	assert.NoError(r.t, err)
 	assert.NoError(r.t, res.Body.Close())
-	got := reply{caller: c, status: res.StatusCode, header: res.Header, body: string(body), took: time.Since(begin) - time.Duration(r.lag.Load()-lag)}
-	assert.LessOrEqual(r.t, got.took, r.within, c)
-	return got
+	return reply{caller: c, status: res.StatusCode, header: res.Header, body: string(body)}
 }
 
 // local is ask without a socket between the caller and the service, for loads
 // whose cost would be the caller's own.
 func (r *rig) local(ctx context.Context, c caller) reply {
 	w := httptest.NewRecorder()
-	begin, lag := time.Now(), r.lag.Load()
 	r.echo.ServeHTTP(w, newRequest(ctx, c))
-	took := time.Since(begin) - time.Duration(r.lag.Load()-lag)
-	return reply{caller: c, status: w.Code, header: w.Header(), body: w.Body.String(), took: took}
+	return reply{caller: c, status: w.Code, header: w.Header(), body: w.Body.String()}
 }
 
 func newRequest(ctx context.Context, c caller) *http.Request {

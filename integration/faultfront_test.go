@@ -67,7 +67,7 @@ func (f *front) close() {
 func (f *front) listen() {
 	var config net.ListenConfig
 	l, err := config.Listen(context.Background(), "tcp", f.addr)
-	for deadline := time.Now().Add(5 * time.Second); err != nil && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(patience); err != nil && time.Now().Before(deadline); {
 		// Somebody's connection may have got the port for a while.
 		pass(f.t, 10*time.Millisecond)
 		l, err = config.Listen(context.Background(), "tcp", f.addr)

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/echomfa/echomfa/client"
 )
 
 const (
@@ -41,6 +43,17 @@ func truth(r *http.Request) string {
 		return envelope("EMAIL")
 	}
 	return `{"statusCode":401,"apiCode":2020,"message":"` + upstreamMark + `"}`
+}
+
+// truthOf is truth for rigs without a socket.
+func truthOf(token string) []client.Factor {
+	switch {
+	case strings.HasPrefix(token, withOTP):
+		return listing(client.Email, client.OTP)
+	case strings.HasPrefix(token, withoutOTP):
+		return listing(client.Email)
+	}
+	return nil
 }
 
 func tellTruth(w http.ResponseWriter, r *http.Request) {

@@ -1,7 +1,6 @@
 package integration_test
 
 import (
-	"cmp"
 	"errors"
 	"io"
 	"net/http"
@@ -9,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,13 +20,11 @@ import (
 
 const (
 	faultAppID = "65a1b2c3d4e5f60718293a4b"
-	// deadline is Lookup.Timeout where a fault lasts: the default of 2 s, scaled
-	// down.
+	// patience is what a busy machine is given where time is not the point. How
+	// long things take exactly is tested by a clock that no machine can slow down.
+	patience = time.Minute
+	// deadline is Lookup.Timeout where a fault lasts: nothing else ends it.
 	deadline = 200 * time.Millisecond
-	// defaultTimeout is Lookup.Timeout where nothing is said of it.
-	defaultTimeout = 2 * time.Second
-	// overtime is what a request may take beyond its deadline.
-	overtime = 250 * time.Millisecond
 	// shortly is the rigs' FreshFor where facts are to grow old.
 	shortly = 50 * time.Millisecond
 )
@@ -47,8 +43,7 @@ type rig struct {
 	dials     *dialLog
 	toxic     *toxic
 	tls       *tlsRig
-	within    time.Duration // no request over a socket may take longer
-	lag       atomic.Int64  // for how long the machine has kept us waiting, in all
+	spoiled   time.Time // before the fault began
 
 	mu  sync.Mutex
 	ran map[string]int // how often the handler ran, by token
@@ -67,21 +62,20 @@ type setup struct {
 
 func otpPolicy() echomfa.Policy { return echomfa.AnyOf(echomfa.OTP) }
 
-// newRig starts a service and a good GenAuth. Of every rig it is checked that no
-// request over a socket outlives its deadline, and that no other host has been
-// asked.
+// newRig starts a service and a good GenAuth. Of every rig it is checked that
+// every request over a socket ends, and that no other host has been asked.
 func newRig(t *testing.T, change ...func(*setup)) *rig {
 	t.Helper()
 	r := &rig{t: t, ran: make(map[string]int)}
 	r.elsewhere = newFront(t, nil)
 	var s setup
 	s.enforcer.EnrollURL, s.enforcer.LoginURL = "/mfa", "/login"
-	s.client.AppID = faultAppID
+	s.enforcer.Lookup.Timeout, s.enforcer.Lookup.MaxWait = patience, patience/2
+	s.client.AppID, s.client.Timeout = faultAppID, patience
 	for _, f := range change {
 		f(&s)
 	}
 	r.toxic, r.tls, r.dials = s.toxic, s.tls, s.dials
-	r.within = cmp.Or(s.enforcer.Lookup.Timeout, defaultTimeout) + overtime
 	r.front = newFront(t, s.tls)
 	r.front.elsewhere = "http://" + r.elsewhere.addr
 	address := r.front.addr
@@ -110,39 +104,41 @@ func newRig(t *testing.T, change ...func(*setup)) *rig {
 	t.Cleanup(func() { assert.NoError(t, r.enforcer.Close()) })
 	r.serve(s.mount, s.before)
 	t.Cleanup(r.nothingElsewhere)
-	r.watchLag()
 	return r
 }
 
-// watchLag notes how late this process gets the processor: a busy machine must
-// not look like a request that outlives its deadline.
-func (r *rig) watchLag() {
-	const nap = 5 * time.Millisecond
-	over := make(chan struct{})
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		timer := time.NewTimer(nap)
-		defer timer.Stop()
-		for last := time.Now(); ; {
-			select {
-			case <-timer.C:
-			case <-over:
-				return
-			}
-			now := time.Now()
-			if late := now.Sub(last) - nap; late > nap {
-				r.lag.Add(int64(late))
-			}
-			last = now
-			timer.Reset(nap)
+// newClockRig is newRig without a socket, for rows that need a clock of their own:
+// GenAuth is a function, and callers ask by local.
+func newClockRig(t *testing.T, genauth echomfa.FactorListerFunc, change func(*echomfa.Config)) *rig {
+	t.Helper()
+	r := &rig{t: t, ran: make(map[string]int)}
+	r.enforcer = newInMemory(t, genauth, func(c *echomfa.Config) {
+		c.EnrollURL, c.LoginURL = "/mfa", "/login"
+		if change != nil {
+			change(c)
 		}
 	})
-	r.t.Cleanup(func() { close(over); wg.Wait() })
+	r.route(echomfa.MiddlewareConfig{}, nil)
+	return r
 }
 
-// serve starts the service: one protected page, and the pages that a browser
-// may be sent to.
+// serve starts the service, and a browser.
 func (r *rig) serve(mount echomfa.MiddlewareConfig, before []echo.MiddlewareFunc) {
+	r.route(mount, before)
+	r.app = httptest.NewServer(r.echo)
+	r.t.Cleanup(r.app.Close)
+	transport := &http.Transport{MaxIdleConnsPerHost: 64}
+	r.t.Cleanup(transport.CloseIdleConnections)
+	r.browser = &http.Client{
+		Transport:     transport,
+		Timeout:       2 * patience, // or it hangs
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// route makes the service: one protected page, and the pages that a browser may
+// be sent to.
+func (r *rig) route(mount echomfa.MiddlewareConfig, before []echo.MiddlewareFunc) {
 	mount.Enforcer = r.enforcer
 	if mount.Policy.Err() != nil && mount.PolicyFunc == nil {
 		mount.Policy = otpPolicy()
@@ -154,14 +150,6 @@ func (r *rig) serve(mount echomfa.MiddlewareConfig, before []echo.MiddlewareFunc
 	r.echo.Add("BREW", "/admin", r.secret, guarded)
 	for _, path := range []string{"/mfa", "/login"} {
 		r.echo.GET(path, func(c echo.Context) error { return c.String(http.StatusOK, "page "+c.Path()) })
-	}
-	r.app = httptest.NewServer(r.echo)
-	r.t.Cleanup(r.app.Close)
-	transport := &http.Transport{MaxIdleConnsPerHost: 64}
-	r.t.Cleanup(transport.CloseIdleConnections)
-	r.browser = &http.Client{
-		Transport:     transport,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
 
@@ -224,7 +212,6 @@ func (r *rig) right(got reply) {
 func (r *rig) refused(got reply, status int) {
 	r.t.Helper()
 	t := r.t
-	assert.LessOrEqual(t, got.took, deadline+overtime, got.caller)
 	assert.Equal(t, "no-store", got.header.Get("Cache-Control"), got.caller)
 	assert.Equal(t, "nosniff", got.header.Get("X-Content-Type-Options"), got.caller)
 	assert.Contains(t, got.header.Values("Vary"), "Sec-Fetch-Mode", got.caller)
@@ -263,6 +250,8 @@ type fault struct {
 	setup func(*setup)
 	// begin spoils GenAuth.
 	begin func(*rig)
+	// lasts is whether nothing but the deadline of the look-up ends it.
+	lasts bool
 	// status is the answer: 503 unless it is set.
 	status int
 	// stale is whether facts past FreshFor serve if the operator allows it.
@@ -284,6 +273,7 @@ func (f fault) run(t *testing.T) {
 	t.Run("cold", func(t *testing.T) {
 		t.Parallel()
 		r := f.rig(t, 0, 0)
+		r.spoiled = time.Now()
 		f.begin(r)
 		replies := r.askAll(callers())
 		for _, got := range replies {
@@ -308,7 +298,9 @@ func (f fault) rig(t *testing.T, freshFor, staleIfError time.Duration) *rig {
 	t.Helper()
 	return newRig(t, func(s *setup) {
 		s.enforcer.Cache.FreshFor, s.enforcer.Cache.StaleIfError = freshFor, staleIfError
-		s.enforcer.Lookup.Timeout = deadline
+		if f.lasts {
+			s.enforcer.Lookup.Timeout, s.enforcer.Lookup.MaxWait = deadline, 0
+		}
 		if f.setup != nil {
 			f.setup(s)
 		}
@@ -329,7 +321,6 @@ func (f fault) warm(t *testing.T, staleIfError time.Duration, served bool) {
 		switch {
 		case got.has && served:
 			r.granted(got)
-			assert.LessOrEqual(t, got.took, deadline+overtime, got.caller)
 		default:
 			r.refused(got, f.status)
 			want := 0
@@ -356,11 +347,19 @@ func (r *rig) warmUp(all []caller) {
 	begin := time.Now()
 	for _, c := range all {
 		got := r.ask(c)
-		for got.status == http.StatusServiceUnavailable && time.Since(begin) < 5*time.Second {
+		for got.status == http.StatusServiceUnavailable && time.Since(begin) < patience {
 			pass(r.t, shortly)
 			got = r.ask(c)
 		}
 		r.right(got)
+	}
+}
+
+// eventually waits until something is so.
+func (r *rig) eventually(otherwise string, so func() bool) {
+	r.t.Helper()
+	for begin := time.Now(); !so(); pass(r.t, 5*time.Millisecond) {
+		require.Less(r.t, time.Since(begin), patience, otherwise)
 	}
 }
 

@@ -29,7 +29,7 @@ type fleetRig struct {
 	server    *redistest.Server
 	genauth   *genauthtest.Server
 	instances []*appInstance
-	clock     *redisRig // which knows for how long the machine has kept us waiting
+	clock     *redisRig // which waits
 }
 
 // appInstance is an Enforcer with its Store before one page.
@@ -78,7 +78,6 @@ func (l *logText) count(text string) int {
 func newFleet(t *testing.T, n int, cache echomfa.CacheConfig) *fleetRig {
 	t.Helper()
 	r := &fleetRig{t: t, server: redistest.New(t), genauth: genauthtest.Start(t), clock: &redisRig{t: t}}
-	r.clock.measureLag()
 	for range n {
 		r.instances = append(r.instances, r.newInstance(cache))
 	}
@@ -97,7 +96,7 @@ func newFleet(t *testing.T, n int, cache echomfa.CacheConfig) *fleetRig {
 func (r *fleetRig) newInstance(cache echomfa.CacheConfig) *appInstance {
 	r.t.Helper()
 	i := &appInstance{toxic: &toxic{}, log: &logText{}}
-	genauth, err := client.New(client.Config{BaseURL: r.genauth.URL(), AppID: r.genauth.AppID()})
+	genauth, err := client.New(client.Config{BaseURL: r.genauth.URL(), AppID: r.genauth.AppID(), Timeout: patience})
 	require.NoError(r.t, err)
 	r.t.Cleanup(genauth.CloseIdleConnections)
 	store, err := redisstore.New(redisstore.Config{
@@ -111,7 +110,7 @@ func (r *fleetRig) newInstance(cache echomfa.CacheConfig) *appInstance {
 	i.mfa, err = echomfa.New(echomfa.Config{
 		Client: genauth,
 		Cache:  cache,
-		Lookup: echomfa.LookupConfig{MaxPerSecond: 1e6, Timeout: 10 * time.Second},
+		Lookup: echomfa.LookupConfig{MaxPerSecond: 1e6, Timeout: patience},
 		Logger: slog.New(slog.NewTextHandler(i.log, nil)),
 	})
 	require.NoError(r.t, err)
@@ -128,16 +127,9 @@ func (r *fleetRig) user(factors ...genauthtest.FactorType) string {
 
 // ask asks an instance for the page.
 func (r *fleetRig) ask(i *appInstance, token string) (status int) {
-	status, _ = r.timed(i, token)
-	return status
-}
-
-// timed is ask, with how long it took, but for what the machine had for others.
-func (r *fleetRig) timed(i *appInstance, token string) (status int, took time.Duration) {
 	w := httptest.NewRecorder()
-	begin, late := time.Now(), r.clock.late.Load()
 	i.guarded.ServeHTTP(w, newRequest(r.t.Context(), caller{token: token}))
-	return w.Code, time.Since(begin) - time.Duration(r.clock.late.Load()-late)
+	return w.Code
 }
 
 // askAll asks all instances and expects one status.
@@ -148,18 +140,50 @@ func (r *fleetRig) askAll(token string, want int) {
 	}
 }
 
-// until asks all instances, again and again, until each has given a status, and
-// returns how long that took.
-func (r *fleetRig) until(token string, want int) time.Duration {
+// until asks all instances, again and again, until each has given a status. That is
+// long before FreshFor ends, or it fails.
+func (r *fleetRig) until(token string, want int) {
 	r.t.Helper()
-	begin, late := time.Now(), r.clock.late.Load()
 	for n, i := range r.instances {
-		for r.ask(i, token) != want {
-			require.Less(r.t, time.Since(begin), 20*time.Second, "instance %d", n)
-			pass(r.t, time.Millisecond)
+		for begin := time.Now(); r.ask(i, token) != want; pass(r.t, time.Millisecond) {
+			require.Less(r.t, time.Since(begin), patience, "instance %d", n)
 		}
 	}
-	return time.Since(begin) - time.Duration(r.clock.late.Load()-late)
+}
+
+// keep asks an instance until what it has learned is in the store: a busy machine
+// may not get that done in time, and then the instance goes without.
+func (r *fleetRig) keep(i *appInstance, token string, want int) {
+	r.t.Helper()
+	r.clock.eventually("it is not kept", func() bool {
+		before := i.store.kept.Load()
+		require.Equal(r.t, want, r.ask(i, token))
+		for range 40 {
+			if i.store.kept.Load() > before {
+				return true
+			}
+			pass(r.t, 5*time.Millisecond)
+		}
+		_ = i.mfa.Invalidate(r.t.Context(), token) // and it asks again
+		return false
+	})
+}
+
+// tell has an instance invalidate, again where the machine is too busy for Redis to
+// answer in time: that is an error, and nobody may count upon it then.
+func (r *fleetRig) tell(invalidate func() error) {
+	r.t.Helper()
+	r.clock.eventually("nobody can be told", func() bool { return invalidate() == nil })
+}
+
+// asides counts how often instances could not rely on the store, and had to ask for
+// themselves.
+func (r *fleetRig) asides() (n int) {
+	for _, i := range r.instances {
+		stats := i.mfa.Stats().Store
+		n += int(stats.Failed + stats.Skipped)
+	}
+	return n
 }
 
 // command sends a command to Redis, not through a toxiproxy.

@@ -108,7 +108,7 @@ func (s *Store) connect(ctx context.Context) (rueidis.Client, error) {
 func (s *Store) dial(d *dialing) {
 	defer s.running.Done()
 	defer close(d.done)
-	d.client, d.err = rueidis.NewClient(s.options)
+	d.client, d.err = rueidis.NewClient(*s.options)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.dialing = nil

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -28,10 +30,17 @@ const (
 	pingGap      = 300 * time.Millisecond
 	replyTimeout = 500 * time.Millisecond
 	bufferBytes  = 32 << 10
+	// minTimeout is what no call is faster than: a number without a unit is a
+	// number of nanoseconds.
+	minTimeout = time.Millisecond
 )
 
 // Config configures a [Store]. The zero value is refused.
+//
+// It prints as "[redacted]": it holds secrets and passwords.
 type Config struct {
+	hidden
+
 	// Redis says how to reach Redis or Valkey: addresses, TLS, user and
 	// password, cluster or sentinels. InitAddress is required. The Store makes
 	// clients of its own from it and closes them.
@@ -60,9 +69,7 @@ func (c *Config) validate() error {
 	mistake := func(format string, args ...any) {
 		mistakes = append(mistakes, fmt.Errorf("redisstore: "+format, args...))
 	}
-	if len(c.Redis.InitAddress) == 0 || slices.Contains(c.Redis.InitAddress, "") {
-		mistake("Redis: InitAddress must name at least one address, and no empty one")
-	}
+	c.checkAddresses(mistake)
 	if c.Redis.SendToReplicas != nil || c.Redis.ReplicaOnly || len(c.Redis.Standalone.ReplicaAddress) > 0 {
 		mistake("Redis: reading from replicas would bring back what was invalidated")
 	}
@@ -71,6 +78,11 @@ func (c *Config) validate() error {
 	}
 	if c.Redis.ConnWriteTimeout < 0 || c.Redis.Dialer.Timeout < 0 || c.Redis.Dialer.KeepAlive < 0 {
 		mistake("Redis: timeouts must not be negative: a dead connection would not be noticed")
+	}
+	for _, patience := range []time.Duration{c.Redis.ConnWriteTimeout, c.Redis.Dialer.Timeout} {
+		if patience > 0 && patience < minTimeout {
+			mistake("Redis: a timeout of %v is below %v: is the unit missing?", patience, minTimeout)
+		}
 	}
 	if c.Redis.PipelineMultiplex > rueidis.MaxPipelineMultiplex {
 		mistake("Redis: PipelineMultiplex must be at most %d", rueidis.MaxPipelineMultiplex)
@@ -92,6 +104,47 @@ func (c *Config) validate() error {
 	return errors.Join(mistakes...)
 }
 
+// checkAddresses finds addresses by which every call would fail. It quotes none
+// of them: they may hold a password.
+func (c *Config) checkAddresses(mistake func(format string, args ...any)) {
+	const want = `it must be host:port, such as "localhost:6379"`
+	if len(c.Redis.InitAddress) == 0 {
+		mistake("Redis: InitAddress: required, host:port at least once")
+	}
+	// A dial function of the app's own may take other addresses.
+	own := c.Redis.DialCtxFn != nil || c.Redis.DialFn != nil //nolint:staticcheck // it is deprecated, and called
+	for i, address := range c.Redis.InitAddress {
+		host, port, err := net.SplitHostPort(address)
+		number, notNumber := strconv.ParseUint(port, 10, 16)
+		wrong := ""
+		switch {
+		case address == "":
+			wrong = "it is empty"
+		case strings.Contains(address, "://"):
+			wrong = "it is a URL, of which rueidis.ParseURL makes a ClientOption"
+		case slices.Contains(c.Redis.InitAddress[:i], address):
+			wrong = "it is there twice"
+		case own:
+		case strings.Contains(address, "@"):
+			wrong = "it has a user, who belongs in Username and Password"
+		case err != nil, port == "":
+			wrong = "it has no port"
+		case notNumber != nil, number == 0:
+			wrong = "its port is not a number of a port"
+		case strings.ContainsFunc(host, notInHost):
+			wrong = "its host is none"
+		}
+		if wrong != "" {
+			mistake("Redis: InitAddress[%d]: %s; %s", i, wrong, want)
+		}
+	}
+}
+
+// notInHost reports whether a character is in no host name and no IP address.
+func notInHost(r rune) bool {
+	return r <= ' ' || r > '~' || strings.ContainsRune("/\\?#\"'", r)
+}
+
 // foreign reports whether a character may not be in a Prefix. Braces would be the
 // hash tag of a cluster.
 func foreign(r rune) bool {
@@ -99,7 +152,7 @@ func foreign(r rune) bool {
 }
 
 // options returns the client's options with the defaults.
-func (c *Config) options() rueidis.ClientOption {
+func (c *Config) options() *rueidis.ClientOption {
 	o := c.Redis
 	o.InitAddress = slices.Clone(o.InitAddress)
 	o.Dialer.Timeout = cmp.Or(o.Dialer.Timeout, dialTimeout)
@@ -115,5 +168,5 @@ func (c *Config) options() rueidis.ClientOption {
 	// by the reader of the connection, in its turn. Without this, a deadline
 	// would close the connection under all others.
 	o.AlwaysPipelining = true
-	return o
+	return &o
 }

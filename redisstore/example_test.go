@@ -48,6 +48,6 @@ func ExampleNew_incorrect() {
 	_, err := redisstore.New(redisstore.Config{Secrets: [][]byte{[]byte("a password")}})
 	fmt.Println(err)
 	// Output:
-	// redisstore: Redis: InitAddress must name at least one address, and no empty one
+	// redisstore: Redis: InitAddress: required, host:port at least once
 	// redisstore: Secrets[0]: 10 bytes are too few, there must be at least 32
 }

@@ -19,11 +19,7 @@ import (
 	"github.com/echomfa/echomfa/redisstore"
 )
 
-const (
-	patience = 20 * time.Second
-	// overtime is what a call may take beyond its context.
-	overtime = 100 * time.Millisecond
-)
+const patience = time.Minute
 
 func secretOf(b byte) []byte { return bytes.Repeat([]byte{b}, 32) }
 

@@ -21,8 +21,14 @@ var ErrClosed = errors.New("redisstore: the store is closed")
 
 // Store is an [echomfa.Store] on Redis or Valkey. Make one by [New]: the zero
 // value panics. It may be used by several goroutines at once.
+//
+// It prints as "[redacted]": it holds secrets and passwords.
 type Store struct {
-	options rueidis.ClientOption
+	hidden
+
+	// Behind a pointer: a struct of the app may hold the Store in an unexported
+	// field, on which fmt calls no method, and with %s print what is one away.
+	options *rueidis.ClientOption
 	secrets []*secret // newest first
 	set     *rueidis.Lua
 

@@ -91,7 +91,8 @@ func TestMistakesOfConfigAreNamed(t *testing.T) {
 		want   []string
 	}{
 		"zero":            {func(c *redisstore.Config) { *c = redisstore.Config{} }, []string{"Redis: InitAddress", "Secrets: there must be one"}},
-		"empty address":   {func(c *redisstore.Config) { c.Redis.InitAddress = []string{"a:1", ""} }, []string{"Redis: InitAddress"}},
+		"empty address":   {func(c *redisstore.Config) { c.Redis.InitAddress = []string{"a:1", ""} }, []string{"Redis: InitAddress[1]: it is empty"}},
+		"no unit":         {func(c *redisstore.Config) { c.Redis.ConnWriteTimeout = 5 }, []string{"Redis: a timeout of 5ns is below 1ms"}},
 		"short secret":    {func(c *redisstore.Config) { c.Secrets[0] = c.Secrets[0][:31] }, []string{"Secrets[0]: 31 bytes"}},
 		"short older one": {func(c *redisstore.Config) { c.Secrets = append(c.Secrets, nil) }, []string{"Secrets[1]: 0 bytes"}},
 		"the same twice":  {func(c *redisstore.Config) { c.Secrets = append(c.Secrets, secretOf(1)) }, []string{"Secrets[1]: the same"}},

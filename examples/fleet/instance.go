@@ -40,7 +40,7 @@ func newFleet(n int, genauth *genauthtest.Server, shared *redis, freshFor time.D
 	for range n {
 		i := &instance{}
 		f = append(f, i)
-		if i.genauth, err = client.New(client.Config{BaseURL: genauth.URL(), AppID: genauth.AppID()}); err != nil {
+		if i.genauth, err = client.New(client.Config{BaseURL: genauth.URL(), AppID: genauth.AppID(), Timeout: patience}); err != nil {
 			return f, err
 		}
 		cache := echomfa.CacheConfig{FreshFor: freshFor}
@@ -55,7 +55,7 @@ func newFleet(n int, genauth *genauthtest.Server, shared *redis, freshFor time.D
 			Client: i.genauth,
 			Cache:  cache,
 			// What is measured is how often GenAuth is asked, not how it is spared.
-			Lookup: echomfa.LookupConfig{MaxPerSecond: 1e6, MaxConcurrent: 4096, Timeout: 10 * time.Second},
+			Lookup: echomfa.LookupConfig{MaxPerSecond: 1e6, MaxConcurrent: 4096, Timeout: patience},
 			Logger: slog.New(slog.DiscardHandler),
 		})
 		if err != nil {

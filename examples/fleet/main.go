@@ -30,6 +30,7 @@ type size struct {
 	instances       []int
 	rounds          int     // changes of a user's factors
 	most            float64 // times the calls of one instance, with the store
+	retries         int     // of traffic that was disturbed
 }
 
 // fullSize is 1,000 requests a second at the default FreshFor of 60 s, fifteen
@@ -37,7 +38,7 @@ type size struct {
 func fullSize() size {
 	return size{
 		users: 10_000, requests: 100_000, perSecond: scale * 1_000, freshFor: time.Minute / scale,
-		instances: []int{1, 4, 8}, rounds: 25, most: 1.05,
+		instances: []int{1, 4, 8}, rounds: 25, most: 1.05, retries: 3,
 	}
 }
 

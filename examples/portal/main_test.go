@@ -270,3 +270,29 @@ func TestRun(t *testing.T) {
 	stop()
 	assert.Equal(t, 0, <-code)
 }
+
+// TestFieldF06BehindAPrefix shows that all addresses of the portal have what a proxy
+// takes off.
+func TestFieldF06BehindAPrefix(t *testing.T) {
+	t.Parallel()
+	s, err := readSettings(env("BASE_URL", "https://ops.example.com/tools", "GENAUTH_HOST", "http://127.0.0.1:1", "GENAUTH_APP_ID", "a"))
+	require.NoError(t, err)
+	p, err := newPortal(s, nil)
+	require.NoError(t, err)
+	t.Cleanup(p.close)
+	for _, target := range []string{"/", "/login?return_to=%2Ftools%2Fadmin"} {
+		w := get(t, p.handler(), target)
+		for _, found := range regexp.MustCompile(`(?:href|src|action)="(/[^"]*)"`).FindAllStringSubmatch(w.Body.String(), -1) {
+			assert.True(t, strings.HasPrefix(found[1], "/tools/"), found[0])
+		}
+	}
+	assert.Contains(t, get(t, p.handler(), "/login?return_to=%2Ftools%2Fadmin").Body.String(), `name="return_to" value="/tools/admin"`)
+	w := get(t, p.handler(), "/admin?x=1", "Sec-Fetch-Mode: navigate")
+	assert.Equal(t, "/tools/login?return_to=%2Ftools%2Fadmin%3Fx%3D1", w.Header().Get("Location"))
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "http://127.0.0.1/logout", nil)
+	r.Header.Set("Origin", "https://ops.example.com")
+	out := httptest.NewRecorder()
+	p.handler().ServeHTTP(out, r)
+	assert.Equal(t, "/tools/", out.Header().Get("Location"), "the proxy has changed the Host")
+	assert.Contains(t, out.Header().Get("Set-Cookie"), "Path=/tools/;")
+}

@@ -8,6 +8,7 @@ import (
 	"html/template"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
 
 	"github.com/echomfa/echomfa"
@@ -29,6 +30,7 @@ type portal struct {
 	enroll   *enroll.Handler
 	sessions *sessions
 	pages    *template.Template
+	csrf     *http.CrossOriginProtection
 }
 
 func newPortal(s settings, demo *genauthtest.Server) (*portal, error) {
@@ -50,6 +52,14 @@ func newPortal(s settings, demo *genauthtest.Server) (*portal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ENROLL_URL, BASE_URL, FRESH_FOR: %w", err)
 	}
+	p.sessions.path = p.at("/")
+	p.csrf = http.NewCrossOriginProtection()
+	if base, err := url.Parse(s.baseURL); err == nil && base.Host != "" {
+		// A proxy may hand on another Host than the one that browsers ask for.
+		if err := p.csrf.AddTrustedOrigin(base.Scheme + "://" + base.Host); err != nil {
+			return nil, fmt.Errorf("BASE_URL: %w", err)
+		}
+	}
 	hosted := genauth.BaseURL() + "/u" // GenAuth's personal center
 	if demo != nil {
 		hosted = "" // which the emulator does not have
@@ -70,7 +80,7 @@ func newPortal(s settings, demo *genauthtest.Server) (*portal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ENROLL_URL: %w", err)
 	}
-	p.pages, err = template.New("").Funcs(template.FuncMap{"factor": factorName}).ParseFS(files, "pages/*.html")
+	p.pages, err = template.New("").Funcs(template.FuncMap{"factor": factorName, "at": p.at}).ParseFS(files, "pages/*.html")
 	return p, err
 }
 
@@ -103,8 +113,11 @@ func (p *portal) handler() http.Handler {
 		return c.JSON(http.StatusOK, map[string]string{"message": "Hello, admin"})
 	}, guard)
 	// A form of another site must not sign anybody in or out.
-	return http.NewCrossOriginProtection().Handler(e)
+	return p.csrf.Handler(e)
 }
+
+// at is where browsers find a path of the portal: a proxy may take something off.
+func (p *portal) at(path string) string { return p.mfa.Address(path, "") }
 
 // view is what a page shows.
 type view struct {
@@ -143,7 +156,7 @@ func factorName(t echomfa.FactorType) string {
 func (p *portal) render(c echo.Context, status int, v view) error {
 	current, _ := p.sessions.of(c.Request())
 	v.Title, v.User, v.Demo = title(v.Name), current.user, p.demo != nil
-	v.Policy, v.Enroll = p.settings.policy.String(), p.settings.enrollPath()
+	v.Policy, v.Enroll = p.settings.policy.String(), p.at(p.settings.enrollPath())
 	var b bytes.Buffer
 	if err := p.pages.ExecuteTemplate(&b, v.Name, v); err != nil {
 		return err
@@ -151,7 +164,7 @@ func (p *portal) render(c echo.Context, status int, v view) error {
 	h := c.Response().Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
-	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Referrer-Policy", "same-origin")
 	h.Set("X-Content-Type-Options", "nosniff")
 	return c.HTMLBlob(status, b.Bytes())
 }
@@ -176,14 +189,14 @@ func (p *portal) signIn(c echo.Context) error {
 	}
 	p.sessions.begin(c, user, token)
 	if back == "" {
-		back = "/account"
+		back = p.at("/account")
 	}
 	return c.Redirect(http.StatusSeeOther, back)
 }
 
 func (p *portal) signOut(c echo.Context) error {
 	p.sessions.end(c)
-	return c.Redirect(http.StatusSeeOther, "/")
+	return c.Redirect(http.StatusSeeOther, p.at("/"))
 }
 
 // account is for any signed-in user. Whether they meet the policy does not

@@ -26,6 +26,8 @@ type session struct {
 
 // sessions are kept in memory: a real app has a store that its instances share.
 type sessions struct {
+	path string // of the cookie
+
 	mu   sync.Mutex
 	byID map[string]session
 }
@@ -43,7 +45,7 @@ func (s *sessions) begin(c echo.Context, user, token string) {
 	}
 	s.byID[id] = session{user: user, token: token, signedIn: now}
 	c.SetCookie(&http.Cookie{
-		Name: cookieName, Value: id, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: c.IsTLS(),
+		Name: cookieName, Value: id, Path: s.path, HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: c.IsTLS(),
 	})
 }
 
@@ -52,7 +54,7 @@ func (s *sessions) end(c echo.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.drop(c.Request())
-	c.SetCookie(&http.Cookie{Name: cookieName, Path: "/", MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: c.IsTLS()})
+	c.SetCookie(&http.Cookie{Name: cookieName, Path: s.path, MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: c.IsTLS()})
 }
 
 // drop forgets the session of a request. The lock is held.

@@ -17,7 +17,7 @@ type settings struct {
 	host, appID string         // GENAUTH_HOST, GENAUTH_APP_ID; empty: the emulator
 	policy      echomfa.Policy // MFA_POLICY
 	enrollURL   string         // ENROLL_URL
-	baseURL     string         // BASE_URL: where browsers find the portal, for an ENROLL_URL elsewhere
+	baseURL     string         // BASE_URL: where browsers find the portal, if that is not ADDR
 	freshFor    time.Duration  // FRESH_FOR
 }
 

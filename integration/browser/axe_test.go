@@ -24,12 +24,13 @@ import (
 //nolint:gochecknoglobals // a flag
 var screenshots = flag.String("screenshots", "", "a folder for the pictures of the pages")
 
-// axeSource returns axe-core, as npm installs it.
-func axeSource(t *testing.T) string {
+// npmInstall installs what a folder of testdata names, and returns the folder of
+// the packages.
+func npmInstall(t *testing.T, folder string) string {
 	t.Helper()
 	dir := t.TempDir()
 	for _, name := range []string{"package.json", "package-lock.json"} {
-		raw, err := os.ReadFile(filepath.Join("testdata", "axe", name))
+		raw, err := os.ReadFile(filepath.Join("testdata", folder, name))
 		require.NoError(t, err)
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), raw, 0o600))
 	}
@@ -39,7 +40,13 @@ func axeSource(t *testing.T) string {
 	npm.Dir = dir
 	out, err := npm.CombinedOutput()
 	require.NoError(t, err, string(out))
-	raw, err := os.ReadFile(filepath.Join(dir, "node_modules", "axe-core", "axe.min.js"))
+	return filepath.Join(dir, "node_modules")
+}
+
+// axeSource returns axe-core, as npm installs it.
+func axeSource(t *testing.T) string {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join(npmInstall(t, "axe"), "axe-core", "axe.min.js"))
 	require.NoError(t, err)
 	return string(raw)
 }

@@ -84,7 +84,7 @@ func startChromium(profile string, flags ...chromedp.ExecAllocatorOption) (brows
 		chromedp.Flag("disable-backgrounding-occluded-windows", true),
 		chromedp.Flag("disable-renderer-backgrounding", true),
 		// Whatever a page names, nothing leaves the machine.
-		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"),
+		chromedp.Flag("host-resolver-rules", "MAP portal.test 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"),
 	}
 	if os.Getuid() == 0 {
 		options = append(options, chromedp.NoSandbox)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -196,13 +197,13 @@ func (tb *tab) follow(selector string) {
 // button clicks the button of the form that goes to a path.
 func (tb *tab) button(action string) {
 	tb.t.Helper()
-	tb.follow(fmt.Sprintf("form[action=%q] button", action))
+	tb.follow(fmt.Sprintf("form[action=%q] button", tb.prefix()+action))
 }
 
 // choose clicks the button of a factor in the form that goes to a path.
 func (tb *tab) choose(action, factor string) {
 	tb.t.Helper()
-	tb.follow(fmt.Sprintf("form[action=%q]:has(input[name=type][value=%s]) button", action, factor))
+	tb.follow(fmt.Sprintf("form[action=%q]:has(input[name=type][value=%s]) button", tb.prefix()+action, factor))
 }
 
 func (tb *tab) click(selector string) {
@@ -241,10 +242,20 @@ func (tb *tab) text(selector string) string {
 	return eval[string](tb, fmt.Sprintf("document.querySelector(%q).textContent", selector))
 }
 
-// path returns the path and the query that the tab is at.
+// path returns the path in the app and the query that the tab is at.
 func (tb *tab) path() string {
 	tb.t.Helper()
-	return eval[string](tb, "location.pathname + location.search")
+	path, found := strings.CutPrefix(eval[string](tb, "location.pathname + location.search"), tb.prefix())
+	assert.True(tb.t, found, "is at %s", tb)
+	return path
+}
+
+// prefix returns the path of the app's address.
+func (tb *tab) prefix() string {
+	tb.t.Helper()
+	u, err := url.Parse(tb.app)
+	require.NoError(tb.t, err)
+	return u.Path
 }
 
 // at waits for a page, by its heading, and checks what holds for every page.

@@ -67,6 +67,7 @@ type Row struct {
 	want       map[string]string // header values; empty: the header is absent
 	wantError  string            // of the challenge, for a 401
 	wantBody   string            // what the body contains, "" for an empty one
+	wantPolicy string            // what the Content-Security-Policy contains
 }
 
 const (
@@ -145,9 +146,14 @@ func (row *Row) check(t *testing.T, w *httptest.ResponseRecorder, ran bool) {
 	assert.Equal(t, "no-store", w.Header().Get("Cache-Control"))
 	assert.Equal(t, "nosniff", w.Header().Get("X-Content-Type-Options"))
 	vary := strings.Join(w.Header().Values("Vary"), ",")
-	for _, name := range []string{"Accept", "Sec-Fetch-Mode", "HX-Request"} {
+	for _, name := range []string{
+		"Accept", "Sec-Fetch-Mode", "Sec-Fetch-Dest", "Sec-Fetch-Site", "HX-Request", "HX-Boosted", "HX-History-Restore-Request",
+		"HX-Current-URL", "X-Requested-With", "X-Inertia", "X-Up-Version", "X-Up-Target", "Turbo-Frame", "X-Turbo-Request-Id",
+		"Sec-Purpose", "Cookie",
+	} {
 		assert.Contains(t, vary, name)
 	}
+	assert.Contains(t, w.Header().Get("Content-Security-Policy"), row.wantPolicy)
 	if w.Code == http.StatusUnauthorized {
 		row.checkChallenge(t, w.Header().Get("WWW-Authenticate"))
 	} else {

@@ -9,7 +9,9 @@ import (
 
 func rows() map[string]Row {
 	all := make(map[string]Row)
-	for _, part := range []map[string]Row{allowed(), unauthenticated(), notEnrolled(), unavailableRows()} {
+	for _, part := range []map[string]Row{
+		allowed(), unauthenticated(), notEnrolled(), unavailableRows(), frames(), circles(), scripts(),
+	} {
 		for name, row := range part {
 			if _, twice := all[name]; twice {
 				panic("two rows are called " + name)

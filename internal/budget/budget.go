@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/echomfa/echomfa/internal/retryafter"
 )
 
 // Why a lookup got no turn.
@@ -50,13 +52,7 @@ func (c Class) maxQueued() int {
 	return maxQueued
 }
 
-// MinRetry is the least time that a Retry-After can say.
-const MinRetry = time.Second
-
-const (
-	maxQueued = 1024
-	maxPause  = time.Minute
-)
+const maxQueued = 1024
 
 // Budget gives lookups their turn. Its methods may be called by several goroutines
 // at once, and none but Await blocks. Make one with [New].
@@ -211,7 +207,7 @@ func (b *Budget) Again(t *Ticket) bool {
 func (b *Budget) Pause(d time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	until := time.Now().Add(min(max(d, MinRetry), maxPause))
+	until := time.Now().Add(retryafter.Bound(d))
 	if until.After(b.pausedUntil) {
 		b.pausedUntil = until
 	}
@@ -221,7 +217,7 @@ func (b *Budget) Pause(d time.Duration) {
 func (b *Budget) RetryAfter(now time.Time) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return max(b.pausedUntil.Sub(now), MinRetry)
+	return retryafter.Bound(b.pausedUntil.Sub(now))
 }
 
 // pump gives slots to those who wait, the worthiest class first, and sees to it

@@ -34,36 +34,102 @@ type Claims struct {
 	IDToken bool
 }
 
-var errNotJWT = errors.New("the token looks like a JWT and cannot be read as one")
+var (
+	errNotJWT  = errors.New("the token looks like a JWT and cannot be read as one")
+	errPadding = errors.New("the token ends in more padding than base64 has")
+)
 
-// Parse reads the claims of a token. A token whose first part decodes to
-// a JSON object claims to be a JWT; it must then be one whole: an audience
-// that cannot be read must not pass as an opaque token.
+// How many parts a JWT and an encrypted one have (RFC 7515 and RFC 7516, section
+// 3.1), and the most "=" that base64 ends in.
+const (
+	signedParts    = 3
+	encryptedParts = 5
+	maxPadding     = 2
+)
+
+// Parse reads the claims of a token.
+//
+// A token of three parts is a JWT and must be one whole: if it passed for an
+// opaque token, its audience would not be checked, while GenAuth may read it
+// more leniently. Each part must be spelled in the one way that base64url has. A
+// lenient decoder takes other spellings for the same token, each is another key
+// of the cache, and so one good token could be spent as thousands.
+//
+// An encrypted JWT (JWE) is opaque: only GenAuth can read it.
 func Parse(token string) (Claims, error) {
-	first, rest, dotted := strings.Cut(token, ".")
-	if !dotted || !isJSONObject(decodeSegment(first)) {
-		return Claims{}, nil
-	}
-	payload, signature, ok := strings.Cut(rest, ".")
-	if !ok || strings.Contains(signature, ".") {
+	parts := strings.SplitN(token, ".", encryptedParts+2)
+	switch {
+	case len(parts) == signedParts:
+		return parseSigned(parts)
+	case len(parts) > 1 && isJSONObject(decodeLeniently(parts[0])) && !isEncrypted(parts):
 		return Claims{}, errNotJWT
+	case len(token)-len(strings.TrimRight(token, "=")) > maxPadding:
+		// How GenAuth spells opaque tokens is not documented, so that padding
+		// cannot be refused altogether.
+		return Claims{}, errPadding
 	}
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(payload)
-	if err != nil {
-		return Claims{}, errNotJWT
-	}
-	members, err := readMembers(raw)
-	if err != nil {
-		return Claims{}, errNotJWT
-	}
-	return members.claims()
+	return Claims{}, nil
 }
 
-// decodeSegment decodes base64 of either alphabet, padded or not: the first
-// part only says what the token claims to be, and a lenient reader at GenAuth
-// must not see a JWT where a strict one here sees an opaque token.
-func decodeSegment(s string) []byte {
-	s = strings.NewReplacer("+", "-", "/", "_", "=", "").Replace(s)
+func parseSigned(parts []string) (Claims, error) {
+	decoded, err := decode(parts)
+	if err != nil {
+		return Claims{}, errNotJWT
+	}
+	if _, err := readMembers(decoded[0], isAny); err != nil {
+		return Claims{}, errNotJWT
+	}
+	found, err := readMembers(decoded[1], isClaim)
+	if err != nil {
+		return Claims{}, errNotJWT
+	}
+	return found.claims()
+}
+
+// isEncrypted reports whether the parts are those of a JWE: its header names how
+// the content is encrypted (RFC 7516, section 4.1.2).
+func isEncrypted(parts []string) bool {
+	if len(parts) != encryptedParts {
+		return false
+	}
+	decoded, err := decode(parts)
+	if err != nil {
+		return false
+	}
+	header, err := readMembers(decoded[0], isAny)
+	return err == nil && header.present("enc")
+}
+
+// isAny is for headers, whose names must all be unique (RFC 7515, section 4).
+func isAny(string) bool { return true }
+
+func isClaim(name string) bool {
+	switch name {
+	case "sub", "aud", "exp", "auth_time", "nonce", "at_hash":
+		return true
+	}
+	return false
+}
+
+// decode decodes parts of base64url without padding, in its one spelling.
+func decode(parts []string) ([][]byte, error) {
+	decoded := make([][]byte, len(parts))
+	for i, part := range parts {
+		var err error
+		if decoded[i], err = base64.RawURLEncoding.Strict().DecodeString(part); err != nil {
+			return nil, err
+		}
+	}
+	return decoded, nil
+}
+
+// decodeLeniently decodes base64 as the most careless reader does: of either
+// alphabet, without regard to padding, foreign characters and a remainder.
+func decodeLeniently(s string) []byte {
+	s = strings.NewReplacer("+", "-", "/", "_", "=", "", "~", "").Replace(s)
+	if len(s)%4 == 1 {
+		s = s[:len(s)-1]
+	}
 	raw, err := base64.RawURLEncoding.DecodeString(s)
 	if err != nil {
 		return nil
@@ -76,13 +142,13 @@ func isJSONObject(raw []byte) bool {
 	return len(trimmed) > 0 && trimmed[0] == '{' && json.Valid(raw)
 }
 
-// members are the raw values of the claims that are read.
+// members are the raw values of a JSON object's members.
 type members map[string]json.RawMessage
 
-// readMembers walks a JSON object. Names are compared exactly and a claim that
-// is read may occur once: encoding/json alone would take "AUD" for "aud" and
-// the last of two (RFC 7519, section 4, leaves it to the parser).
-func readMembers(raw []byte) (members, error) {
+// readMembers reads those members of a JSON object that are asked for. Names are
+// compared exactly and each may occur once: encoding/json alone would take "AUD"
+// for "aud" and the last of two (RFC 7519, section 4, leaves it to the parser).
+func readMembers(raw []byte, wanted func(name string) bool) (members, error) {
 	if !isJSONObject(raw) {
 		return nil, errNotJWT
 	}
@@ -101,11 +167,10 @@ func readMembers(raw []byte) (members, error) {
 		if err := dec.Decode(&value); err != nil {
 			return nil, err
 		}
-		switch name {
-		case "sub", "aud", "exp", "auth_time", "nonce", "at_hash":
-			if _, twice := found[name]; twice {
-				return nil, errNotJWT
-			}
+		if _, twice := found[name]; twice {
+			return nil, errNotJWT
+		}
+		if wanted(name) {
 			found[name] = value
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/internal/claims"
 )
 
@@ -35,27 +36,39 @@ func readsAsObject(part string) map[string]any {
 // whatever may be read as a JWT is one or an error, no claim is invented, and exp
 // does nothing but end what is kept of the token.
 func FuzzClaims(f *testing.F) {
-	encode := base64.RawURLEncoding.EncodeToString
-	header := encode([]byte(`{"alg":"RS256"}`))
+	header := encode(`{"alg":"RS256"}`)
 	for _, set := range []string{
 		`{}`, `{"sub":"u","aud":"a","exp":1}`, `{"aud":["a","b"],"exp":1.5}`, `{"exp":1e300}`, `{"exp":"1"}`, `{"exp":-1}`,
 		`{"sub":"a","sub":"b"}`, `{"AUD":"a"}`, `{"nonce":null,"at_hash":"x"}`, `[]`, `{"sub":7}`,
 	} {
-		f.Add(header + "." + encode([]byte(set)) + ".c2ln")
+		f.Add(header + "." + encode(set) + ".c2ln")
 	}
 	f.Add("opaque")
+	f.Add("opaque===")
+	f.Add(encode(`{"alg":"dir","enc":"A128GCM"}`) + "..aXY.Y29udGVudA.dGFn")
+	f.Add(encode(`{'alg':'RS256'}`) + ".e30.c2ln")
 	f.Add(header + ".e30")
 	f.Fuzz(func(t *testing.T, token string) {
+		if !client.ValidToken(token) {
+			return // nothing else is parsed
+		}
 		c, err := claims.Parse(token)
 		parts := strings.Split(token, ".")
 		if err != nil || !c.JWT {
 			require.Equal(t, claims.Claims{}, c)
 			if err == nil {
-				require.False(t, len(parts) > 1 && readsAsObject(parts[0]) != nil, "it passed for an opaque token")
+				object := readsAsObject(parts[0])
+				encrypted := len(parts) == 5 && object["enc"] != nil
+				require.False(t, len(parts) == 3 || len(parts) > 1 && object != nil && !encrypted, "it passed for an opaque token")
 			}
 			return
 		}
 		require.Len(t, parts, 3)
+		for _, part := range parts {
+			raw, err := base64.RawURLEncoding.DecodeString(part)
+			require.NoError(t, err)
+			require.Equal(t, part, encode(string(raw)), "it has another spelling")
+		}
 		said := readsAsObject(parts[1])
 		require.NotNil(t, said)
 		subject, _ := said["sub"].(string)
@@ -98,19 +111,122 @@ func checkExp(t *testing.T, c *claims.Claims, exp any) {
 	require.True(t, c.Storable(c.Expires.Add(-1)), "it serves until then")
 }
 
-// TestWhatIsNoJWT shows that dots alone make no JWT, and nor does a JSON object
-// without a dot: GenAuth may issue opaque tokens of either look.
-func TestWhatIsNoJWT(t *testing.T) {
+func encode(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
+
+// TestX22NoJWTPassesForAnOpaqueToken has tokens that a lenient reader takes for
+// a JWT, whose audience would not be checked if they passed, and what is opaque:
+// GenAuth may issue tokens of any other look.
+func TestX22NoJWTPassesForAnOpaqueToken(t *testing.T) {
 	t.Parallel()
-	object := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none"}`))
-	for _, token := range []string{"opaque", "a.b", "a.b.c", "a.b.c.d", ".", object, "." + object} {
+	header, payload := encode(`{"alg":"RS256"}`), encode(`{"sub":"u","aud":"other"}`)
+	rest := "." + payload + ".c2ln"
+	for name, token := range map[string]string{
+		"no JSON":               encode(`alg`) + rest,
+		"a comment in JSON":     encode(`{"alg":"RS256"/**/}`) + rest,
+		"single quotes":         encode(`{'alg':'RS256'}`) + rest,
+		"a comma at the end":    encode(`{"alg":"RS256",}`) + rest,
+		"a byte order mark":     encode("\ufeff"+`{"alg":"RS256"}`) + rest,
+		"a zero byte":           encode("{\"alg\":\"RS256\"}\x00") + rest,
+		"two objects":           encode(`{"alg":"RS256"}{}`) + rest,
+		"an array":              encode(`["RS256"]`) + rest,
+		"a member twice":        encode(`{"alg":"RS256","alg":"none"}`) + rest,
+		"empty header":          rest,
+		"only dots":             "..",
+		"words":                 "a.b.c",
+		"a foreign character":   header[:3] + "~" + header[3:] + rest,
+		"one character more":    header + "A" + rest,
+		"nested":                header + "." + encode(header+rest) + ".c2ln",
+		"payload of an array":   header + ".W10.c",
+		"payload without JSON":  header + "." + encode("x") + ".c2ln",
+		"no signature":          header + "." + payload,
+		"two headers":           header + "." + header,
+		"nothing behind it":     header + ".",
+		"four parts":            header + rest + ".d",
+		"five, not encrypted":   header + rest + "..",
+		"six parts":             encode(`{"alg":"dir","enc":"A128GCM"}`) + "..a.b.c.d",
+		"seven parts":           header + rest + "....",
+		"two, foreign spelling": header[:3] + "~" + header[3:] + "A.b",
+	} {
+		c, err := claims.Parse(token)
+		require.EqualError(t, err, "the token looks like a JWT and cannot be read as one", name)
+		require.Equal(t, claims.Claims{}, c, name)
+	}
+	for _, token := range []string{
+		"opaque", "a.b", "a.b.c.d", "a.b.c.d.e", "a.b.c.d.e.f.g.h", ".", header, "." + header, "MTIz.b", "abc=", "ab==",
+	} {
 		c, err := claims.Parse(token)
 		require.NoError(t, err, token)
 		require.Equal(t, claims.Claims{}, c, token)
 	}
-	for _, token := range []string{object + ".", object + "." + object, object + ".e30.c.d", object + ".e30=.c", object + ".W10.c"} {
-		_, err := claims.Parse(token)
-		require.EqualError(t, err, "the token looks like a JWT and cannot be read as one", token)
+}
+
+// TestX20OneSpellingOfAToken changes how a good JWT is spelled. A lenient decoder
+// reads the same bytes, but each spelling is another key of the cache.
+func TestX20OneSpellingOfAToken(t *testing.T) {
+	t.Parallel()
+	good := encode(`{"alg":"RS256"}`) + "." + encode(`{"sub":"u?>","aud":"a"}`) + "." + encode("\xff\xfe\xfd\xfc")
+	c, err := claims.Parse(good)
+	require.NoError(t, err)
+	require.True(t, c.JWT)
+	parts := strings.Split(good, ".")
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_+/~="
+	read := base64.RawURLEncoding
+	others := []string{strings.ReplaceAll(good, "_", "/"), good + "=", good + "==", good + "===", good + "~"}
+	for i, part := range parts {
+		for _, last := range alphabet {
+			other := part[:len(part)-1] + string(last)
+			before, _ := read.DecodeString(part)
+			after, err := read.DecodeString(other)
+			if err == nil && string(after) == string(before) && other != part {
+				changed := append([]string{}, parts...)
+				changed[i] = other
+				others = append(others, strings.Join(changed, "."))
+			}
+		}
+		for _, more := range []string{"=", "==", "~", "A"} {
+			changed := append([]string{}, parts...)
+			changed[i] += more
+			others = append(others, strings.Join(changed, "."))
+		}
+	}
+	require.Greater(t, len(others), 5+3*4, "there are last characters with bits to spare")
+	for _, other := range others {
+		if strings.HasPrefix(other, good) && len(other) > len(good) && strings.HasSuffix(other, "A") {
+			continue // this is another signature
+		}
+		_, err := claims.Parse(other)
+		require.Error(t, err, other)
+	}
+	for padding, text := range map[string]string{"=": "", "==": "", "===": "the token ends in more padding than base64 has"} {
+		_, err := claims.Parse("opaque" + padding)
+		if text == "" {
+			require.NoError(t, err)
+			continue
+		}
+		require.EqualError(t, err, text)
+	}
+}
+
+// TestN15EncryptedTokenIsOpaque shows that a JWE is left to GenAuth, if it is
+// one whole and in its one spelling.
+func TestN15EncryptedTokenIsOpaque(t *testing.T) {
+	t.Parallel()
+	header := encode(`{"alg":"RSA-OAEP","enc":"A256GCM","cty":"JWT"}`)
+	for token, opaque := range map[string]bool{
+		header + ".a2V5.aXY.Y29udGVudA.dGFn":                                true,
+		encode(`{"alg":"dir","enc":"A256GCM"}`) + "..aXY.Y29udGVudA.dGFn":   true,
+		encode(`{"alg":"dir"}`) + "..aXY.Y29udGVudA.dGFn":                   false,
+		encode(`{"alg":"dir","enc":null}`) + "..aXY.Y29udGVudA.dGFn":        false,
+		encode(`{"enc":"A","enc":"B"}`) + "..aXY.Y29udGVudA.dGFn":           false,
+		header + ".a2V5.aXY.Y29udGVudA.dGFn=":                               false,
+		header + ".a2V5.aXZ.Y29udGVudA.dGFn":                                false,
+		header + ".a2V5.aXY.Y29udGVudA":                                     false,
+		header + ".a2V5.aXY.Y29udGVudA.dGFn.":                               false,
+		strings.Replace(header, "y", "y~", 1) + ".a2V5.aXY.Y29udGVudA.dGFn": false,
+	} {
+		c, err := claims.Parse(token)
+		require.Equal(t, opaque, err == nil, token)
+		require.Equal(t, claims.Claims{}, c, token)
 	}
 }
 
@@ -120,8 +236,7 @@ func TestFirstAndLastExp(t *testing.T) {
 	for exp, wrong := range map[string]bool{
 		"0": false, "-1": true, "-0.5": true, "137438953408": false, "137438953409": true, `"1"`: true,
 	} {
-		encode := base64.RawURLEncoding.EncodeToString
-		c, err := claims.Parse(encode([]byte(`{"alg":"none"}`)) + "." + encode([]byte(`{"exp":`+exp+`,"auth_time":`+exp+`}`)) + ".")
+		c, err := claims.Parse(encode(`{"alg":"none"}`) + "." + encode(`{"exp":`+exp+`,"auth_time":`+exp+`}`) + ".")
 		require.NoError(t, err)
 		require.Equal(t, c.BadExp, wrong, exp)
 		if wrong {

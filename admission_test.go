@@ -1,0 +1,157 @@
+package echomfa_test
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/internal/answertest"
+)
+
+// admissionLog is an Enforcer with its log, and tokens that it is sent.
+type admissionLog struct {
+	t    *testing.T
+	log  bytes.Buffer
+	e    *echomfa.Enforcer
+	d    *directory
+	sent int
+}
+
+func newAdmissionLog(t *testing.T) *admissionLog {
+	t.Helper()
+	a := &admissionLog{t: t, d: newDirectory()}
+	a.e = newEnforcer(t, a.d, func(c *echomfa.Config) {
+		c.Audience = []string{"app", "app2"}
+		c.Logger = slog.New(slog.NewTextHandler(&a.log, &slog.HandlerOptions{Level: slog.LevelError}))
+	})
+	return a
+}
+
+// send sends a new token with the given claims, and reports whether it was let in.
+func (a *admissionLog) send(change map[string]any) bool {
+	a.t.Helper()
+	a.sent++
+	claims := map[string]any{"sub": "u1", "aud": "app", "jti": a.sent}
+	for name, value := range change {
+		if claims[name] = value; value == nil {
+			delete(claims, name)
+		}
+	}
+	token := answertest.JWT(claims)
+	a.d.enroll(token, echomfa.OTP)
+	_, err := a.e.Decide(a.t.Context(), token, otp())
+	return err == nil
+}
+
+// lines returns how many lines have the text, of all that were written.
+func (a *admissionLog) lines(text string) int {
+	found := 0
+	for line := range strings.Lines(a.log.String()) {
+		if strings.Contains(line, text) {
+			found++
+		}
+	}
+	return found
+}
+
+func TestN7WrongTokensForEverybody(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		wrong map[string]any
+		want  []string
+	}{
+		"another app's": {map[string]any{"aud": "app of others"}, []string{"AppID", "Audience", `expected="app app2"`, `audience="app of others"`}},
+		"machines'":     {map[string]any{"sub": nil}, []string{"name no user"}},
+		"ID tokens":     {map[string]any{"nonce": "n"}, []string{"ID tokens"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				a := newAdmissionLog(t)
+				for range 100 {
+					require.False(t, a.send(row.wrong))
+				}
+				assert.Equal(t, 1, a.lines("level=ERROR"), "once, at the first:\n%s", a.log.String())
+				assert.Contains(t, a.log.String(), "refused=1 of=1")
+				for _, text := range row.want {
+					assert.Contains(t, a.log.String(), text)
+				}
+				require.NoError(t, a.e.Close())
+			})
+		})
+	}
+}
+
+// TestN7OneWrongTokenAmongGoodOnes shows that what one client sends is not taken for
+// a wrong configuration, and that what most of them send is, once while it lasts.
+func TestN7OneWrongTokenAmongGoodOnes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		wrong := map[string]any{"aud": "other"}
+		a := newAdmissionLog(t)
+		require.True(t, a.send(nil))
+		for range 100 {
+			same := answertest.JWT(map[string]any{"sub": "u1", "aud": "other"})
+			decide(t, a.e, same, otp())
+		}
+		for range 9 {
+			a.send(nil)
+			a.send(wrong)
+		}
+		assert.Zero(t, a.lines("level=ERROR"), "half of them, and one of them often:\n%s", a.log.String())
+		for range 20 {
+			a.send(wrong)
+		}
+		assert.Equal(t, 1, a.lines("their audience"), "most of them:\n%s", a.log.String())
+		for range 20 {
+			a.send(nil)
+		}
+		for range 20 {
+			a.send(wrong)
+		}
+		assert.Equal(t, 1, a.lines("level=ERROR"), "a client cannot fill the log by turns")
+		time.Sleep(time.Hour)
+		a.send(wrong)
+		assert.Equal(t, 2, a.lines("their audience"), "it is back, an hour later")
+		time.Sleep(2 * time.Hour)
+		for range 100 {
+			a.send(wrong)
+		}
+		assert.Equal(t, 2, a.lines("level=ERROR"), "once while it lasts")
+		require.NoError(t, a.e.Close())
+	})
+}
+
+// TestN7TextOfClientsIsBounded shows that the audience of a token, which nobody has
+// verified, is logged only if it is short and printable.
+func TestN7TextOfClientsIsBounded(t *testing.T) {
+	t.Parallel()
+	for _, audience := range []any{
+		strings.Repeat("x", 200), "a\nlevel=ERROR", "\u202eapp", []string{"a", "b", "c", "d", "e"}, nil,
+	} {
+		a := newAdmissionLog(t)
+		a.send(map[string]any{"aud": audience})
+		assert.Equal(t, 1, a.lines(`audience=""`), "%v: %s", audience, a.log.String())
+	}
+	a := newAdmissionLog(t)
+	a.send(map[string]any{"aud": []string{"a", "b"}})
+	assert.Equal(t, 1, a.lines(`audience="a b"`), a.log.String())
+}
+
+// TestN7OpaqueTokensSayNothing shows that a token which says nothing of itself is
+// not taken for a sign that the app id is right.
+func TestN7OpaqueTokensSayNothing(t *testing.T) {
+	t.Parallel()
+	a := newAdmissionLog(t)
+	a.d.enroll("opaque", echomfa.OTP)
+	decide(t, a.e, "opaque", otp())
+	a.send(map[string]any{"aud": "other"})
+	assert.Equal(t, 1, a.lines("their audience"))
+}

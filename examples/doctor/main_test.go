@@ -1,0 +1,290 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/echomfa/echomfa/genauthtest"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const appID = "65a1b2c3d4e5f6071829canary"
+
+// alice has a secret wherever one can be.
+func alice(factors ...genauthtest.FactorType) genauthtest.User {
+	return genauthtest.User{
+		ID: "alice-id-canary", Username: "alice-canary", Email: "alice@canary.example", Phone: "18800canary", Factors: factors,
+	}
+}
+
+// doctorOf runs the program against an emulator and returns what it prints.
+func doctorOf(t *testing.T, s *genauthtest.Server, token string, args ...string) (out string, code int) {
+	t.Helper()
+	env := map[string]string{"GENAUTH_HOST": s.URL(), "GENAUTH_APP_ID": s.AppID()}
+	var stdout, stderr bytes.Buffer
+	code = run(t.Context(), args, func(name string) string { return env[name] }, strings.NewReader(token+"\n"), &stdout, &stderr)
+	assert.Empty(t, stderr.String())
+	return stdout.String(), code
+}
+
+// hasNoSecret checks what may be pasted into a report.
+func hasNoSecret(t *testing.T, out string, s *genauthtest.Server, token string) {
+	t.Helper()
+	assert.NotContains(t, out, "canary")
+	assert.NotContains(t, out, strings.TrimPrefix(s.URL(), "http://"))
+	assert.NotContains(t, out, "127.0.0.1")
+	for part := range strings.SplitSeq(token, ".") {
+		assert.NotContains(t, out, part)
+	}
+	assert.NotRegexp(t, `[0-9a-f]{24}`, out, "an id")
+	assert.NotContains(t, out, "[redacted]", "nothing has to be taken out")
+}
+
+// nullData spoils successes only.
+func nullData(a *genauthtest.Answer) {
+	if bytes.Contains(a.Body, []byte(`"data"`)) {
+		genauthtest.Data("null")(a)
+	}
+}
+
+func factors(types ...genauthtest.FactorType) []genauthtest.FactorType { return types }
+
+// TestDoctorAgainstEachMode shows what the program finds out of each behavior that
+// GenAuth's documents leave open, and that it tells nothing else.
+func TestDoctorAgainstEachMode(t *testing.T) {
+	t.Parallel()
+	otp := factors(genauthtest.OTP)
+	rows := map[string]struct {
+		cfg     genauthtest.Config
+		factors []genauthtest.FactorType
+		token   genauthtest.Token
+		fault   genauthtest.Fault
+		advance time.Duration
+		args    []string
+		bad     bool // the exit status is 1
+		has     []string
+	}{
+		"as documented": {factors: factors(genauthtest.OTP, genauthtest.Face), has: []string{
+			"check: good", "token: JWT, alg=RS256, typ=", "claims: aud exp iat iss jti scope sub\n",
+			"life of the token: 7200 s (exp - iat), ", "list-enrolled-factors: accepted: FACE OTP\n",
+			"without having been enrolled? SMS: no: the user's profile has an address, and it is not listed; EMAIL: no: ",
+			"Is PASSKEY listed? not determined: ", "not an array: an array, of 2\n", "in a success: not determined: the user has factors\n",
+			"header: x-authing-app-id is honored; x-genauth-app-id is honored\n",
+			"needed? yes: misconfigured: HTTP 200, statusCode 499, apiCode 2011\n",
+			"revoked token: not determined: this needs such a token; a made-up token is answered by unauthenticated: HTTP 200, statusCode 401, apiCode 2020\n",
+			"other apps taken? not determined: the token is of this app\n", "mfaTokens taken? not determined: ",
+			"ID tokens taken? not determined: ", "429: not determined: ", "Form of factor ids: 24 hexadecimal digits\n",
+			"enrolled or removed? not determined: ",
+		}},
+		"implicit, said what is enrolled": {
+			cfg: genauthtest.Config{ImplicitSMS: true, ImplicitEmail: true}, factors: factors(genauthtest.Email),
+			args: []string{"-enrolled", "email"},
+			has:  []string{"SMS: yes: it is listed, and -enrolled does not name it; EMAIL: not determined: the user has enrolled it"},
+		},
+		"implicit, nothing enrolled": {
+			cfg: genauthtest.Config{ImplicitSMS: true}, args: []string{"-enrolled=none"},
+			has: []string{"SMS: yes: ", "EMAIL: no: "},
+		},
+		"implicit, not said": {cfg: genauthtest.Config{ImplicitSMS: true}, has: []string{"SMS: not determined: it is listed; say by -enrolled"}},
+		"implicit, and still offered": {
+			cfg:   genauthtest.Config{ImplicitSMS: true},
+			fault: genauthtest.Fault{Path: "/api/v3/list-factors-to-enroll", Change: genauthtest.Data(`[{"factorType":"SMS"}]`)},
+			has:   []string{"SMS: yes: it is listed, and can still be enrolled"},
+		},
+		"no profile": {
+			factors: otp, fault: genauthtest.Fault{Path: "/api/v3/get-profile", Change: genauthtest.Envelope(403, 0)},
+			has: []string{"SMS: not determined: it is not listed, and get-profile does not tell"},
+		},
+		"a passkey":  {factors: factors(genauthtest.Passkey), has: []string{"Is PASSKEY listed? yes\n"}},
+		"one object": {cfg: genauthtest.Config{DataAsObject: true}, factors: otp, has: []string{"not an array: one object\n"}},
+		"no factors": {has: []string{"accepted: no factors\n", "in a success: no: ", "ids: not determined: the user has no factors"}},
+		"null": {
+			fault: genauthtest.Fault{Change: nullData}, bad: true,
+			has: []string{"list-enrolled-factors: failed: malformed: HTTP 200, statusCode 200, apiCode 0\n", "in a success: yes: set NullDataMeansNone"},
+		},
+		"one header": {
+			cfg: genauthtest.Config{AppIDHeaders: []string{"x-authing-app-id"}}, factors: otp,
+			has: []string{"x-authing-app-id is honored; x-genauth-app-id is not honored\n"},
+		},
+		"the other header": {
+			cfg: genauthtest.Config{AppIDHeaders: []string{"x-genauth-app-id"}}, factors: otp, args: []string{"-app-id-header", "x-genauth-app-id"},
+			has: []string{"x-authing-app-id is not honored; x-genauth-app-id is honored\n"},
+		},
+		"a third header": {
+			cfg: genauthtest.Config{AppIDHeaders: []string{"x-canary-app-id"}}, factors: otp, args: []string{"-app-id-header=x-canary-app-id"},
+			has: []string{"x-genauth-app-id is not honored; that of -app-id-header is honored\n"},
+		},
+		"no header": {
+			cfg: genauthtest.Config{AppIDHeaders: []string{}, AppIDOptional: true}, factors: otp,
+			has: []string{"x-authing-app-id is ignored: ", "needed? no\n"},
+		},
+		"header not needed": {cfg: genauthtest.Config{AppIDOptional: true}, factors: otp, has: []string{"x-authing-app-id is honored", "needed? no\n"}},
+		"other apps' tokens": {
+			cfg: genauthtest.Config{AcceptAnyAudience: true}, token: genauthtest.Token{Audience: "other-app-canary"},
+			has: []string{"other apps taken? yes\n"},
+		},
+		"other apps' tokens, refused": {
+			token: genauthtest.Token{Audience: "other-app-canary"}, bad: true,
+			has: []string{"other apps taken? no: unauthenticated: HTTP 200, statusCode 401, apiCode 2020\n"},
+		},
+		"mfaTokens":          {cfg: genauthtest.Config{AcceptMFATokens: true}, token: genauthtest.Token{Kind: genauthtest.KindMFA}, has: []string{"mfaTokens taken? yes\n"}},
+		"mfaTokens, refused": {token: genauthtest.Token{Kind: genauthtest.KindMFA}, bad: true, has: []string{"mfaTokens taken? no: "}},
+		"ID tokens":          {cfg: genauthtest.Config{AcceptIDTokens: true}, token: genauthtest.Token{Kind: genauthtest.KindID}, has: []string{"ID tokens taken? yes\n", "nonce"}},
+		"ID tokens, refused": {token: genauthtest.Token{Kind: genauthtest.KindID}, bad: true, has: []string{"ID tokens taken? no: "}},
+		"expired": {
+			token: genauthtest.Token{Kind: genauthtest.KindID, Audience: "other-app-canary", Lifetime: -time.Hour}, bad: true,
+			has: []string{
+				"the expired token is answered by unauthenticated: HTTP 200, statusCode 401, apiCode 2020; a made-up",
+				"other apps taken? not determined: the token has expired", "ID tokens taken? not determined: the token has expired",
+				"header: not determined: the token is refused with each of them",
+			},
+		},
+		"limited, with a time": {fault: genauthtest.Fault{Change: genauthtest.RateLimited("1")}, bad: true, has: []string{"check: failed: GenAuth limits the requests"}},
+		"limited later": {
+			fault: genauthtest.Fault{Path: "/api/v3/list-factors-to-enroll", Change: genauthtest.RateLimited("1")},
+			has:   []string{"`Retry-After` on a 429: yes\n"},
+		},
+		"limited later, without a time": {
+			fault: genauthtest.Fault{Path: "/api/v3/list-factors-to-enroll", Change: genauthtest.RateLimited("")},
+			has:   []string{"`Retry-After` on a 429: no: a 429 came without\n"},
+		},
+		"composite ids": {cfg: genauthtest.Config{CompositeFactorIDs: true}, factors: otp, has: []string{"Form of factor ids: an id, |, and a word\n"}},
+		"opaque":        {token: genauthtest.Token{Opaque: true}, has: []string{"token: opaque", "other apps taken? not determined: the token names no app"}},
+		"claims of all kinds": {
+			token: genauthtest.Token{Claims: map[string]any{
+				"email": "alice@canary.example", "email_verified": true, "custom": map[string]any{"deep": "value-canary"},
+				"https://canary.example/roles": "admin", "acr": "urn:canary", "iat": nil,
+			}},
+			has: []string{"claims: acr aud custom email email_verified=true exp iss jti scope sub and 1 with names of another form\n", "life of the token: not determined: there is no iat; "},
+		},
+	}
+	for name, tt := range rows {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tt.cfg.AppID = appID
+			s := genauthtest.Start(t, tt.cfg)
+			user := s.AddUser(alice(tt.factors...))
+			tt.token.UserID = user.ID
+			token := s.Mint(tt.token)
+			if tt.fault.Change != nil {
+				s.SetFault(tt.fault)
+			}
+			out, code := doctorOf(t, s, token, tt.args...)
+			assert.Equal(t, tt.bad, code == exitBad, out)
+			assert.NotEqual(t, exitUsage, code)
+			for _, text := range tt.has {
+				assert.Contains(t, out, text)
+			}
+			hasNoSecret(t, out, s, token)
+		})
+	}
+}
+
+// TestDoctorSendsNoTokenToAnotherHost shows that a host which is not a GenAuth, or
+// does not know the app, never sees the token.
+func TestDoctorSendsNoTokenToAnotherHost(t *testing.T) {
+	t.Parallel()
+	s := genauthtest.Start(t, genauthtest.Config{AppID: appID})
+	token := s.AccessToken(s.AddUser(alice()).ID)
+	out, code := doctorOf(t, s, token, "-app-id", "another-app-canary")
+	assert.Equal(t, exitBad, code)
+	assert.Contains(t, out, "check: failed: GenAuth knows no such application")
+	assert.Contains(t, out, "apiCode 2011")
+	hasNoSecret(t, out, s, token)
+
+	s.SetFault(genauthtest.Fault{Path: "*", Change: genauthtest.HTML()})
+	out, code = doctorOf(t, s, token)
+	assert.Equal(t, exitBad, code)
+	assert.Contains(t, out, "check: failed: a web page")
+	hasNoSecret(t, out, s, token)
+
+	s.Stop()
+	out, code = doctorOf(t, s, token)
+	assert.Equal(t, exitBad, code)
+	assert.Contains(t, out, "check: failed: the connection is refused")
+	hasNoSecret(t, out, s, token)
+	assert.Equal(t, 1, s.Calls(genauthtest.ListEnrolledFactorsPath), "the one without a token")
+}
+
+// TestDoctorShowsTheHostOnlyIfAsked has the one way to print the settings.
+func TestDoctorShowsTheHostOnlyIfAsked(t *testing.T) {
+	t.Parallel()
+	s := genauthtest.Start(t, genauthtest.Config{AppID: appID})
+	token := s.AccessToken(s.AddUser(alice()).ID)
+	out, code := doctorOf(t, s, token, "-show-host")
+	assert.Equal(t, exitGood, code)
+	assert.Contains(t, out, "address: "+s.URL()+"\napp id: "+appID+"\n")
+	assert.NotContains(t, out, token)
+}
+
+// TestDoctorCalledWrongly shows that a token which is put in the wrong place is not
+// repeated, and that nothing is asked.
+func TestDoctorCalledWrongly(t *testing.T) {
+	t.Parallel()
+	env := map[string]string{"GENAUTH_HOST": "https://example.genauth.ai", "GENAUTH_APP_ID": appID}
+	for name, tt := range map[string]struct {
+		args []string
+		env  map[string]string
+		in   string
+		says string
+	}{
+		"token as an argument": {[]string{"token-canary"}, env, "", "standard input"},
+		"token as a flag":      {[]string{"-token-canary"}, env, "", "not known"},
+		"flag without a value": {[]string{"-host"}, env, "", "without its value"},
+		"no token":             {nil, env, "\n", "no token"},
+		"nothing at all":       {nil, env, "", "no token"},
+		"not a token":          {nil, env, "token canary\n", "not a bearer token"},
+		"too long a token":     {nil, env, strings.Repeat("canary", 10_000), "not a bearer token"},
+		"no settings":          {nil, nil, "token", "BaseURL"},
+		"bad address":          {[]string{"-host", "http://canary.example"}, env, "token", "BaseURL"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var stdout, stderr bytes.Buffer
+			code := run(t.Context(), tt.args, func(name string) string { return tt.env[name] }, strings.NewReader(tt.in), &stdout, &stderr)
+			assert.Equal(t, exitUsage, code)
+			assert.Contains(t, stderr.String(), tt.says)
+			assert.Empty(t, stdout.String())
+			assert.NotContains(t, stderr.String(), "canary")
+		})
+	}
+}
+
+// TestDoctorHasEveryRow compares the points with the table of the documents.
+func TestDoctorHasEveryRow(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../docs/genauth-setup.md")
+	require.NoError(t, err)
+	_, text, found := bytes.Cut(text, []byte("## What is unsettled"))
+	require.True(t, found)
+	var points []string
+	for line := range strings.Lines(string(text)) {
+		if cells := strings.Split(line, " | "); len(cells) == 4 && strings.HasPrefix(line, "| ") && !strings.HasPrefix(line, "| point") && !strings.HasPrefix(line, "| ---") {
+			points = append(points, strings.TrimPrefix(cells[0], "| "))
+		}
+	}
+	s := genauthtest.Start(t, genauthtest.Config{AppID: appID})
+	out, _ := doctorOf(t, s, s.AccessToken(s.AddUser(alice()).ID))
+	var told []string
+	for line := range strings.Lines(out) {
+		for _, point := range points {
+			if strings.HasPrefix(line, strings.TrimSuffix(point, " None is documented")) {
+				told = append(told, point)
+			}
+		}
+	}
+	assert.Equal(t, points, told)
+	assert.Len(t, points, 13)
+}
+
+// TestSecretsAreTakenOut shows the second line of defense.
+func TestSecretsAreTakenOut(t *testing.T) {
+	t.Parallel()
+	var s secrets
+	s.addText(map[string]any{"a": []any{"long-value", "short"}, "b": true, "c": nil})
+	assert.Equal(t, "a [redacted] short", s.clean("a long-value short"))
+}

@@ -1,0 +1,14 @@
+//go:build siege
+
+package main
+
+import "time"
+
+// testSize is of more traffic, for which the machine must have the time. Under the
+// race detector a moment is long.
+func testSize() size {
+	return size{
+		users: 300, requests: 3_000, perSecond: 750, freshFor: time.Minute,
+		instances: []int{1, 4}, rounds: 25, most: 1.2, retries: 3,
+	}
+}

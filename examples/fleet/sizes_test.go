@@ -1,0 +1,12 @@
+//go:build !siege
+
+package main
+
+import "time"
+
+func testSize() size {
+	return size{
+		users: 100, requests: 600, perSecond: 600, freshFor: time.Minute,
+		instances: []int{1, 4}, rounds: 4, most: 4,
+	}
+}
