@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/echomfa/echomfa/client"
+	"github.com/echomfa/echomfa/internal/bounded"
 	"github.com/echomfa/echomfa/internal/budget"
 )
 
@@ -125,7 +126,7 @@ func resultOf(err error) result {
 	case errors.As(err, &panicked):
 		return resultPanic
 	case errors.Is(err, budget.ErrQueueFull), errors.Is(err, budget.ErrQueueWait), errors.Is(err, budget.ErrPaused),
-		errors.Is(err, errBreakerOpen), errors.Is(err, errReportWait), errors.Is(err, errStoreHangs), errors.Is(err, ErrClosed):
+		errors.Is(err, errBreakerOpen), errors.Is(err, errReportWait), errors.Is(err, bounded.ErrTooMany), errors.Is(err, ErrClosed):
 		return resultTurnedAway
 	case errors.Is(err, ErrUnauthenticated) && !undetermined(err):
 		return resultRefused

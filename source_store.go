@@ -7,14 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/sony/gobreaker/v2"
 
 	"github.com/echomfa/echomfa/client"
+	"github.com/echomfa/echomfa/internal/bounded"
 	"github.com/echomfa/echomfa/internal/digest"
 )
 
@@ -25,9 +24,6 @@ const (
 	storeTellFor = time.Second
 	// storeCloseFor is how long Close waits for calls that do not end.
 	storeCloseFor = time.Second
-	// maxStoreCalls is how many calls may be under way. Only a Store that does
-	// not return when its context ends comes near it.
-	maxStoreCalls = 4096
 	// Watch is called again after a pause that doubles up to the longest.
 	firstWatchPause, lastWatchPause = time.Second, 30 * time.Second
 )
@@ -35,8 +31,6 @@ const (
 // errNotStored is a lookup in the Store that found nothing to rely upon: GenAuth
 // has to be asked.
 var errNotStored = errors.New("echomfa: the store has no facts")
-
-var errStoreHangs = errors.New("echomfa: the store does not return from its calls")
 
 // storeSource is the Enforcer's side of a [Store]. Whatever the Store does, it is
 // a miss at worst: it costs 100 ms at most, nothing while it keeps failing, and
@@ -56,7 +50,7 @@ type storeSource struct {
 	heard     bool // the Store has been heard before; the watcher's own
 
 	stop  context.CancelFunc
-	calls calls
+	calls bounded.Calls // and the watcher
 }
 
 type storeCounts struct{ hits, misses, rejected, failed, skipped atomic.Uint64 }
@@ -264,34 +258,16 @@ func guardedCall[T any](ctx context.Context, t *storeSource, f func(context.Cont
 // boundedCall calls the Store and returns when ctx ends, whatever the Store does.
 // A panic of the Store is an error.
 func boundedCall[T any](ctx context.Context, t *storeSource, f func(context.Context) (T, error)) (T, error) {
-	type result struct {
-		v   T
-		err error
+	v, err := bounded.Call(ctx, &t.calls, f)
+	var panicked *bounded.PanicError
+	if errors.As(err, &panicked) {
+		t.log.LogAttrs(ctx, slog.LevelError, "mfa store panicked", slog.Any("panic", panicked.Value), slog.String("stack", string(panicked.Stack)))
+		err = &panicError{where: "Store", value: panicked.Value}
 	}
-	var zero T
-	if err := t.calls.begin(); err != nil {
-		return zero, err
+	if errors.Is(err, bounded.ErrOver) {
+		err = ErrClosed
 	}
-	returned := make(chan result, 1)
-	go func() {
-		defer t.calls.end()
-		r := result{err: errNoResult} // unless f returns
-		defer func() {
-			if v := recover(); v != nil {
-				r = result{err: &panicError{where: "Store", value: v}}
-				t.log.LogAttrs(ctx, slog.LevelError, "mfa store panicked", slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
-			}
-			returned <- r
-		}()
-		v, err := f(ctx)
-		r = result{v, err}
-	}()
-	select {
-	case r := <-returned:
-		return r.v, r.err
-	case <-ctx.Done():
-		return zero, ctx.Err()
-	}
+	return v, err
 }
 
 // logState logs once that the Store is away, and once that it is back.
@@ -312,9 +288,7 @@ func (t *storeSource) logState(ctx context.Context, err error) {
 func (t *storeSource) watch() {
 	ctx, stop := context.WithCancel(context.Background())
 	t.stop = stop
-	_ = t.calls.begin() // nothing has ended yet
-	go func() {
-		defer t.calls.end()
+	_ = t.calls.Go(func() { // there is no other yet
 		pause, deaf := firstWatchPause, false
 		for ctx.Err() == nil {
 			hearing := false
@@ -338,7 +312,7 @@ func (t *storeSource) watch() {
 			t.heard = true
 			t.missed()
 		}
-	}()
+	})
 }
 
 func (t *storeSource) watchOnce(ctx context.Context, heard func()) (err error) {
@@ -382,52 +356,9 @@ func (t *storeSource) close() error {
 	}
 	t.stop()
 	select {
-	case <-t.calls.over():
+	case <-t.calls.Over():
 		return nil
 	case <-time.After(storeCloseFor):
-		return errStoreHangs
+		return bounded.ErrTooMany
 	}
-}
-
-// calls counts the calls of the Store under way, and the watcher. A call goes on in
-// its goroutine if the Store does not return when its context ends.
-type calls struct {
-	mu    sync.Mutex
-	under int           // how many there are; guarded by mu
-	ended chan struct{} // closed once there are none and there will be none; guarded by mu, nil until over
-}
-
-// begin counts a call, unless there are too many or over was called.
-func (c *calls) begin() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch {
-	case c.ended != nil:
-		return ErrClosed
-	case c.under == maxStoreCalls:
-		return errStoreHangs
-	}
-	c.under++
-	return nil
-}
-
-func (c *calls) end() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.under--; c.under == 0 && c.ended != nil {
-		close(c.ended)
-	}
-}
-
-// over lets no call begin any more. The channel is closed when all have ended.
-func (c *calls) over() <-chan struct{} {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.ended == nil {
-		c.ended = make(chan struct{})
-		if c.under == 0 {
-			close(c.ended)
-		}
-	}
-	return c.ended
 }
