@@ -230,8 +230,11 @@ func TestN13OneFactorType(t *testing.T) {
 	listed := append([]genauthtest.FactorType(nil), p.Types()...)
 	assert.Equal(t, echomfa.Factors(user.Factors...).Types(), listed)
 	for _, same := range [][2]echomfa.FactorType{
-		{genauthtest.OTP, echomfa.OTP}, {genauthtest.SMS, echomfa.SMS}, {genauthtest.Email, echomfa.Email},
-		{genauthtest.Face, echomfa.Face}, {genauthtest.Passkey, echomfa.Passkey},
+		{genauthtest.OTP, echomfa.OTP},
+		{genauthtest.SMS, echomfa.SMS},
+		{genauthtest.Email, echomfa.Email},
+		{genauthtest.Face, echomfa.Face},
+		{genauthtest.Passkey, echomfa.Passkey},
 	} {
 		assert.Equal(t, same[0], same[1])
 	}

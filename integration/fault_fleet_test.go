@@ -7,10 +7,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/echomfa/echomfa"
-	"github.com/echomfa/echomfa/genauthtest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/genauthtest"
 )
 
 const (

@@ -5,10 +5,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/echomfa/echomfa"
-	"github.com/echomfa/echomfa/genauthtest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/genauthtest"
 )
 
 // freshFor is far longer than anything may take: what is so before, an invalidation

@@ -8,8 +8,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/echomfa/echomfa"
 	"github.com/redis/rueidis"
+
+	"github.com/echomfa/echomfa"
 )
 
 // generationLife is how long a generation is remembered after the last write. No

@@ -6,8 +6,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/echomfa/echomfa"
 	"github.com/redis/rueidis"
+
+	"github.com/echomfa/echomfa"
 )
 
 // How long Watch waits before it connects again: twice as long each time.

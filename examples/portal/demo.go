@@ -5,8 +5,9 @@ import (
 	"net"
 	"net/http"
 
-	"github.com/echomfa/echomfa/genauthtest"
 	"github.com/labstack/echo/v4"
+
+	"github.com/echomfa/echomfa/genauthtest"
 )
 
 // startDemo starts the emulator with two users.

@@ -7,8 +7,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/echomfa/echomfa"
 	"github.com/labstack/echo/v4"
+
+	"github.com/echomfa/echomfa"
 )
 
 const (
