@@ -120,7 +120,7 @@ func circling(e *echomfa.Enforcer, adapter string, cookies []string, asked *atom
 		for _, cookie := range cookies {
 			w.Header().Add("Set-Cookie", cookie)
 		}
-		http.Redirect(w, r, e.ReturnTo(r.URL.Query().Get("return_to")), http.StatusFound) //nolint:gosec,contextcheck // checked by ReturnTo
+		http.Redirect(w, r, e.ReturnTo(r.URL.Query().Get("return_to")), http.StatusFound) //nolint:contextcheck // it has no context to pass
 	})
 }
 

@@ -7,9 +7,9 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/echomfa/echomfa"
 	"github.com/labstack/echo/v4"
 
-	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/bench/peer"
 )
 

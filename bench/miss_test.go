@@ -10,11 +10,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/client"
 	"github.com/labstack/echo/v4"
 
-	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/bench/peer"
-	"github.com/echomfa/echomfa/client"
 )
 
 func enforcerOf(tb testing.TB, lister echomfa.FactorLister) *echomfa.Enforcer {

@@ -10,10 +10,10 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/echomfa/echomfa"
 	"github.com/hashicorp/golang-lru/v2"
 	"github.com/labstack/echo/v4"
 
-	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/bench/peer"
 )
 

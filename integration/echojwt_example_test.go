@@ -10,13 +10,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 
-	"github.com/golang-jwt/jwt/v5"
-	echojwt "github.com/labstack/echo-jwt/v4"
-	"github.com/labstack/echo/v4"
-
 	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/genauthtest"
+	"github.com/golang-jwt/jwt/v5"
+	echojwt "github.com/labstack/echo-jwt/v4"
+	"github.com/labstack/echo/v4"
 )
 
 // echo-jwt verifies the signature; the Enforcer then checks the same token.

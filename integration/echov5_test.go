@@ -6,10 +6,9 @@ import (
 	"net/http"
 	"testing"
 
-	"github.com/labstack/echo/v5"
-
 	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/internal/answertest"
+	"github.com/labstack/echo/v5"
 )
 
 // TestAnswersEchoV5 runs the table of answers over Echo v5, by its

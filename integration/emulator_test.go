@@ -9,12 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/echomfa/echomfa/genauthtest"
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/pquerna/otp/totp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/echomfa/echomfa/genauthtest"
 )
 
 // TestCodesAgree compares the emulator's codes with pquerna/otp's.

@@ -7,10 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/echomfa/echomfa"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/echomfa/echomfa"
 )
 
 // asked checks how often GenAuth was asked about each of the four.

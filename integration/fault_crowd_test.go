@@ -10,10 +10,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/echomfa/echomfa/client"
 	"github.com/stretchr/testify/assert"
 	"go.uber.org/goleak"
-
-	"github.com/echomfa/echomfa/client"
 )
 
 // TestF30OneColdTokenAThousandTimes has all of them wait before there is an

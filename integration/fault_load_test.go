@@ -16,12 +16,11 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/client"
 	"github.com/labstack/echo/v4"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/echomfa/echomfa"
-	"github.com/echomfa/echomfa/client"
 )
 
 // signIn checks that a caller's token counts as none.

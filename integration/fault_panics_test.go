@@ -9,10 +9,9 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/echomfa/echomfa"
 	"github.com/labstack/echo/v4"
 	"github.com/stretchr/testify/assert"
-
-	"github.com/echomfa/echomfa"
 )
 
 // bad is whether hooks panic at present.

@@ -9,12 +9,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
-
 	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/internal/redistest"
 	"github.com/echomfa/echomfa/redisstore"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // redisRig is an instance that reaches Redis through a toxiproxy, and another

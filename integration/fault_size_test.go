@@ -14,10 +14,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/echomfa/echomfa/client"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/echomfa/echomfa/client"
 )
 
 const hundredMegabytes = 100 << 20

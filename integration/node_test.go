@@ -8,10 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/echomfa/echomfa/genauthtest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/echomfa/echomfa/genauthtest"
 )
 
 // TestVendorsNodeSDK signs in, enrolls and removes a factor by the vendor's own

@@ -9,10 +9,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/echomfa/echomfa/internal/answertest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/echomfa/echomfa/internal/answertest"
 )
 
 // slashes are what a browser, a proxy or a decoder may take for a slash, or for

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/redis/rueidis"
-
 	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/client"
+	"github.com/redis/rueidis"
+
 	"github.com/echomfa/echomfa/redisstore"
 )
 

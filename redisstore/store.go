@@ -8,9 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/redis/rueidis"
-
 	"github.com/echomfa/echomfa"
+	"github.com/redis/rueidis"
 )
 
 // generationLife is how long a generation is remembered after the last write. No

@@ -8,14 +8,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/internal/redistest"
+	"github.com/echomfa/echomfa/storetest"
 	"github.com/redis/rueidis"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/echomfa/echomfa"
-	"github.com/echomfa/echomfa/internal/redistest"
 	"github.com/echomfa/echomfa/redisstore"
-	"github.com/echomfa/echomfa/storetest"
 )
 
 // TestStoreConforms runs the suite on one server and on one node of a cluster,

@@ -10,10 +10,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
-
 	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/internal/redistest"
+	"github.com/stretchr/testify/assert"
+
 	"github.com/echomfa/echomfa/redisstore"
 )
 

@@ -6,10 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/echomfa/echomfa"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/echomfa/echomfa"
 )
 
 func testSecret(tb testing.TB) *secret {

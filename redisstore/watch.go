@@ -6,9 +6,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/redis/rueidis"
-
 	"github.com/echomfa/echomfa"
+	"github.com/redis/rueidis"
 )
 
 // How long Watch waits before it connects again: twice as long each time.

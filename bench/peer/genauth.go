@@ -10,10 +10,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/labstack/echo/v4"
-
 	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/client"
+	"github.com/labstack/echo/v4"
 )
 
 // ThreeFactors is an answer of list-enrolled-factors.

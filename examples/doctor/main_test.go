@@ -7,10 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/echomfa/echomfa/genauthtest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/echomfa/echomfa/genauthtest"
 )
 
 const appID = "65a1b2c3d4e5f6071829canary"

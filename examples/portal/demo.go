@@ -5,9 +5,8 @@ import (
 	"net"
 	"net/http"
 
-	"github.com/labstack/echo/v4"
-
 	"github.com/echomfa/echomfa/genauthtest"
+	"github.com/labstack/echo/v4"
 )
 
 // startDemo starts the emulator with two users.

@@ -15,10 +15,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/echomfa/echomfa/genauthtest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/echomfa/echomfa/genauthtest"
 )
 
 // env makes an environment of names and values.

@@ -11,12 +11,11 @@ import (
 	"net/url"
 	"os"
 
-	"github.com/labstack/echo/v4"
-
 	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/enroll"
 	"github.com/echomfa/echomfa/genauthtest"
+	"github.com/labstack/echo/v4"
 )
 
 //go:embed pages assets

@@ -7,9 +7,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/labstack/echo/v4"
-
 	"github.com/echomfa/echomfa"
+	"github.com/labstack/echo/v4"
 )
 
 const (

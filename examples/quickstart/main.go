@@ -6,10 +6,9 @@ import (
 	"net/http"
 	"os"
 
-	"github.com/labstack/echo/v4"
-
 	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/client"
+	"github.com/labstack/echo/v4"
 )
 
 func main() {

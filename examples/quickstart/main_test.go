@@ -8,10 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/echomfa/echomfa/genauthtest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/echomfa/echomfa/genauthtest"
 )
 
 // TestReadmeShowsThisProgram shows that the first Go block of the README is

@@ -5,10 +5,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/stretchr/testify/require"
-
 	"github.com/echomfa/echomfa/genauthtest"
 	"github.com/echomfa/echomfa/integration/nginxtest"
+	"github.com/stretchr/testify/require"
 )
 
 // TestBehindNginx is the walk on plain http and a name that is not localhost, where
