@@ -1,11 +1,13 @@
 package echomfa
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/echomfa/echomfa/internal/urlpath"
@@ -93,8 +95,30 @@ func (o *returnTo) setBase(text string) error {
 	if prefix != "" && (!urlpath.Safe(prefix) || strings.Contains(urlpath.Decode(prefix), "//")) {
 		return wrongBase(text)
 	}
-	o.origin, o.prefix = &url.URL{Scheme: base.Scheme, Host: base.Host}, prefix
+	host, ok := browserHost(base)
+	if !ok {
+		return wrongBase(text)
+	}
+	o.origin, o.prefix = &url.URL{Scheme: base.Scheme, Host: host}, prefix
 	return nil
+}
+
+// browserHost returns the host and port of an address as browsers write them in
+// Origin, with which this one is compared: in lower case, and without the port that
+// goes unsaid.
+func browserHost(u *url.URL) (host string, ok bool) {
+	host = strings.ToLower(strings.TrimSuffix(u.Host, ":"))
+	if strings.ContainsFunc(host, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`%,*"<>^{}|`, r) }) {
+		return "", false
+	}
+	port := u.Port()
+	if number, err := strconv.ParseUint(cmp.Or(port, portOf(u)), 10, 16); err != nil || number == 0 {
+		return "", false
+	}
+	if port != "" && port == portOf(&url.URL{Scheme: u.Scheme}) {
+		host = strings.TrimSuffix(host, ":"+port)
+	}
+	return host, true
 }
 
 func wrongBase(text string) error {

@@ -124,6 +124,43 @@ func TestFieldF06ReturnToComesBack(t *testing.T) {
 	assert.Empty(t, zero.Origin())
 }
 
+// TestFieldF06BaseURLAsBrowsersWriteIt compares with what browsers send, whichever way
+// the address is written, and refuses what they never send.
+func TestFieldF06BaseURLAsBrowsersWriteIt(t *testing.T) {
+	t.Parallel()
+	for base, origin := range map[string]string{
+		"https://ops.example.com":         "https://ops.example.com",
+		"https://OPS.Example.com/tools":   "https://ops.example.com",
+		"HTTPS://ops.example.com":         "https://ops.example.com",
+		"https://ops.example.com:443":     "https://ops.example.com",
+		"http://ops.example.com:80/tools": "http://ops.example.com",
+		"http://ops.example.com:443":      "http://ops.example.com:443",
+		"https://ops.example.com:/":       "https://ops.example.com",
+		"https://ops.example.com:8443":    "https://ops.example.com:8443",
+		"https://[::1]:443/tools":         "https://[::1]",
+		"https://[::1]":                   "https://[::1]",
+		"https://ops.example.com:0":       "",
+		"https://ops.example.com:99999":   "",
+		"https://b\u00fccher.example":     "",
+		"https://*.example.com":           "",
+		"https://a.example,b.example":     "",
+	} {
+		e, err := echomfa.New(echomfa.Config{
+			Client: echomfa.FactorListerFunc(answertest.Lister), Namespace: "n", Audience: []string{"app"},
+			ReturnTo: echomfa.ReturnToConfig{BaseURL: base},
+		})
+		if origin == "" {
+			require.ErrorContains(t, err, "ReturnTo.BaseURL", base)
+			continue
+		}
+		require.NoError(t, err, base)
+		assert.Equal(t, origin, e.Origin(), base)
+		want := e.Address("/x", "")
+		assert.Equal(t, want, e.ReturnTo(origin+want), base)
+		assert.NoError(t, e.Close())
+	}
+}
+
 // stripped is what takes a part off the path of a request before it is guarded.
 func stripped(t *testing.T, e *echomfa.Enforcer) map[string]http.Handler {
 	t.Helper()

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"io"
 	"os"
 	"strings"
 	"testing"
@@ -287,4 +289,19 @@ func TestSecretsAreTakenOut(t *testing.T) {
 	var s secrets
 	s.addText(map[string]any{"a": []any{"long-value", "short"}, "b": true, "c": nil})
 	assert.Equal(t, "a [redacted] short", s.clean("a long-value short"))
+}
+
+// TestDoctorEndsWhileItWaitsForAToken has somebody who changes their mind before
+// there is a token.
+func TestDoctorEndsWhileItWaitsForAToken(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	in, silent := io.Pipe()
+	defer func() { _ = silent.Close() }()
+	cancel()
+	env := map[string]string{"GENAUTH_HOST": "https://example.genauth.ai", "GENAUTH_APP_ID": appID}
+	var stdout, stderr bytes.Buffer
+	assert.Equal(t, exitUsage, run(ctx, nil, func(name string) string { return env[name] }, in, &stdout, &stderr))
+	assert.Equal(t, "doctor: the program was ended\n", stderr.String())
+	assert.Empty(t, stdout.String())
 }
