@@ -2,7 +2,9 @@ package echomfa_test
 
 import (
 	"bufio"
+	"bytes"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -277,6 +279,25 @@ func TestN12NoLoop(t *testing.T) {
 	app := http.StripPrefix("/tools", guarded(t, table(t, func(c *echomfa.Config) { c.EnrollURL = "/tools/mfa" })))
 	assert.Equal(t, 403, send(t, app, http.MethodGet, "/tools/mfa?x", lackingBearer, navigation).Code)
 	assert.Equal(t, 302, send(t, app, http.MethodGet, "/tools/admin", lackingBearer, navigation).Code)
+}
+
+// TestN12AnotherPageOfThatName has pages below a prefix that are named as the sign-in
+// and the enrollment page are: they are guarded as all others, and nothing is wrong.
+func TestN12AnotherPageOfThatName(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	e := table(t, func(c *echomfa.Config) {
+		c.EnrollURL, c.LoginURL, c.Logger = "/mfa", "/login", slog.New(slog.NewTextHandler(&log, nil))
+	})
+	app := http.StripPrefix("/admin", guarded(t, e))
+	for _, path := range []string{"/admin/login", "/admin/mfa", "/admin/mfa/"} {
+		r, err := http.ReadRequest(bufio.NewReader(strings.NewReader("GET " + path + " HTTP/1.1\r\nHost: x\r\n" + navigation + "\r\n\r\n")))
+		require.NoError(t, err)
+		w := httptest.NewRecorder()
+		app.ServeHTTP(w, r)
+		assert.Equal(t, path, returnToOf(t, w.Header().Get("Location"), "/login"))
+	}
+	assert.NotContains(t, log.String(), "is itself guarded")
 }
 
 // TestN12OverHTTP2 asks over the protocol whose requests have no request line.
