@@ -53,6 +53,13 @@ func nullData(a *genauthtest.Answer) {
 	}
 }
 
+// partialData spoils two rows of three.
+func partialData(a *genauthtest.Answer) {
+	if bytes.Contains(a.Body, []byte(`"data"`)) {
+		genauthtest.Data(`[{"factorId":"id","factorType":"OTP"},{"factorId":"id"},{"factorId":"id","factorType":5}]`)(a)
+	}
+}
+
 func factors(types ...genauthtest.FactorType) []genauthtest.FactorType { return types }
 
 // TestDoctorAgainstEachMode shows what the program finds out of each behavior that
@@ -103,10 +110,18 @@ func TestDoctorAgainstEachMode(t *testing.T) {
 		},
 		"a passkey":  {factors: factors(genauthtest.Passkey), has: []string{"Is PASSKEY listed? yes\n"}},
 		"one object": {cfg: genauthtest.Config{DataAsObject: true}, factors: otp, has: []string{"not an array: one object\n"}},
-		"no factors": {has: []string{"accepted: no factors\n", "in a success: no: ", "ids: not determined: the user has no factors"}},
+		"no factors": {has: []string{"accepted: no factors\n", "in a success: no: ", "ids: not determined: there is no factor"}},
 		"null": {
 			fault: genauthtest.Fault{Change: nullData}, bad: true,
 			has: []string{"list-enrolled-factors: failed: malformed: HTTP 200, statusCode 200, apiCode 0\n", "in a success: yes: set NullDataMeansNone"},
+		},
+		"rows that cannot be read": {
+			fault: genauthtest.Fault{Path: genauthtest.ListEnrolledFactorsPath, Change: partialData},
+			has: []string{
+				"accepted: OTP and 2 rows that cannot be read\n", "not an array: an array, of 1 and 2 rows that cannot be read\n",
+				"SMS: not determined: it may be a row that cannot be read; EMAIL: not determined: it may be",
+				"in a success: not determined: a row of the list cannot be read\n",
+			},
 		},
 		"one header": {
 			cfg: genauthtest.Config{AppIDHeaders: []string{"x-authing-app-id"}}, factors: otp,
