@@ -33,8 +33,8 @@ func kindOf(r *http.Request) clientKind {
 		return htmx
 	case h.Get("X-Inertia") == "true":
 		return inertia
-	case len(h["X-Up-Version"]) > 0 || len(h["X-Up-Target"]) > 0:
-		return unpoly
+	case (len(h["X-Up-Version"]) > 0 || len(h["X-Up-Target"]) > 0) && !accepts(h["Accept"], "application/json"):
+		return unpoly // and not the app's own call by up.request
 	case accepts(h["Accept"], turboStream):
 		return turbo
 	case h.Get("Turbo-Frame") != "":

@@ -45,7 +45,7 @@ func (e *Enforcer) moves(w http.ResponseWriter, r *http.Request, kind clientKind
 		field, last = "LoginURL", &e.circles.login
 		sent = "You were sent to sign in several times, but this page still cannot use your sign-in"
 	}
-	mark := circleMark(field, r)
+	mark := circleMark(r)
 	rounds := circleRounds(r, mark)
 	if rounds < maxRounds {
 		http.SetCookie(w, e.circleCookie(r, fmt.Sprintf("%s.%d", mark, rounds+1)))
@@ -65,10 +65,11 @@ func (e *Enforcer) moves(w http.ResponseWriter, r *http.Request, kind clientKind
 }
 
 // circleMark tells what a cookie counts from what others do: cookies of the
-// paths above are sent too.
-func circleMark(field string, r *http.Request) string {
+// paths above are sent too. Both destinations count together: a circle may lead by
+// one and the other in turn.
+func circleMark(r *http.Request) string {
 	h := fnv.New64a()
-	_, _ = h.Write([]byte(field + " " + r.URL.Path)) // never fails
+	_, _ = h.Write([]byte(r.URL.Path)) // never fails
 	return fmt.Sprintf("%016x", h.Sum64())
 }
 

@@ -103,6 +103,37 @@ func TestFieldF07CirclesEnd(t *testing.T) {
 	}
 }
 
+// TestFieldF07CirclesByBothPagesEnd has a circle that leads by the enrollment page and
+// the sign-in page in turn: one that signs out, one that signs in.
+func TestFieldF07CirclesByBothPagesEnd(t *testing.T) {
+	t.Parallel()
+	e := table(t, func(c *echomfa.Config) { c.EnrollURL, c.LoginURL, c.TokenLookup = "/mfa", "/login", "cookie:session" })
+	session := map[string]string{"/login": "session=" + answertest.NotEnrolled + "; Path=/", "/mfa": "session=; Path=/; Max-Age=0"}
+	admin := guarded(t, e)
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if cookie := session[r.URL.Path]; cookie != "" {
+			w.Header().Set("Set-Cookie", cookie)
+			http.Redirect(w, r, e.ReturnTo(r.FormValue("return_to")), http.StatusFound)
+			return
+		}
+		admin.ServeHTTP(w, r)
+	}))
+	defer app.Close()
+	jar, err := cookiejar.New(nil)
+	require.NoError(t, err)
+	browser := &http.Client{Jar: jar, Transport: app.Client().Transport} // it gives up after ten
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, app.URL+"/admin/x", nil)
+	require.NoError(t, err)
+	r.Header.Set("Sec-Fetch-Mode", "navigate")
+	answer, err := browser.Do(r)
+	require.NoError(t, err, "it ends")
+	page, err := io.ReadAll(answer.Body)
+	require.NoError(t, err)
+	require.NoError(t, answer.Body.Close())
+	assert.Equal(t, http.StatusUnauthorized, answer.StatusCode)
+	assert.Contains(t, string(page), "several times")
+}
+
 // circling is an app whose sign-in and enrollment send browsers back at once.
 func circling(e *echomfa.Enforcer, adapter string, cookies []string, asked *atomic.Int64) http.Handler {
 	admin := e.Handler(echomfa.HandlerConfig{Policy: otp()})(http.NotFoundHandler())
@@ -120,7 +151,7 @@ func circling(e *echomfa.Enforcer, adapter string, cookies []string, asked *atom
 		for _, cookie := range cookies {
 			w.Header().Add("Set-Cookie", cookie)
 		}
-		http.Redirect(w, r, e.ReturnTo(r.URL.Query().Get("return_to")), http.StatusFound) //nolint:gosec,contextcheck // checked by ReturnTo
+		http.Redirect(w, r, e.ReturnTo(r.URL.Query().Get("return_to")), http.StatusFound) //nolint:contextcheck // it has no context to pass
 	})
 }
 

@@ -28,6 +28,9 @@ func parseLookup(lookup string) (credential, error) {
 		if !isHTTPToken(rest) {
 			return credential{}, lookupSyntaxError(lookup)
 		}
+		if rest == circleCookie {
+			return credential{}, fmt.Errorf("echomfa: TokenLookup: %q: this package itself sets a cookie of that name", lookup)
+		}
 		return credential{cookie: rest}, nil
 	}
 	return credential{}, lookupSyntaxError(lookup)
@@ -53,10 +56,20 @@ func (c *credential) neverFinds() error {
 		return fmt.Errorf("a scheme stands before the token: write %q", defaultTokenLookup)
 	case scheme == "" && c.spaced:
 		return fmt.Errorf("the prefix is a blank: write %q", "header:"+c.header)
+	case isMisspelled(scheme, "bearer"):
+		return fmt.Errorf("unknown scheme %s: did you mean Bearer?", c.scheme)
+	case isMisspelled(c.header, "Authorization"):
+		return fmt.Errorf("unknown header %s: did you mean Authorization?", c.header)
 	case !c.spaced && (c.header == "Authorization" || isBearerScheme(scheme)):
 		return fmt.Errorf("a blank stands between scheme and token: write %q", "header:"+c.header+":"+c.scheme+" ")
 	}
 	return nil
+}
+
+// isMisspelled reports whether a word is not the one that is meant, but differs from
+// it in one letter.
+func isMisspelled(word, meant string) bool {
+	return word != meant && len(word) >= len(meant)-1 && len(word) <= len(meant)+1 && distance(word, meant) == 1
 }
 
 // isBearerScheme reports whether a prefix in lower case is a word that clients

@@ -174,7 +174,7 @@ func echoRows() map[string]echoRow {
 		},
 		"Logger": {
 			mw: plain(func() echo.MiddlewareFunc {
-				return middleware.LoggerWithConfig(middleware.LoggerConfig{Output: io.Discard})
+				return middleware.LoggerWithConfig(middleware.LoggerConfig{Output: io.Discard}) //nolint:staticcheck // it ships with v4
 			}),
 			covers: "Logger LoggerWithConfig",
 		},
@@ -212,7 +212,7 @@ func echoRows() map[string]echoRow {
 		},
 		"Secure": {mw: plain(middleware.Secure), covers: "Secure SecureWithConfig"},
 		"Static": {
-			mw:     func(t *testing.T) echo.MiddlewareFunc { return middleware.Static(t.TempDir()) },
+			mw:     func(t *testing.T) echo.MiddlewareFunc { t.Helper(); return middleware.Static(t.TempDir()) },
 			covers: "Static StaticWithConfig", places: []string{"front", "behind"},
 		},
 		"Timeout": {mw: plain(middleware.Timeout), covers: "Timeout"}, //nolint:staticcheck // it ships with v4

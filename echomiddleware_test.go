@@ -140,8 +140,8 @@ func TestEchoMiddleware(t *testing.T) {
 				}
 				for situation, s := range echoSituations() {
 					want := row.answer(t, "", situation)
-					require.Equal(t, s.status, want.status, situation)
-					require.Equal(t, situation == "allowed", want.ran, situation)
+					require.Equal(t, want.status, s.status, situation)
+					require.Equal(t, want.ran, situation == "allowed", situation)
 					got := row.answer(t, place, situation)
 					key := place + "/" + situation
 					reason, ok := row.differs[key]

@@ -208,7 +208,7 @@ func TestFieldF01RequestLoggers(t *testing.T) {
 				var logged middleware.RequestLoggerValues
 				var text bytes.Buffer
 				app := echo.New()
-				app.Use(middleware.LoggerWithConfig(middleware.LoggerConfig{Format: "${status} ${error}.", Output: &text}))
+				app.Use(middleware.LoggerWithConfig(middleware.LoggerConfig{Format: "${status} ${error}.", Output: &text})) //nolint:staticcheck // users have it
 				app.Use(middleware.RequestLoggerWithConfig(middleware.RequestLoggerConfig{
 					LogStatus: true, LogError: true, HandleError: handleError,
 					LogValuesFunc: func(_ echo.Context, v middleware.RequestLoggerValues) error {

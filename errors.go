@@ -231,7 +231,8 @@ type TokenError struct {
 	// case the challenge carries no error code.
 	Code string
 	// Reason says in a few words what is wrong. It is shown to the client as
-	// error_description, without the token or a part of it.
+	// error_description, without the token as a whole and the parts of a JWT. It
+	// must not hold a token that is shortened or encoded otherwise.
 	Reason string
 	// Err is the cause, if there is one. While a refusal is remembered, no more
 	// of it is kept than the beginning of its text and a *client.APIError.

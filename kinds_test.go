@@ -90,6 +90,7 @@ func TestFieldF18WhatAHeaderCanDo(t *testing.T) {
 		{"Accept: text/vnd.turbo-stream.html;q=0"},
 		{"Turbo-Frame: "},
 		{"X-Turbo-Request-Id: 1", "Accept: */*"},
+		{"X-Up-Version: 3.8.0", "Accept: application/json"},
 		{"X-Alpine-Request: true"},
 		{"X-PJAX: true"},
 		{"HX-Request: false"},

@@ -104,7 +104,7 @@ func remembered(err error) error {
 	}
 	cause := &redactedError{
 		text: shortened(refusal.Err.Error()),
-		is:   func(target error) bool { return target == ErrUnauthenticated },
+		is:   func(target error) bool { return errors.Is(target, ErrUnauthenticated) },
 	}
 	if errors.As(refusal.Err, &api) {
 		cause.parts = []error{api} // its texts are short

@@ -66,16 +66,17 @@ func shown(err error) string {
 	if err == nil {
 		return ""
 	}
-	text := fmt.Sprintf("%v %+v %#v %q\n", err, err, err, err)
-	switch wraps := err.(type) { //nolint:errorlint // it walks the tree
+	var text strings.Builder
+	_, _ = fmt.Fprintf(&text, "%v %+v %#v %q\n", err, err, err, err)
+	switch wraps := err.(type) {
 	case interface{ Unwrap() error }:
-		text += shown(wraps.Unwrap())
+		text.WriteString(shown(wraps.Unwrap()))
 	case interface{ Unwrap() []error }:
 		for _, inner := range wraps.Unwrap() {
-			text += shown(inner)
+			text.WriteString(shown(inner))
 		}
 	}
-	return text
+	return text.String()
 }
 
 // TestH2X9CallbacksCannotSpreadSecrets has every callback quote the token, as an

@@ -1,11 +1,13 @@
 package echomfa
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/echomfa/echomfa/internal/urlpath"
@@ -55,6 +57,7 @@ type destination struct {
 	text     string // as a browser reaches it, or empty
 	path     string // decoded, as the app registers it
 	foreign  bool   // it is not of this app, as far as is known
+	stripped bool   // BaseURL has a path, which http.StripPrefix may take off
 	absolute bool   // the return-to needs BaseURL before it
 	before   string // what stands before a return-to; empty if there is none
 	after    string // the fragment
@@ -93,8 +96,30 @@ func (o *returnTo) setBase(text string) error {
 	if prefix != "" && (!urlpath.Safe(prefix) || strings.Contains(urlpath.Decode(prefix), "//")) {
 		return wrongBase(text)
 	}
-	o.origin, o.prefix = &url.URL{Scheme: base.Scheme, Host: base.Host}, prefix
+	host, ok := browserHost(base)
+	if !ok {
+		return wrongBase(text)
+	}
+	o.origin, o.prefix = &url.URL{Scheme: base.Scheme, Host: host}, prefix
 	return nil
+}
+
+// browserHost returns the host and port of an address as browsers write them in
+// Origin, with which this one is compared: in lower case, and without the port that
+// goes unsaid.
+func browserHost(u *url.URL) (host string, ok bool) {
+	host = strings.ToLower(strings.TrimSuffix(u.Host, ":"))
+	if strings.ContainsFunc(host, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`%,*"<>^{}|`, r) }) {
+		return "", false
+	}
+	port := u.Port()
+	if number, err := strconv.ParseUint(cmp.Or(port, portOf(u)), 10, 16); err != nil || number == 0 {
+		return "", false
+	}
+	if port != "" && port == portOf(&url.URL{Scheme: u.Scheme}) {
+		host = strings.TrimSuffix(host, ":"+port)
+	}
+	return host, true
 }
 
 func wrongBase(text string) error {
@@ -117,7 +142,7 @@ func (o *returnTo) newDestination(field, text string, cfg ReturnToConfig) (desti
 		// It is the text of a Location header.
 		return destination{}, fmt.Errorf("echomfa: %s: %q has a character that must be percent-encoded", field, text)
 	}
-	d := destination{text: text}
+	d := destination{text: text, stripped: o.prefix != ""}
 	path := u.EscapedPath()
 	switch {
 	case u.Scheme == "" && u.Host == "" && urlpath.Safe(path):
@@ -194,11 +219,12 @@ func (d *destination) is(r *http.Request) bool {
 		return false
 	}
 	want := strings.TrimSuffix(d.path, "/")
-	if strings.TrimSuffix(r.URL.Path, "/") == want {
+	u, _ := urlpath.Original(r)
+	if u != nil && strings.TrimSuffix(u.Path, "/") == want {
 		return true
 	}
-	u, _ := urlpath.Original(r)
-	return u != nil && strings.TrimSuffix(u.Path, "/") == want
+	// Below http.StripPrefix, another page may have the path of this one.
+	return (u == nil || d.stripped) && strings.TrimSuffix(r.URL.Path, "/") == want
 }
 
 // roomFor returns how long a Location may be beside the headers that are set.

@@ -2,7 +2,9 @@ package echomfa_test
 
 import (
 	"bufio"
+	"bytes"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -124,6 +126,43 @@ func TestFieldF06ReturnToComesBack(t *testing.T) {
 	assert.Empty(t, zero.Origin())
 }
 
+// TestFieldF06BaseURLAsBrowsersWriteIt compares with what browsers send, whichever way
+// the address is written, and refuses what they never send.
+func TestFieldF06BaseURLAsBrowsersWriteIt(t *testing.T) {
+	t.Parallel()
+	for base, origin := range map[string]string{
+		"https://ops.example.com":         "https://ops.example.com",
+		"https://OPS.Example.com/tools":   "https://ops.example.com",
+		"HTTPS://ops.example.com":         "https://ops.example.com",
+		"https://ops.example.com:443":     "https://ops.example.com",
+		"http://ops.example.com:80/tools": "http://ops.example.com",
+		"http://ops.example.com:443":      "http://ops.example.com:443",
+		"https://ops.example.com:/":       "https://ops.example.com",
+		"https://ops.example.com:8443":    "https://ops.example.com:8443",
+		"https://[::1]:443/tools":         "https://[::1]",
+		"https://[::1]":                   "https://[::1]",
+		"https://ops.example.com:0":       "",
+		"https://ops.example.com:99999":   "",
+		"https://b\u00fccher.example":     "",
+		"https://*.example.com":           "",
+		"https://a.example,b.example":     "",
+	} {
+		e, err := echomfa.New(echomfa.Config{
+			Client: echomfa.FactorListerFunc(answertest.Lister), Namespace: "n", Audience: []string{"app"},
+			ReturnTo: echomfa.ReturnToConfig{BaseURL: base},
+		})
+		if origin == "" {
+			require.ErrorContains(t, err, "ReturnTo.BaseURL", base)
+			continue
+		}
+		require.NoError(t, err, base)
+		assert.Equal(t, origin, e.Origin(), base)
+		want := e.Address("/x", "")
+		assert.Equal(t, want, e.ReturnTo(origin+want), base)
+		assert.NoError(t, e.Close())
+	}
+}
+
 // stripped is what takes a part off the path of a request before it is guarded.
 func stripped(t *testing.T, e *echomfa.Enforcer) map[string]http.Handler {
 	t.Helper()
@@ -240,6 +279,25 @@ func TestN12NoLoop(t *testing.T) {
 	app := http.StripPrefix("/tools", guarded(t, table(t, func(c *echomfa.Config) { c.EnrollURL = "/tools/mfa" })))
 	assert.Equal(t, 403, send(t, app, http.MethodGet, "/tools/mfa?x", lackingBearer, navigation).Code)
 	assert.Equal(t, 302, send(t, app, http.MethodGet, "/tools/admin", lackingBearer, navigation).Code)
+}
+
+// TestN12AnotherPageOfThatName has pages below a prefix that are named as the sign-in
+// and the enrollment page are: they are guarded as all others, and nothing is wrong.
+func TestN12AnotherPageOfThatName(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	e := table(t, func(c *echomfa.Config) {
+		c.EnrollURL, c.LoginURL, c.Logger = "/mfa", "/login", slog.New(slog.NewTextHandler(&log, nil))
+	})
+	app := http.StripPrefix("/admin", guarded(t, e))
+	for _, path := range []string{"/admin/login", "/admin/mfa", "/admin/mfa/"} {
+		r, err := http.ReadRequest(bufio.NewReader(strings.NewReader("GET " + path + " HTTP/1.1\r\nHost: x\r\n" + navigation + "\r\n\r\n")))
+		require.NoError(t, err)
+		w := httptest.NewRecorder()
+		app.ServeHTTP(w, r)
+		assert.Equal(t, path, returnToOf(t, w.Header().Get("Location"), "/login"))
+	}
+	assert.NotContains(t, log.String(), "is itself guarded")
 }
 
 // TestN12OverHTTP2 asks over the protocol whose requests have no request line.

@@ -126,6 +126,7 @@ func TestT48InvalidateActsAtOnce(t *testing.T) {
 	for how, drop := range invalidate {
 		for what, enrolled := range map[string]bool{"just enrolled": true, "just removed": false} {
 			t.Run(how+", "+what+", cached", func(t *testing.T) {
+				t.Parallel()
 				s := newSite(t, echomfa.CacheConfig{})
 				s.set(!enrolled)
 				jwt := s.genauth.AccessToken("alice")
@@ -134,6 +135,7 @@ func TestT48InvalidateActsAtOnce(t *testing.T) {
 				s.actsAtOnce(t, jwt, enrolled, drop)
 			})
 			t.Run(how+", "+what+", older look-up under way", func(t *testing.T) {
+				t.Parallel()
 				s := newSite(t, echomfa.CacheConfig{})
 				s.set(!enrolled)
 				jwt := s.genauth.AccessToken("alice")

@@ -3,6 +3,7 @@ package client_test
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"log"
 	"net"
@@ -259,11 +260,18 @@ func TestN8CheckTellsTransportErrorsApart(t *testing.T) {
 		"name server silent": {&net.DNSError{Err: "i/o timeout", Name: "genauth.invalid", IsTimeout: true}, "no answer in time"},
 		"an alert":           {tls.AlertError(40), "TLS handshake"},
 		"broken":             {io.ErrUnexpectedEOF, "the connection fails"},
+		"TLS for http":       {errors.New(`net/http: HTTP/1.x transport connection broken: malformed HTTP response "\x15\x03\x01"`), "speaks https"},
+		"SSH for http":       {errors.New(`net/http: HTTP/1.x transport connection broken: malformed HTTP response "SSH-2.0"`), "the connection fails"},
 		"with the app id":    {&net.DNSError{Err: "no such host", Name: testAppID + ".invalid", IsNotFound: true}, "the connection fails"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := newFakeClient(t, transportFunc(func(*http.Request) (*http.Response, error) { return nil, tt.err }))
+			config := fakeConfig(transportFunc(func(*http.Request) (*http.Response, error) { return nil, tt.err }))
+			if strings.HasSuffix(name, "for http") {
+				config.BaseURL, config.InsecureHTTP = "http://genauth.invalid", true
+			}
+			c, err := client.New(config)
+			require.NoError(t, err)
 			checkFails(t, c.Check(t.Context()), client.ErrUnavailable, tt.problem)
 		})
 	}

@@ -40,7 +40,7 @@ func (c *Client) transportProblem(err error) string {
 		return "the certificate is not valid; it may have expired, or the clock is wrong"
 	case errors.Is(err, http.ErrSchemeMismatch), errors.As(err, &record):
 		return "BaseURL says https and the server does not speak TLS"
-	case c.isPlain() && strings.Contains(err.Error(), "malformed HTTP response"):
+	case c.isPlain() && strings.Contains(err.Error(), `malformed HTTP response "\x15\x03`): // an alert of TLS
 		return "BaseURL says http and the server speaks https"
 	case isTLSFailure(err):
 		return "the TLS handshake fails"

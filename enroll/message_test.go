@@ -10,7 +10,6 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"github.com/echomfa/echomfa"
-	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/genauthtest"
 )
 
@@ -28,7 +27,7 @@ func TestMessages(t *testing.T) {
 	for typ, row := range rows {
 		t.Run(string(typ), func(t *testing.T) {
 			t.Parallel()
-			s := newSite(t, func(set *setup) { set.Policy = echomfa.AnyOf(client.FactorType(typ)) })
+			s := newSite(t, func(set *setup) { set.Policy = echomfa.AnyOf(typ) })
 			user := s.signIn()
 			page := user.post("/mfa/begin", "type", string(typ), "return_to", "/admin").is(http.StatusOK, append(row.texts, "title.address")...)
 			assert.Equal(t, typ == sms, strings.Contains(page.html, `<option value="CN" selected>`))
@@ -44,7 +43,7 @@ func TestMessages(t *testing.T) {
 			user.post("/mfa/confirm", "state", page.state(), "code", "12345678901").is(http.StatusUnprocessableEntity, "title.sent", "error.code")
 
 			user.post("/mfa/confirm", "state", page.state(), "code", code, "return_to", "/admin").goes("/admin")
-			s.assertChanges(user, enrolled(client.FactorType(typ)))
+			s.assertChanges(user, enrolled(typ))
 			assert.Equal(t, []genauthtest.FactorType{typ}, s.genauth.Enrolled(user.id))
 			user.get("/mfa").is(http.StatusOK, "start.satisfied")
 		})

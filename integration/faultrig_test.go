@@ -214,7 +214,7 @@ func (r *rig) refused(got reply, status int) {
 	t := r.t
 	assert.Equal(t, "no-store", got.header.Get("Cache-Control"), got.caller)
 	assert.Equal(t, "nosniff", got.header.Get("X-Content-Type-Options"), got.caller)
-	assert.Contains(t, got.header.Values("Vary"), "Sec-Fetch-Mode", got.caller)
+	assert.Contains(t, got.header.Get("Vary"), "Sec-Fetch-Mode", got.caller)
 	assert.NotContains(t, got.body, got.token, got.caller)
 	assert.NotContains(t, got.body, upstreamMark, "nothing of GenAuth's answer goes to the client")
 	if status == http.StatusUnauthorized && got.browser {

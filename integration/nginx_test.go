@@ -266,6 +266,7 @@ func TestNginxDefaultBuffers(t *testing.T) {
 	t.Parallel()
 	p := newProxied(t, "/tools", "location /tools/ { proxy_pass http://APP/; }", nil)
 	lacking := "Cookie: session=" + p.genauth.Mint(genauthtest.Token{UserID: p.genauth.AddUser(genauthtest.User{}).ID})
+	p.browser.Jar = nil // it would count each as a round of one circle
 	longest := 0
 	for _, piece := range []string{"a", "a=b&", "%E4%BD%A0", "q=%E4%BD%A0&", "/x?"} {
 		for n := 200; n <= 3000; n += 100 {
@@ -283,7 +284,7 @@ func TestNginxDefaultBuffers(t *testing.T) {
 				if inner, err := url.Parse(back); err == nil && inner.Path == p.prefix+"/mfa" {
 					back = inner.Query().Get("return_to")
 				}
-				if n > 2000 && back == "" {
+				if back == "" && (n > 2000 || n > 1800 && strings.Contains(piece, "%")) {
 					continue // too long for all of it
 				}
 				require.Equal(t, wanted, back, "%s %d", piece, n)

@@ -142,7 +142,8 @@ func (c *Config) checkAddresses(mistake func(format string, args ...any)) {
 
 // notInHost reports whether a character is in no host name and no IP address.
 func notInHost(r rune) bool {
-	return r <= ' ' || r > '~' || strings.ContainsRune("/\\?#\"'", r)
+	letter := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
+	return !letter && (r < '0' || r > '9') && !strings.ContainsRune("-._:%", r)
 }
 
 // foreign reports whether a character may not be in a Prefix. Braces would be the

@@ -92,7 +92,7 @@ func (d *doctor) examine(ctx context.Context) bool {
 	d.lines = append(d.lines, d.claims.tell(time.Now())...)
 	d.ask(ctx)
 	if verdictOf(d.listed) == accepted {
-		d.say("list-enrolled-factors: accepted: %s", d.types())
+		d.say("list-enrolled-factors: accepted: %s%s", d.types(), d.unread())
 	} else {
 		d.say("list-enrolled-factors: failed: %s", codes(d.listed))
 	}
@@ -186,6 +186,15 @@ func (d *doctor) types() string {
 		told = append(told, name)
 	}
 	return strings.Join(told, " ")
+}
+
+// unread says how many rows of the list are none that the client can read, or "".
+func (d *doctor) unread() string {
+	var partial *client.PartialError
+	if !errors.As(d.listed, &partial) {
+		return ""
+	}
+	return fmt.Sprintf(" and %d rows that cannot be read", partial.Skipped)
 }
 
 // codes tells of an error only what is a number or a word of the client's.

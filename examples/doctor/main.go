@@ -71,7 +71,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, in io.R
 		_, _ = fmt.Fprintln(errOut, "doctor: "+err.Error()+"\n\n"+usage)
 		return exitUsage
 	}
-	token, err := readToken(in)
+	token, err := readTokenUntil(ctx, in)
 	if err != nil {
 		_, _ = fmt.Fprintln(errOut, "doctor:", err)
 		return exitUsage
@@ -123,6 +123,26 @@ func readOptions(args []string, getenv func(string) string) (options, error) {
 		}
 	}
 	return o, nil
+}
+
+// readTokenUntil is readToken that ends with ctx: reading standard input does not,
+// and the signals that end ctx no longer end the program by themselves.
+func readTokenUntil(ctx context.Context, in io.Reader) (string, error) {
+	type result struct {
+		token string
+		err   error
+	}
+	read := make(chan result, 1)
+	go func() { // it ends with the program
+		token, err := readToken(in)
+		read <- result{token, err}
+	}()
+	select {
+	case r := <-read:
+		return r.token, r.err
+	case <-ctx.Done():
+		return "", errors.New("the program was ended")
+	}
 }
 
 // readToken reads the first line. Its errors quote nothing of it.

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"io"
 	"os"
 	"strings"
 	"testing"
@@ -48,6 +50,13 @@ func hasNoSecret(t *testing.T, out string, s *genauthtest.Server, token string) 
 func nullData(a *genauthtest.Answer) {
 	if bytes.Contains(a.Body, []byte(`"data"`)) {
 		genauthtest.Data("null")(a)
+	}
+}
+
+// partialData spoils two rows of three.
+func partialData(a *genauthtest.Answer) {
+	if bytes.Contains(a.Body, []byte(`"data"`)) {
+		genauthtest.Data(`[{"factorId":"id","factorType":"OTP"},{"factorId":"id"},{"factorId":"id","factorType":5}]`)(a)
 	}
 }
 
@@ -101,10 +110,18 @@ func TestDoctorAgainstEachMode(t *testing.T) {
 		},
 		"a passkey":  {factors: factors(genauthtest.Passkey), has: []string{"Is PASSKEY listed? yes\n"}},
 		"one object": {cfg: genauthtest.Config{DataAsObject: true}, factors: otp, has: []string{"not an array: one object\n"}},
-		"no factors": {has: []string{"accepted: no factors\n", "in a success: no: ", "ids: not determined: the user has no factors"}},
+		"no factors": {has: []string{"accepted: no factors\n", "in a success: no: ", "ids: not determined: there is no factor"}},
 		"null": {
 			fault: genauthtest.Fault{Change: nullData}, bad: true,
 			has: []string{"list-enrolled-factors: failed: malformed: HTTP 200, statusCode 200, apiCode 0\n", "in a success: yes: set NullDataMeansNone"},
+		},
+		"rows that cannot be read": {
+			fault: genauthtest.Fault{Path: genauthtest.ListEnrolledFactorsPath, Change: partialData},
+			has: []string{
+				"accepted: OTP and 2 rows that cannot be read\n", "not an array: an array, of 1 and 2 rows that cannot be read\n",
+				"SMS: not determined: it may be a row that cannot be read; EMAIL: not determined: it may be",
+				"in a success: not determined: a row of the list cannot be read\n",
+			},
 		},
 		"one header": {
 			cfg: genauthtest.Config{AppIDHeaders: []string{"x-authing-app-id"}}, factors: otp,
@@ -287,4 +304,19 @@ func TestSecretsAreTakenOut(t *testing.T) {
 	var s secrets
 	s.addText(map[string]any{"a": []any{"long-value", "short"}, "b": true, "c": nil})
 	assert.Equal(t, "a [redacted] short", s.clean("a long-value short"))
+}
+
+// TestDoctorEndsWhileItWaitsForAToken has somebody who changes their mind before
+// there is a token.
+func TestDoctorEndsWhileItWaitsForAToken(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	in, silent := io.Pipe()
+	defer func() { _ = silent.Close() }()
+	cancel()
+	env := map[string]string{"GENAUTH_HOST": "https://example.genauth.ai", "GENAUTH_APP_ID": appID}
+	var stdout, stderr bytes.Buffer
+	assert.Equal(t, exitUsage, run(ctx, nil, func(name string) string { return env[name] }, in, &stdout, &stderr))
+	assert.Equal(t, "doctor: the program was ended\n", stderr.String())
+	assert.Empty(t, stdout.String())
 }

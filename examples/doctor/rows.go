@@ -77,6 +77,8 @@ func (d *doctor) implicitOf(t client.FactorType) string {
 		return undetermined("the user has enrolled it")
 	case listed:
 		return undetermined("it is listed; say by -enrolled whether the user has enrolled it")
+	case d.unread() != "":
+		return undetermined("it may be a row that cannot be read")
 	case d.contact == nil:
 		return undetermined("it is not listed, and get-profile does not tell")
 	case !has:
@@ -101,7 +103,7 @@ func (d *doctor) shape() string {
 	case why != "":
 		return why
 	case strings.HasPrefix(text, "["):
-		return fmt.Sprintf("an array, of %d", len(d.factors))
+		return fmt.Sprintf("an array, of %d%s", len(d.factors), d.unread())
 	case strings.HasPrefix(text, "{"):
 		return "one object"
 	}
@@ -115,6 +117,8 @@ func (d *doctor) null() string {
 		return "yes: set NullDataMeansNone if this user has no factor"
 	case verdictOf(d.listed) != accepted:
 		return undetermined("there is no list of factors")
+	case d.unread() != "":
+		return undetermined("a row of the list cannot be read")
 	case len(d.factors) == 0:
 		return "no: the list of a user without factors is an empty array"
 	}
@@ -249,7 +253,7 @@ func (d *doctor) ids() string {
 		return why
 	}
 	if len(d.factors) == 0 {
-		return undetermined("the user has no factors")
+		return undetermined("there is no factor in the list that can be read")
 	}
 	hex := regexp.MustCompile(`\A[0-9a-fA-F]{24}\z`)
 	var forms []string

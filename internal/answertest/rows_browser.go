@@ -54,27 +54,27 @@ func frames() map[string]Row {
 
 // circles has browsers that were sent away before.
 func circles() map[string]Row {
-	const login, enroll = "Cookie: echomfa_round=88a36ca838ca76a9.", "Cookie: echomfa_round=f70b18b1f9a71abe."
+	const round = "Cookie: echomfa_round=727d6cc1bcbaaddd."
 	page := map[string]string{"Content-Type": isHTML, "Location": "", "Set-Cookie": ""}
 	return map[string]Row{
 		"refused, browser, the fourth time": {
-			request: "GET /admin", headers: []string{asBrowser, bearer(refused), login + "3"}, config: pages(), wantStatus: 302,
+			request: "GET /admin", headers: []string{asBrowser, bearer(refused), round + "3"}, config: pages(), wantStatus: 302,
 			want: map[string]string{
 				"Location":   "/login?return_to=%2Fadmin",
-				"Set-Cookie": "echomfa_round=88a36ca838ca76a9.4; Path=/admin; Max-Age=30; HttpOnly; SameSite=Lax",
+				"Set-Cookie": "echomfa_round=727d6cc1bcbaaddd.4; Path=/admin; Max-Age=30; HttpOnly; SameSite=Lax",
 			},
 		},
 		"refused, browser, the fifth time": {
-			request: "GET /admin", headers: []string{asBrowser, bearer(refused), login + "4"}, config: pages(), wantStatus: 401,
+			request: "GET /admin", headers: []string{asBrowser, bearer(refused), round + "4"}, config: pages(), wantStatus: 401,
 			wantError: "invalid_token", want: page,
 			wantBody: "You were sent to sign in several times, but this page still cannot use your sign-in: the token was refused.",
 		},
 		"factors missing, browser, the fifth time": {
-			request: "GET /admin", headers: []string{asBrowser, bearer(NotEnrolled), enroll + "4"}, config: pages(), wantStatus: 403,
+			request: "GET /admin", headers: []string{asBrowser, bearer(NotEnrolled), round + "4"}, config: pages(), wantStatus: 403,
 			want: page, wantBody: "but this page still needs one that you have not enrolled: OTP or FACE.",
 		},
 		"no token, HTMX, the fifth time": {
-			request: "GET /admin", headers: []string{asHTMX, fromPage, login + "4"}, config: pages(), wantStatus: 401,
+			request: "GET /admin", headers: []string{asHTMX, fromPage, round + "4"}, config: pages(), wantStatus: 401,
 			want: map[string]string{"HX-Redirect": "", "Content-Type": isJSON}, wantBody: anyBody,
 		},
 	}

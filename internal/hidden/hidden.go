@@ -9,8 +9,8 @@ import (
 
 const redacted = "[redacted]"
 
-// Fields, embedded in a struct, keeps the struct's fields out of fmt, slog and
-// every encoder that asks for text. Whoever needs a field has to name it.
+// Fields keeps the fields of a struct that embeds it out of fmt, slog and every
+// encoder that asks for text. Code that needs a field has to name it.
 //
 // fmt calls no methods on unexported fields, so a struct that holds such a value
 // in one has to keep it out of logs by itself.

@@ -16,15 +16,20 @@ const (
 	// leastSecret is the length from which a value is taken for a secret: a
 	// cookie "id=1" must not shred every line.
 	leastSecret = 16
-	// mostSecrets bounds the work that a client can cause by many cookies. Of
-	// more than that, the whole text is redacted.
+	// mostSecrets and mostBytes bound the work that a client can cause by many or
+	// long headers. Of more than that, the whole text is redacted.
 	mostSecrets = 256
+	mostBytes   = 64 << 10
+	// mostShrunk is how many times shorter than a value a form of it can be: what
+	// is percent-encoded takes three bytes for one.
+	mostShrunk = 3
 )
 
 // Secrets are the values that a text must not show. The zero value hides
 // nothing.
 type Secrets struct {
-	values []string // the longest first: a part must not break the whole
+	values []string // as they came
+	bytes  int      // how long they are together
 	known  []string // known tokens that are too short to be looked for in words
 	all    bool
 }
@@ -33,7 +38,7 @@ type Secrets struct {
 func Of(tokens ...string) Secrets {
 	var s Secrets
 	s.addKnown(tokens)
-	return s.sorted()
+	return s
 }
 
 // OfRequest returns the secrets of a request: what stands in its Authorization
@@ -55,14 +60,14 @@ func OfRequest(r *http.Request, headers []string, tokens ...string) Secrets {
 	if _, password, ok := r.BasicAuth(); ok {
 		s.add(password)
 	}
-	return s.sorted()
+	return s
 }
 
 // holdsCredential reports whether a header is likely to hold a token. Where a
 // function of the application reads it is not declared.
 func holdsCredential(name string) bool {
 	name = strings.ToLower(name)
-	for _, word := range []string{"auth", "token", "jwt", "secret", "session", "api-key", "apikey", "assertion"} {
+	for _, word := range []string{"auth", "token", "jwt", "secret", "session", "bearer", "credential", "passw", "api-key", "apikey", "assertion"} {
 		if strings.Contains(name, word) {
 			return true
 		}
@@ -85,6 +90,9 @@ func (s *Secrets) addKnown(tokens []string) {
 func (s *Secrets) addHeader(line string) {
 	s.add(line)
 	for word := range strings.FieldsFuncSeq(line, func(c rune) bool { return c == ' ' || c == '\t' || c == ',' }) {
+		if s.all {
+			return
+		}
 		s.add(word)
 	}
 }
@@ -93,6 +101,9 @@ func (s *Secrets) addHeader(line string) {
 // that net/http drops may be one that the application reads.
 func (s *Secrets) addCookies(line string) {
 	for pair := range strings.SplitSeq(line, ";") {
+		if s.all {
+			return
+		}
 		_, value, _ := strings.Cut(pair, "=")
 		value = strings.Trim(value, " \t")
 		s.add(value)
@@ -100,53 +111,63 @@ func (s *Secrets) addCookies(line string) {
 	}
 }
 
-// add adds a value, the parts of a JWT, which may stand alone, and the forms in
-// which programs print them.
+// add adds a value, and the parts of a JWT, which may stand alone.
 func (s *Secrets) add(value string) {
-	if s.addForms(value); !strings.Contains(value, ".") {
-		return
-	}
+	s.addValue(value)
 	for part := range strings.SplitSeq(value, ".") {
-		s.addForms(part)
+		if s.all {
+			return
+		}
+		s.addValue(part)
 	}
 }
 
-func (s *Secrets) addForms(value string) {
-	if len(value) < leastSecret || s.all {
+func (s *Secrets) addValue(value string) {
+	if len(value) < leastSecret || s.all || slices.Contains(s.values, value) {
 		return
 	}
-	forms := []string{value, url.QueryEscape(value), url.PathEscape(value), inner(strconv.Quote(value)), inner(strconv.QuoteToASCII(value))}
-	if raw, err := json.Marshal(value); err == nil {
-		forms = append(forms, inner(string(raw)))
-	}
-	if plain, err := url.PathUnescape(value); err == nil {
-		forms = append(forms, plain)
-	}
-	if plain, err := url.QueryUnescape(value); err == nil {
-		forms = append(forms, plain)
-	}
-	for _, form := range forms {
-		if len(form) >= leastSecret && !slices.Contains(s.values, form) {
-			s.values = append(s.values, form)
+	s.values, s.bytes = append(s.values, value), s.bytes+len(value)
+	s.all = len(s.values) > mostSecrets || s.bytes > mostBytes
+}
+
+// forms returns the forms of the values that a text of a length may hold, the
+// longest first: a part must not break the whole. Most texts are short, and to write
+// a value in each form takes time that whoever sends the request can choose.
+func (s *Secrets) forms(length int) []string {
+	var all []string
+	for _, value := range s.values {
+		if len(value)/mostShrunk > length {
+			continue
+		}
+		forms := []string{value, url.QueryEscape(value), url.PathEscape(value), inner(strconv.Quote(value)), inner(strconv.QuoteToASCII(value))}
+		if raw, err := json.Marshal(value); err == nil {
+			forms = append(forms, inner(string(raw)))
+		}
+		if plain, err := url.PathUnescape(value); err == nil {
+			forms = append(forms, plain)
+		}
+		if plain, err := url.QueryUnescape(value); err == nil {
+			forms = append(forms, plain)
+		}
+		for i, form := range forms {
+			if len(form) >= leastSecret && len(form) <= length && !slices.Contains(forms[:i], form) {
+				all = append(all, form)
+			}
 		}
 	}
-	s.all = len(s.values) > mostSecrets
+	slices.SortFunc(all, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
+	return all
 }
 
 // inner takes the quotes off.
 func inner(quoted string) string { return quoted[1 : len(quoted)-1] }
-
-func (s Secrets) sorted() Secrets {
-	slices.SortFunc(s.values, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
-	return s
-}
 
 // Hide takes the secrets out of a text.
 func (s Secrets) Hide(text string) string {
 	if s.all && text != "" {
 		return redacted
 	}
-	for _, value := range s.values {
+	for _, value := range s.forms(len(text)) {
 		text = strings.ReplaceAll(text, value, redacted)
 	}
 	for _, token := range s.known {

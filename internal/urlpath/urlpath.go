@@ -152,11 +152,18 @@ func Escaped(u *url.URL) string {
 	return b.String()
 }
 
+// maxPath is how long a path may be to be looked at: a client chooses it, and may ask
+// again and again.
+const maxPath = 16 << 10
+
 // Original returns the address that a request had before [http.StripPrefix] took
 // something off the front of its path, and what that was. net/http keeps the
-// address in RequestURI. It returns nil for a request whose path is whole, or was
-// changed in another way: where that leads is not known.
+// address in RequestURI. It returns nil for a request whose path was changed in
+// another way: where that leads is not known. So it does for a path of over 16 KiB.
 func Original(r *http.Request) (u *url.URL, stripped string) {
+	if len(r.URL.Path) > maxPath {
+		return nil, ""
+	}
 	u, err := url.ParseRequestURI(r.RequestURI)
 	if err != nil || u.RawQuery != r.URL.RawQuery || u.ForceQuery != r.URL.ForceQuery {
 		return nil, ""
