@@ -138,7 +138,8 @@ func (c *cache) readLocked(s *shard, k digest.Key, p Policy, now moment) (readin
 	e, ok := s.entries.Get(k)
 	if ok && c.usable(&e, now) {
 		r := reading{known: true, facts: c.factsOf(&e), source: Cached, age: e.sent.age(now)}
-		return r, c.weigh(k, p, &r, e.epoch)
+		n := c.weigh(k, p, &r, e.epoch)
+		return r, n
 	}
 	if ok {
 		s.entries.Remove(k)

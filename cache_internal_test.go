@@ -11,12 +11,6 @@ import (
 	"github.com/echomfa/echomfa/internal/digest"
 )
 
-func testRules() CacheConfig {
-	var rules CacheConfig
-	_ = rules.prepare() // the zero value is valid
-	return rules
-}
-
 // TestSizeIsValidatedBefore shows that a table of no size cannot be made: it
 // would keep nothing, or all.
 func TestSizeIsValidatedBefore(t *testing.T) {

@@ -99,19 +99,21 @@ func (d *decider) learn(ctx context.Context, q *question, p Policy, patience tim
 	if r.known && done && q.user != (StoreKey{}) { // a JWT's
 		d.admission.accept(q.key)
 	}
-	if r.partial && !p.satisfied(r.enrolled) {
-		err = errPartial // what was left out may be what the policy asks for
-	}
+	// What was left out may be what the policy asks for.
+	partial := r.partial && !p.satisfied(r.enrolled)
 	switch {
-	case err == nil:
+	case err == nil && !partial:
 		return r
 	case ctx.Err() != nil: // the client has gone
 		return reading{err: ctx.Err()}
-	case !resultOf(err).stale() || refuses(err):
+	case err != nil && (!resultOf(err).stale() || refuses(err)):
 		return reading{err: err}
 	}
 	if old, ok := d.cache.standIn(q.key, p, d.cache.moment(time.Now())); ok {
 		return old
+	}
+	if err == nil {
+		return r
 	}
 	return reading{err: err}
 }
@@ -178,6 +180,9 @@ func tired(patience, timeout time.Duration) error {
 // subjectOf compares whom the token names with whom the handler serves. An opaque
 // token names nobody.
 func subjectOf(rq *request) (claims.Claims, error) {
+	if err := checkToken(rq.token); err != nil {
+		return claims.Claims{}, err
+	}
 	c, err := claims.Parse(rq.token)
 	switch {
 	case err != nil:
@@ -192,7 +197,7 @@ func subjectOf(rq *request) (claims.Claims, error) {
 // is first held against the grammar of tokens and against what it says of itself:
 // what the cache knows has passed both.
 func (d *decider) ask(ctx context.Context, token string, key digest.Key, said *claims.Claims, now time.Time) (*question, error) {
-	if _, err := checkToken(token); err != nil {
+	if err := checkToken(token); err != nil {
 		return nil, err
 	}
 	if said == nil {
@@ -241,7 +246,7 @@ func (d *decider) invalidateToken(ctx context.Context, token string) error {
 	d.invalidate(name.short())
 	c, err := claims.Parse(token)
 	if err != nil {
-		return nil //nolint:nilerr // no facts are kept of such a token
+		return nil // no facts are kept of such a token
 	}
 	// Until the Store has forgotten, a request may have learned from it again.
 	defer d.invalidate(name.short())

@@ -67,7 +67,7 @@ func TestDecisionsAtTheLastInstant(t *testing.T) {
 		_, ok = c.standIn(k, p, at(0))
 		assert.False(t, ok, "facts that do not satisfy stand in for nothing")
 
-		c.refuse(c.shard(k), &flight{q: &question{key: k}, sent: at(0)}, errNoToken())
+		c.refuse(c.shard(k), &flight{q: &question{key: k}, sent: at(0), epoch: c.epochNow()}, errNoToken())
 		for age, want := range map[time.Duration]bool{5 * time.Second: true, 5*time.Second + 1: false} {
 			r, n := c.read(k, p, at(age))
 			assert.Equal(t, want, r.err != nil && n == nothing, age)

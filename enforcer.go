@@ -95,7 +95,7 @@ func (e *Enforcer) decideToken(ctx context.Context, d *Decision, rq *request) er
 	if done, err := d.withoutFacts(); done {
 		return err
 	}
-	if _, err := checkCustom(rq.token, nil); err != nil {
+	if _, err := readCustom(rq.token, nil); err != nil {
 		d.Outcome = Unauthenticated
 		return err
 	}
@@ -111,7 +111,10 @@ func (e *Enforcer) Invalidate(ctx context.Context, token string) error {
 	if !e.ready() {
 		return errNotMade
 	}
-	if _, err := checkCustom(token, nil); err != nil {
+	if _, err := readCustom(token, nil); err != nil {
+		return err
+	}
+	if err := checkToken(token); err != nil {
 		return err
 	}
 	return e.decider.invalidateToken(ctx, token)

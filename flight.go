@@ -185,7 +185,8 @@ func (b begun) await(ctx context.Context) error {
 // the request needs all the same: facts may be too old by now.
 func (l *lookups) reading(b begun, p Policy, source Source) (reading, need) {
 	r := reading{known: true, facts: b.facts, source: source, age: max(0, b.sent.age(l.cache.moment(time.Now())))}
-	return r, l.cache.weigh(b.q.key, p, &r, b.epoch)
+	n := l.cache.weigh(b.q.key, p, &r, b.epoch)
+	return r, n
 }
 
 // running are the goroutines of the lookups under way. All of them are over when

@@ -145,10 +145,10 @@ func (m *mount[C]) enforced() bool {
 
 func (m *mount[C]) readToken(c C, r *http.Request) (string, error) {
 	if m.token == nil {
-		return m.enforcer.source.token(r)
+		return m.enforcer.source.read(r)
 	}
 	token, err := m.token(c)
-	return checkCustom(token, m.enforcer.source.withoutSecrets(r, err, token))
+	return readCustom(token, m.enforcer.source.withoutSecrets(r, err, token))
 }
 
 // subjectFailed is a Subject function's error: without an identity to serve

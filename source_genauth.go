@@ -101,7 +101,7 @@ func (n need) class() budget.Class {
 // answer took. Another one's answer may be too old: then it asks itself.
 func (g *genauthSource) fetch(ctx context.Context, q *question, p Policy, before reading) (reading, bool, error) {
 	for {
-		b, r, n, err := g.join(q, p, before.version) //nolint:contextcheck // a lookup belongs to none of those who wait for it
+		b, r, n, err := g.join(q, p, before.version)
 		switch {
 		case err != nil:
 			g.counts.add(resultOf(err))
@@ -147,7 +147,7 @@ func (g *genauthSource) start(f *flight, n need, now time.Time) error {
 func (g *genauthSource) fly(ctx context.Context, f *flight) {
 	var known facts
 	var err error = errNoResult
-	defer func() { g.share(f) }() //nolint:contextcheck // it has its own time
+	defer func() { g.share(f) }()
 	defer func() { g.land(f, known, err) }()
 	known, err = g.guarded(ctx, f)
 	result := resultOf(err)

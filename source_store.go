@@ -96,7 +96,7 @@ func (t *storeSource) fetch(ctx context.Context, q *question, p Policy, before r
 	if q.name == (StoreKey{}) {
 		return before, false, nil
 	}
-	b, r, n, err := t.join(q, p, nil) //nolint:contextcheck // a lookup belongs to none of those who wait for it
+	b, r, n, err := t.join(q, p, nil)
 	switch {
 	case err != nil:
 		return before, false, err
@@ -239,6 +239,8 @@ func (t *storeSource) tell(ctx context.Context, f func(context.Context) error) e
 }
 
 // guardedCall calls the Store behind the breaker.
+//
+//nolint:ireturn // T is what f returns
 func guardedCall[T any](ctx context.Context, t *storeSource, f func(context.Context) (T, error)) (T, error) {
 	report, refused := t.breaker.Allow()
 	if refused != nil {
@@ -257,6 +259,8 @@ func guardedCall[T any](ctx context.Context, t *storeSource, f func(context.Cont
 
 // boundedCall calls the Store and returns when ctx ends, whatever the Store does.
 // A panic of the Store is an error.
+//
+//nolint:ireturn // T is what f returns
 func boundedCall[T any](ctx context.Context, t *storeSource, f func(context.Context) (T, error)) (T, error) {
 	v, err := bounded.Call(ctx, &t.calls, f)
 	var panicked *bounded.PanicError

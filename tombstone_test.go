@@ -15,7 +15,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/echomfa/echomfa"
-	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/storetest"
 )
 
@@ -146,43 +145,6 @@ func TestX23FactsAgeWhileARequestWaits(t *testing.T) {
 	})
 }
 
-// TestX8StaleIfErrorEndsWithWhatWasMissed has a Store that was not heard for a
-// while: nothing from before stands in for a lookup that fails.
-func TestX8StaleIfErrorEndsWithWhatWasMissed(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		d, token := newDirectory(), userToken("alice", 1)
-		d.enroll(token, echomfa.OTP)
-		store := &rejoiningStore{Memory: storetest.NewMemory(), resume: make(chan struct{})}
-		e := newEnforcer(t, d, func(c *echomfa.Config) { stale(c); c.Cache.Store = store })
-		synctest.Wait()
-		decide(t, e, token, otp())
-		pass(61 * time.Second)
-		d.fail(client.ErrUnavailable)
-		assert.Equal(t, echomfa.Stale, decide(t, e, token, otp()).Source)
-		store.resume <- struct{}{}
-		synctest.Wait()
-		assert.Equal(t, echomfa.Unavailable, decide(t, e, token, otp()).Outcome)
-	})
-}
-
-// rejoiningStore says that it is heard again whenever a test wants it to.
-type rejoiningStore struct {
-	*storetest.Memory
-	resume chan struct{}
-}
-
-func (s *rejoiningStore) Watch(ctx context.Context, hear func(echomfa.StoreEvent)) error {
-	for {
-		select {
-		case <-s.resume:
-			hear(echomfa.StoreEvent{Resumed: true})
-		case <-ctx.Done():
-			return nil
-		}
-	}
-}
-
 // TestCheckTokenRunsOnce shows that a token which has been checked is not checked
 // again when the Store's facts do not suffice.
 func TestCheckTokenRunsOnce(t *testing.T) {
@@ -203,30 +165,6 @@ func TestCheckTokenRunsOnce(t *testing.T) {
 		assert.Equal(t, 2, d.total(), "facts of 3 s ago do not refuse")
 		assert.Equal(t, int64(1), checks.Load())
 	})
-}
-
-// TestUnstorableTokenIsCutLoose has a lookup about a token whose facts may not be
-// kept under way while another instance invalidates it.
-func TestUnstorableTokenIsCutLoose(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		d := newDirectory()
-		token := tokenWithBadExp("alice")
-		d.enroll(token, echomfa.OTP)
-		d.slow(time.Second)
-		list := fleet(t, 2, storetest.NewMemory(), d)
-		go func() { _, _ = list[0].Decide(t.Context(), token, otp()) }()
-		pass(500 * time.Millisecond)
-		d.enroll(token, echomfa.SMS)
-		require.NoError(t, list[1].Invalidate(t.Context(), token))
-		synctest.Wait()
-		assert.Equal(t, echomfa.NotEnrolled, decide(t, list[0], token, otp()).Outcome)
-	})
-}
-
-// tokenWithBadExp is a JWT whose exp cannot be read, so that nothing is kept of it.
-func tokenWithBadExp(user string) string {
-	return jwtOf(`{"sub":"` + user + `","aud":"app","exp":"soon"}`)
 }
 
 // TestWatchThatEndsIsLoggedOnce has a Store whose Watch returns each time, as it

@@ -44,6 +44,8 @@ type Calls struct {
 
 // Call calls f and returns when f does or ctx ends, whichever is first. A panic of f
 // is a [*PanicError].
+//
+//nolint:ireturn // T is what f returns
 func Call[T any](ctx context.Context, c *Calls, f func(context.Context) (T, error)) (T, error) {
 	type result struct {
 		value T
