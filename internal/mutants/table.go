@@ -49,7 +49,7 @@ func mutants() []mutant {
 		},
 		{
 			"nothing stands in when GenAuth calls the question wrong",
-			"decide.go", "case !resultOf(err).stale() || refuses(err):", "case resultOf(err) == resultRefused || resultOf(err) == resultPanic:",
+			"decide.go", "case err != nil && (!resultOf(err).stale() || refuses(err)):", "case err != nil && (resultOf(err) == resultRefused || resultOf(err) == resultPanic):",
 		},
 		{
 			"a 401 ends what is known",
