@@ -120,6 +120,6 @@ func TestWords(t *testing.T) {
 	_, err = e.Decide(t.Context(), "token-refused", p)
 	assert.EqualError(t, err, "echomfa: unauthenticated: the token was refused: client: unauthenticated")
 	_, err = e.Decide(t.Context(), "token-panicking", p)
-	assert.EqualError(t, err, "echomfa: panic in look-up: lister")
+	assert.EqualError(t, err, "echomfa: panic in lookup: lister")
 	assert.EqualError(t, &echomfa.TokenError{Reason: "why"}, "echomfa: unauthenticated: why")
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/echomfa/echomfa/internal/claims"
+	"github.com/echomfa/echomfa/internal/digest"
 )
 
 // admissionWatch notices when tokens are refused for what they say of themselves
@@ -25,7 +26,7 @@ type admissionWatch struct {
 }
 
 type checkedToken struct {
-	key  cacheKey
+	key  digest.Key
 	was  admission
 	used bool
 }
@@ -42,7 +43,7 @@ const admissionPause = time.Hour
 // refused notes that a token was refused for what it says of itself, and says so
 // at Error: at the first one, if no token has been accepted yet, and when most of
 // the last 20 tokens are refused so.
-func (w *admissionWatch) refused(ctx context.Context, k cacheKey, cause admission, c *claims.Claims) {
+func (w *admissionWatch) refused(ctx context.Context, k digest.Key, cause admission, c *claims.Claims) {
 	bad, of, alarm := w.note(k, cause)
 	if !alarm {
 		return
@@ -61,12 +62,12 @@ func (w *admissionWatch) refused(ctx context.Context, k cacheKey, cause admissio
 }
 
 // accept notes that GenAuth has told the factors of a JWT's user.
-func (w *admissionWatch) accept(k cacheKey) { w.note(k, admitted) }
+func (w *admissionWatch) accept(k digest.Key) { w.note(k, admitted) }
 
 // note records a token and reports how many of the newest were refused for the
 // same cause, and whether to say so. A token counts once among them: one client
 // that keeps sending a wrong token is no sign of a wrong configuration.
-func (w *admissionWatch) note(k cacheKey, was admission) (bad, of int, alarm bool) {
+func (w *admissionWatch) note(k digest.Key, was admission) (bad, of int, alarm bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.accepted = w.accepted || was == admitted
@@ -98,7 +99,7 @@ func (w *admissionWatch) note(k cacheKey, was admission) (bad, of int, alarm boo
 }
 
 // put adds a token to the ring, unless it is there.
-func (w *admissionWatch) put(k cacheKey, was admission) {
+func (w *admissionWatch) put(k digest.Key, was admission) {
 	for i := range w.recent {
 		if w.recent[i].used && w.recent[i].key == k {
 			w.recent[i].was = was

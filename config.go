@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/echomfa/echomfa/client"
+	"github.com/echomfa/echomfa/internal/digest"
 	"github.com/echomfa/echomfa/internal/urlpath"
 )
 
@@ -93,6 +94,65 @@ type Observer interface {
 	ObserveDecision(ctx context.Context, d Decision, route, method string)
 }
 
+// CacheConfig says how long what GenAuth told is relied upon. The zero value
+// is the default.
+//
+// GenAuth sends no event when a factor is enrolled or removed, so time is the
+// mechanism, and it is asymmetric by decision: facts that satisfy a policy
+// serve for FreshFor, facts that do not for DenyFreshFor only, so that a user
+// who has just enrolled is let in. The same facts may do both at once, for two
+// routes with different policies.
+type CacheConfig struct {
+	// Size is how many tokens' facts are kept, the least recently used going
+	// first. Optional. Default 65,536, at about 165 bytes each.
+	Size int
+	// FreshFor is how old facts may be that let a request through, and so how
+	// long a removed factor still serves. Each entry's own life is up to a
+	// tenth shorter, so that entries made together do not end together.
+	// Optional. Default 60 s, at most 5 minutes.
+	FreshFor time.Duration
+	// DenyFreshFor is how old facts may be that refuse a request. Optional.
+	// Default 2 s; not above FreshFor.
+	DenyFreshFor time.Duration
+	// StaleIfError is how old facts may be that let a request through while
+	// GenAuth cannot be asked. Optional. Default 0: off. Otherwise above
+	// FreshFor and at most 5 minutes. A token that GenAuth refuses is never
+	// let through on stale facts.
+	StaleIfError time.Duration
+	// RefusedFor is how long it is remembered that GenAuth refused a token.
+	// Optional. Default 5 s, at most 1 minute.
+	RefusedFor time.Duration
+	// RefusedSize is how many refused tokens are remembered, apart from Size:
+	// a flood of bad tokens evicts no good entry. Optional. Default a quarter
+	// of Size.
+	RefusedSize int
+	// Store is a second tier that the instances of an app share: they ask
+	// GenAuth together as often as one of them would, and Invalidate counts on
+	// all. Optional. Package redisstore has one.
+	Store Store
+}
+
+// LookupConfig bounds what asking GenAuth may cost. The zero value is the
+// default. The limits are per process: GenAuth's own limit is per user pool
+// and shared with the sign-ins, so divide what may be spent by the instances.
+type LookupConfig struct {
+	// Timeout bounds a look-up as a whole: waiting for its turn, connecting,
+	// reading the answer, and one retry. No request waits longer. Optional.
+	// Default 2 s.
+	Timeout time.Duration
+	// MaxConcurrent is how many look-ups may be under way at once. Tokens of
+	// which nothing is known may use half of it, re-checks of facts that did
+	// not satisfy a policy a quarter. Optional. Default 64.
+	MaxConcurrent int
+	// MaxPerSecond is how many look-ups may start in a second, in bursts of
+	// as many, with the same shares. Optional. Default 100, at least 0.01.
+	MaxPerSecond float64
+	// MaxWait is how long a look-up may wait for its turn. Optional. Default
+	// 500 ms or a quarter of Timeout, whichever is less; not above half of it,
+	// since a look-up that comes late would look like GenAuth being slow.
+	MaxWait time.Duration
+}
+
 // The defaults and limits of the configuration.
 const (
 	defaultSize          = 1 << 16
@@ -146,8 +206,8 @@ func (c *Config) prepareSource() error {
 		if len(c.Audience) == 0 {
 			c.Audience = []string{genauth.AppID()}
 		}
-		parts := appendPart(appendPart(nil, genauth.BaseURL()), genauth.AppID())
-		c.Namespace = string(appendPart(parts, c.Namespace))
+		parts := digest.AppendPart(digest.AppendPart(nil, genauth.BaseURL()), genauth.AppID())
+		c.Namespace = string(digest.AppendPart(parts, c.Namespace))
 	default:
 		if c.Namespace == "" {
 			errs = append(errs, errors.New("echomfa: Namespace: required with a Client that is not a *client.Client"))

@@ -35,12 +35,26 @@ func newCredential(lookup string, custom func(*http.Request) (string, error)) (c
 }
 
 // token returns the request's token, which satisfies [client.ValidToken]. The
-// error is a *TokenError or, if a custom function failed, that function's.
+// error is that of read.
 func (c *credential) token(r *http.Request) (string, error) {
+	token, err := c.read(r)
+	if err == nil {
+		err = checkToken(token)
+	}
+	if err != nil {
+		return "", err
+	}
+	return token, nil
+}
+
+// read returns the request's token, not yet held against the grammar of tokens: the
+// cache knows none that is not one, so only a miss needs to be. The error is a
+// *TokenError or, if a custom function failed, that function's.
+func (c *credential) read(r *http.Request) (string, error) {
 	switch {
 	case c.custom != nil:
 		token, err := c.custom(r)
-		return checkCustom(token, c.withoutSecrets(r, err, token))
+		return readCustom(token, c.withoutSecrets(r, err, token))
 	case c.cookie != "":
 		return c.fromCookie(r)
 	default:
@@ -57,7 +71,7 @@ func (c *credential) secrets(r *http.Request, tokens ...string) redact.Secrets {
 		declared = []string{c.header}
 	}
 	if c.custom == nil {
-		token, _ := c.token(r) // without its scheme
+		token, _ := c.read(r) // without its scheme
 		tokens = append(tokens, token)
 	}
 	return redact.OfRequest(r, declared, tokens...)
@@ -84,7 +98,7 @@ func (c *credential) fromHeader(lines []string) (string, error) {
 		if value == "" {
 			return "", errNoToken()
 		}
-		return checkToken(value)
+		return notTooLong(value)
 	}
 	if !hasPrefixFold(value, c.scheme) {
 		// Another scheme, such as Basic: no token of ours, so the challenge
@@ -105,7 +119,7 @@ func (c *credential) fromHeader(lines []string) (string, error) {
 	if token == "" {
 		return "", errBadRequest("the token is empty")
 	}
-	return checkToken(token)
+	return notTooLong(token)
 }
 
 func (c *credential) fromCookie(r *http.Request) (string, error) {
@@ -118,11 +132,11 @@ func (c *credential) fromCookie(r *http.Request) (string, error) {
 	case len(cookies) == 0 || cookies[0].Value == "":
 		return "", errNoToken()
 	}
-	return checkToken(cookies[0].Value)
+	return notTooLong(cookies[0].Value)
 }
 
-// checkCustom judges what an application's own Token function returned.
-func checkCustom(token string, err error) (string, error) {
+// readCustom judges what an application's own Token function returned.
+func readCustom(token string, err error) (string, error) {
 	var tokenErr *TokenError
 	switch {
 	case err != nil && situationOf(err) != unauthenticated:
@@ -134,19 +148,24 @@ func checkCustom(token string, err error) (string, error) {
 	case token == "":
 		return "", errNoToken()
 	}
-	return checkToken(token)
+	return notTooLong(token)
 }
 
-// checkToken applies the b64token grammar and the length limit before anything
-// else is done with a token. What does not pass is not returned.
-func checkToken(token string) (string, error) {
-	switch {
-	case len(token) > client.MaxTokenBytes:
+// notTooLong applies the length limit before anything else is done with a token.
+// What does not pass is not returned.
+func notTooLong(token string) (string, error) {
+	if len(token) > client.MaxTokenBytes {
 		return "", errBadToken("the token is too long")
-	case !client.ValidToken(token):
-		return "", errBadToken(whyMalformed(token))
 	}
 	return token, nil
+}
+
+// checkToken applies the b64token grammar (RFC 6750, section 2.1).
+func checkToken(token string) error {
+	if !client.ValidToken(token) {
+		return errBadToken(whyMalformed(token))
+	}
+	return nil
 }
 
 // whyMalformed tells the app's developers of two usual mistakes. It quotes

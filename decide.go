@@ -2,256 +2,276 @@ package echomfa
 
 import (
 	"context"
-	"errors"
+	"encoding/binary"
 	"log/slog"
-	"sync/atomic"
+	"strings"
 	"time"
 
 	"github.com/echomfa/echomfa/internal/claims"
+	"github.com/echomfa/echomfa/internal/digest"
 	"github.com/echomfa/echomfa/internal/retryafter"
 )
 
-// inquiry is one request's question, apart from the policy.
-type inquiry struct {
+// request is what a mount, or [Enforcer.Decide], knows of the request that it
+// decides about.
+type request struct {
+	route, method string
 	token         string
 	subject       string // what the token's sub must be, if checkSubject
 	checkSubject  bool
-	route, method string
 }
 
-// decide decides by the facts about a token. The policy is valid and asks for
-// factors; the token satisfies client.ValidToken.
-func (e *Enforcer) decide(ctx context.Context, d Decision, q inquiry) (Decision, error) {
-	arrived := time.Now()
-	if q.checkSubject {
-		if err := checkSubject(q); err != nil {
-			d.Outcome = Unauthenticated
-			return d, err
-		}
+// source is where facts come from if the cache does not have them.
+type source interface {
+	// fetch returns what the source says of a question, and reports whether
+	// that is the answer to it. Before is what the source before has said.
+	fetch(ctx context.Context, q *question, p Policy, before reading) (r reading, done bool, err error)
+}
+
+// decider decides about tokens. It is the way of a request: facts from the cache,
+// from the Store or from GenAuth, held against a policy.
+type decider struct {
+	cache     *cache
+	store     *storeSource // or nil
+	genauth   *genauthSource
+	running   *running
+	audience  audienceRule
+	admission admissionWatch
+	namespace string
+	timeout   time.Duration
+	counts    decisionCounts
+}
+
+func newDecider(cfg *Config) *decider {
+	d := &decider{
+		cache: newCache(cfg.Cache, cfg.Namespace), running: newRunning(),
+		audience:  audienceRule{accepted: cfg.Audience, any: cfg.InsecureAnyAudience},
+		namespace: cfg.Namespace, timeout: cfg.Lookup.Timeout,
 	}
-	k := e.cache.key(q.token)
-	known, found := e.cache.entry(k, arrived)
-	if found {
-		if done, err := e.settleBy(&d, k, &known, arrived); done {
-			e.counts.hits.Add(1)
-			return d, err
-		}
-	} else if err := e.cache.refusal(k, arrived); err != nil {
-		e.counts.hits.Add(1)
-		d.Outcome = Unauthenticated
-		return d, err
+	d.admission.log, d.admission.expected = slog.New(calmHandler{cfg.Logger.Handler()}), strings.Join(cfg.Audience, " ")
+	d.genauth = newGenauthSource(cfg, d.cache, d.running)
+	if d.store = newStoreSource(cfg, d.cache, d.running); d.store != nil {
+		d.genauth.share = d.store.shareAnswer
+		d.store.watch()
 	}
-	f, err := e.newFlight(ctx, q.token, k, known, found, arrived)
+	return d
+}
+
+// decide settles a decision whose policy is valid and asks for factors. The error
+// is nil exactly if the outcome is Allowed.
+func (d *decider) decide(ctx context.Context, out *Decision, rq *request) error {
+	now := time.Now()
+	arrived := d.cache.moment(now)
+	var said *claims.Claims
+	if rq.checkSubject {
+		c, err := subjectOf(rq)
+		if err != nil {
+			return d.conclude(out, reading{err: err})
+		}
+		said = &c
+	}
+	key := d.cache.keys.Key(rq.token)
+	r, need := d.cache.read(key, out.Policy, arrived)
+	if need == nothing {
+		d.counts.hits.Add(1)
+		return d.conclude(out, r)
+	}
+	q, err := d.ask(ctx, rq.token, key, said, now)
 	if err != nil {
-		d.Outcome = Unauthenticated
-		return d, err
+		return d.conclude(out, reading{err: err})
 	}
-	e.counts.misses.Add(1)
-	return e.lookUp(ctx, d, q, f, arrived)
+	d.counts.misses.Add(1)
+	return d.conclude(out, d.learn(ctx, q, out.Policy, patience(out, d.timeout)))
 }
 
-// checkSubject compares whom the token names with whom the handler serves. An
-// opaque token names nobody.
-func checkSubject(q inquiry) error {
-	c, err := claims.Parse(q.token)
+// learn asks the sources, one after the other, until one has the answer.
+func (d *decider) learn(ctx context.Context, q *question, p Policy, patience time.Duration) reading {
+	waiting, cancel := context.WithTimeoutCause(ctx, patience, tired(patience, d.timeout))
+	defer cancel()
+	var r reading
+	done, err := false, ctx.Err()
+	for _, s := range d.sources(q) {
+		if done || err != nil {
+			break
+		}
+		r, done, err = s.fetch(waiting, q, p, r)
+	}
+	if r.known && done && q.user != (StoreKey{}) { // a JWT's
+		d.admission.accept(q.key)
+	}
+	// What was left out may be what the policy asks for.
+	partial := r.partial && !p.satisfied(r.enrolled)
+	switch {
+	case err == nil && !partial:
+		return r
+	case ctx.Err() != nil: // the client has gone
+		return reading{err: ctx.Err()}
+	case err != nil && (!resultOf(err).stale() || refuses(err)):
+		return reading{err: err}
+	}
+	if old, ok := d.cache.standIn(q.key, p, d.cache.moment(time.Now())); ok {
+		return old
+	}
+	if err == nil {
+		return r
+	}
+	return reading{err: err}
+}
+
+// sources returns what is to be asked, in this order. A lookup at GenAuth that is
+// under way has the answer sooner than the Store.
+func (d *decider) sources(q *question) []source {
+	if d.store == nil || d.genauth.underWay(q) {
+		return []source{d.genauth}
+	}
+	return []source{d.store, d.genauth}
+}
+
+// conclude holds what is known against the policy, whatever it comes from, and
+// settles the decision. What is unknown is never taken for "no factors".
+func (d *decider) conclude(out *Decision, r reading) error {
+	if r.known {
+		out.Enrolled, out.Source, out.Age = r.enrolled, r.source, r.age
+		switch {
+		case out.Policy.satisfied(r.enrolled):
+			if r.source == Stale {
+				d.counts.stale.Add(1)
+			}
+			out.Outcome = Allowed
+			return nil
+		case !r.partial:
+			out.Outcome = NotEnrolled
+			out.Missing = out.Policy.Evaluate(r.enrolled).Missing
+			return &NotEnrolledError{Decision: *out}
+		}
+		r.err = errPartial
+	}
+	switch resultOf(r.err) {
+	case resultRefused:
+		out.Outcome = Unauthenticated
+		return r.err
+	case resultPanic:
+		return r.err // Denied
+	case resultFacts: // cannot be: what is not known has an error
+		return errNoResult
+	case resultLimited, resultMisconfigured, resultUnavailable, resultMalformed, resultTurnedAway:
+	}
+	out.Outcome = Unavailable
+	wait := max(d.genauth.budget.RetryAfter(time.Now()), retryafter.Of(r.err))
+	return &LookupError{RetryAfter: wait, Err: r.err}
+}
+
+// patience is how long a request waits for a lookup.
+func patience(out *Decision, timeout time.Duration) time.Duration {
+	if !out.Enforced {
+		return min(timeout, reportOnlyFor)
+	}
+	return timeout
+}
+
+// tired is the error of a request that waits no longer.
+func tired(patience, timeout time.Duration) error {
+	if patience < timeout {
+		return errReportWait
+	}
+	return context.DeadlineExceeded
+}
+
+// subjectOf compares whom the token names with whom the handler serves. An opaque
+// token names nobody.
+func subjectOf(rq *request) (claims.Claims, error) {
+	if err := checkToken(rq.token); err != nil {
+		return claims.Claims{}, err
+	}
+	c, err := claims.Parse(rq.token)
 	switch {
 	case err != nil:
-		return &TokenError{Code: codeInvalidToken, Reason: "the token is malformed", Err: err}
-	case c.Subject == "" || c.Subject != q.subject:
-		return errBadToken("the token belongs to another user than the session")
+		return claims.Claims{}, errMalformedToken(err)
+	case c.Subject == "" || c.Subject != rq.subject:
+		return claims.Claims{}, errBadToken("the token belongs to another user than the session")
+	}
+	return c, nil
+}
+
+// ask makes the question about a token of which the cache has no answer. The token
+// is first held against the grammar of tokens and against what it says of itself:
+// what the cache knows has passed both.
+func (d *decider) ask(ctx context.Context, token string, key digest.Key, said *claims.Claims, now time.Time) (*question, error) {
+	if err := checkToken(token); err != nil {
+		return nil, err
+	}
+	if said == nil {
+		c, err := claims.Parse(token)
+		if err != nil {
+			return nil, errMalformedToken(err)
+		}
+		said = &c
+	}
+	if cause := d.audience.admit(said); cause != admitted {
+		d.admission.refused(ctx, key, cause, said)
+		return nil, cause.err()
+	}
+	q := &question{
+		token: token, key: key, arrived: d.cache.moment(now), expires: said.Expires, keep: said.Storable(now),
+		user: userKey(d.namespace, said.Subject),
+	}
+	q.graves = graves{token: d.cache.grave(binary.BigEndian.Uint64(key[:])), user: d.cache.nobody()}
+	if said.Subject != "" {
+		q.graves.user = d.cache.grave(q.user.short())
+		d.counts.named.Store(true)
+	}
+	if d.store != nil {
+		name := tokenKey(d.namespace, token)
+		q.graves.token = d.cache.grave(name.short())
+		if q.keep {
+			q.name = name
+		}
+	}
+	return q, nil
+}
+
+// invalidate buries what is known of a token or a user.
+func (d *decider) invalidate(name uint64) {
+	d.cache.bury(d.cache.grave(name), d.cache.dig(time.Now()))
+}
+
+// invalidateToken forgets a token, here and wherever the Store is heard.
+func (d *decider) invalidateToken(ctx context.Context, token string) error {
+	key := d.cache.keys.Key(token)
+	if d.store == nil {
+		d.invalidate(binary.BigEndian.Uint64(key[:]))
+		return nil
+	}
+	name := tokenKey(d.namespace, token)
+	d.invalidate(name.short())
+	c, err := claims.Parse(token)
+	if err != nil {
+		return nil // no facts are kept of such a token
+	}
+	// Until the Store has forgotten, a request may have learned from it again.
+	defer d.invalidate(name.short())
+	return d.store.tell(ctx, func(ctx context.Context) error {
+		return d.store.store.Delete(ctx, name, userKey(d.namespace, c.Subject))
+	})
+}
+
+// invalidateUser forgets a user, here and wherever the Store is heard.
+func (d *decider) invalidateUser(ctx context.Context, userID string) error {
+	user := userKey(d.namespace, userID)
+	d.invalidate(user.short())
+	switch {
+	case d.store != nil:
+		defer d.invalidate(user.short()) // as in invalidateToken
+		return d.store.tell(ctx, func(ctx context.Context) error { return d.store.store.DeleteUser(ctx, user) })
+	case !d.counts.named.Load():
+		return ErrUserNotIndexed
 	}
 	return nil
 }
 
-// settleBy settles the decision by cached facts, if they may be relied upon.
-func (e *Enforcer) settleBy(d *Decision, k cacheKey, known *entry, now time.Time) (bool, error) {
-	satisfied, age := d.Policy.satisfied(known.enrolled), e.cache.age(known, now)
-	switch e.cache.rely(k, known, satisfied, age) {
-	case answerAllow:
-		d.use(known.enrolled, Cached, age)
-		d.Outcome = Allowed
-		return true, nil
-	case answerRefuse:
-		d.use(known.enrolled, Cached, age)
-		return true, d.refuse()
-	case answerFail:
-		d.use(known.enrolled, Cached, age)
-		return true, e.unavailable(d, errPartial)
-	case answerAsk:
-	}
-	return false, nil
-}
-
-// fail settles the decision after a look-up that told nothing of the factors.
-// The cache is read anew: what was invalidated meanwhile does not stand in.
-func (e *Enforcer) fail(d Decision, k cacheKey, err error) (Decision, error) {
-	r := resultOf(err)
-	if r == resultRefused {
-		d.Outcome = Unauthenticated
-		return d, err
-	}
-	if r == resultPanic {
-		return d, err
-	}
-	now := time.Now()
-	if known, found := e.cache.entry(k, now); found && r.stale() && !refuses(err) && d.Policy.satisfied(known.enrolled) {
-		switch age := e.cache.age(&known, now); {
-		case e.cache.rely(k, &known, true, age) == answerAllow: // another request has learned it
-			d.use(known.enrolled, Cached, age)
-			d.Outcome = Allowed
-			return d, nil
-		case e.cache.current(&known) && age <= e.cfg.Cache.StaleIfError:
-			d.use(known.enrolled, Stale, age)
-			d.Outcome = Allowed
-			e.counts.stale.Add(1)
-			return d, nil
-		}
-	}
-	return d, e.unavailable(&d, err)
-}
-
-// unavailable settles the decision as one that could not be made.
-func (e *Enforcer) unavailable(d *Decision, err error) error {
-	d.Outcome = Unavailable
-	wait := max(e.lookups.budget.retryAfter(time.Now()), retryafter.Of(err))
-	return &LookupError{RetryAfter: wait, Err: err}
-}
-
-// settle ends a decision: it gets its ID, is counted, logged and observed.
-func (e *Enforcer) settle(ctx context.Context, d Decision, err error, q inquiry) (Decision, error) {
-	if err != nil || !d.Enforced {
-		d.ID = newID()
-		if q.token != "" {
-			d.TokenRef = e.cache.ref(e.cache.key(q.token))
-		}
-		err = withID(err, d)
-		e.counts.add(&d)
-		e.log(ctx, d, err, q)
-	}
-	if e.cfg.Observer != nil {
-		e.cfg.Observer.ObserveDecision(ctx, d, q.route, q.method)
-	}
-	return d, err
-}
-
-// withID returns the error with the decision's ID in it. The error is copied:
-// several requests may share it.
-func withID(err error, d Decision) error {
-	var (
-		missing *NotEnrolledError
-		lookup  *LookupError
-		token   *TokenError
-	)
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &missing):
-		return &NotEnrolledError{Decision: d}
-	case errors.As(err, &lookup):
-		c := *lookup
-		c.DecisionID = d.ID
-		return &c
-	case errors.As(err, &token):
-		c := *token
-		c.DecisionID = d.ID
-		return &c
-	}
-	return &internalError{decisionID: d.ID, err: err}
-}
-
-// internalError is the application's own mistake: 500. It says nothing to the
-// client but the decision's ID.
-type internalError struct {
-	decisionID string
-	err        error
-}
-
-func (e *internalError) Error() string { return e.err.Error() }
-func (e *internalError) Unwrap() error { return e.err }
-
-// log writes the one line of a refusal.
-func (e *Enforcer) log(ctx context.Context, d Decision, err error, q inquiry) {
-	if err == nil {
-		return
-	}
-	level := slog.LevelInfo
-	switch {
-	case d.Outcome == Denied, errors.Is(err, ErrMisconfigured):
-		level = slog.LevelError
-	case d.Outcome == Unavailable && ctx.Err() == nil:
-		level = slog.LevelWarn
-	}
-	if !e.cfg.Logger.Enabled(ctx, level) {
-		return
-	}
-	e.cfg.Logger.LogAttrs(ctx, level, "mfa refused",
-		slog.String("decision_id", d.ID),
-		slog.String("outcome", d.Outcome.String()),
-		slog.Bool("enforced", d.Enforced),
-		slog.String("policy", d.Policy.label()),
-		slog.String("missing", alternatives(d.Missing)),
-		slog.String("enrolled", d.Enrolled.String()),
-		slog.String("source", d.Source.String()),
-		slog.Duration("age", d.Age),
-		slog.String("token_ref", d.TokenRef),
-		slog.String("route", q.route),
-		slog.String("method", q.method),
-		slog.String("error", err.Error()),
-	)
-}
-
-// label is how the log names a policy: by its name if it has one.
-func (p Policy) label() string {
-	if name := p.Name(); name != "" {
-		return name
-	}
-	return p.String()
-}
-
-// decisionCounts counts decisions.
-type decisionCounts struct {
-	hits, misses, stale                       atomic.Uint64
-	notEnrolled, unauthenticated, unavailable atomic.Uint64 // in ReportOnly
-}
-
-// add counts what ReportOnly lets through.
-func (c *decisionCounts) add(d *Decision) {
-	if d.Enforced {
-		return
-	}
-	switch d.Outcome {
-	case NotEnrolled:
-		c.notEnrolled.Add(1)
-	case Unauthenticated:
-		c.unauthenticated.Add(1)
-	case Unavailable:
-		c.unavailable.Add(1)
-	case Denied, Allowed, Exempted:
-	}
-}
-
-func (c *decisionCounts) stats() Stats {
-	return Stats{
-		Hits:   c.hits.Load(),
-		Misses: c.misses.Load(),
-		Stale:  c.stale.Load(),
-		WouldBlock: WouldBlock{
-			NotEnrolled:     c.notEnrolled.Load(),
-			Unauthenticated: c.unauthenticated.Load(),
-			Unavailable:     c.unavailable.Load(),
-		},
-	}
-}
-
-func (c *lookupCounts) stats() LookupStats {
-	return LookupStats{
-		Succeeded:     c[resultFacts].Load(),
-		Refused:       c[resultRefused].Load(),
-		RateLimited:   c[resultLimited].Load(),
-		Misconfigured: c[resultMisconfigured].Load(),
-		Unavailable:   c[resultUnavailable].Load(),
-		Malformed:     c[resultMalformed].Load(),
-		Panicked:      c[resultPanic].Load(),
-		TurnedAway:    c[resultTurnedAway].Load(),
-	}
+// close ends all lookups.
+func (d *decider) close() error {
+	d.genauth.budget.Close()
+	d.running.close()
+	return d.store.close() // last: a lookup that ends tells the Store
 }

@@ -39,36 +39,38 @@ func TestDecisionsAtTheLastInstant(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		e := slowEnforcer(t, 0)
-		now := time.Now()
-		k := e.cache.key("token")
-		s := e.cache.shard(k)
-		d := Decision{Enforced: true, Policy: AnyOf(OTP)}
-
-		for enrolled, bound := range map[FactorType]time.Duration{OTP: time.Minute, SMS: 2 * time.Second} {
-			f := &flight{sent: now, facts: facts{enrolled: Factors(enrolled)}}
-			assert.True(t, e.answers(f, &d, now.Add(bound)), "facts of another's look-up")
-			assert.False(t, e.answers(f, &d, now.Add(bound+1)), "facts of another's look-up")
+		c, p := e.decider.cache, AnyOf(OTP)
+		k := c.keys.Key("token")
+		begin := time.Now()
+		at := func(d time.Duration) moment { return c.moment(begin.Add(d)) }
+		put := func(enrolled FactorType) {
+			c.keep(c.shard(k), &flight{
+				q: &question{key: k, keep: true}, sent: at(0), facts: facts{enrolled: Factors(enrolled)}, epoch: c.epochNow(),
+			})
 		}
 
-		fresh := e.cache.freshFor(k)
+		put(OTP)
+		fresh := c.freshFor(k)
 		for age, want := range map[time.Duration]Source{
 			fresh: Cached, fresh + 1: Stale, 2 * time.Minute: Stale, 2*time.Minute + 1: NoSource,
 		} {
-			s.mu.Lock()
-			s.entries.Add(k, entry{enrolled: Factors(OTP), sent: e.cache.moment(now.Add(-age))})
-			s.mu.Unlock()
-			got, _ := e.fail(d, k, client.ErrUnavailable)
-			assert.Equal(t, want, got.Source, age)
+			r, ok := c.standIn(k, p, at(age))
+			assert.Equal(t, want != NoSource, ok, age)
+			if ok {
+				assert.Equal(t, want, r.source, age)
+			}
 		}
-		e.cache.invalidate(k)
+		c.epoch.Add(1)
+		_, ok := c.standIn(k, p, at(0))
+		assert.False(t, ok, "X8: something may have been invalidated unheard")
+		put(SMS)
+		_, ok = c.standIn(k, p, at(0))
+		assert.False(t, ok, "facts that do not satisfy stand in for nothing")
 
+		c.refuse(c.shard(k), &flight{q: &question{key: k}, sent: at(0), epoch: c.epochNow()}, errNoToken())
 		for age, want := range map[time.Duration]bool{5 * time.Second: true, 5*time.Second + 1: false} {
-			s.mu.Lock()
-			s.refused.Add(k, refusal{at: now.Add(-age), err: errNoToken()})
-			s.mu.Unlock()
-			assert.Equal(t, want, e.cache.refusal(k, now) != nil, age)
-			_, done, _ := e.join(&d, "token", &flight{key: k})
-			assert.Equal(t, want, done, "when it was learned between two looks, %v", age)
+			r, n := c.read(k, p, at(age))
+			assert.Equal(t, want, r.err != nil && n == nothing, age)
 		}
 	})
 }
@@ -92,7 +94,8 @@ func TestReportOnlyWaitsLittle(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				e := slowEnforcer(t, row.timeout)
 				begin := time.Now()
-				_, err := e.decide(t.Context(), Decision{Enforced: row.enforced, Policy: AnyOf(OTP)}, inquiry{token: "token"})
+				d := Decision{Enforced: row.enforced, Policy: AnyOf(OTP)}
+				err := e.decider.decide(t.Context(), &d, &request{token: "token"})
 				require.ErrorIs(t, err, row.err)
 				assert.Equal(t, row.waits, time.Since(begin))
 			})

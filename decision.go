@@ -147,18 +147,6 @@ func (d *Decision) withoutFacts() (bool, error) {
 	return false, nil
 }
 
-// use puts facts into the decision.
-func (d *Decision) use(enrolled FactorSet, source Source, age time.Duration) {
-	d.Enrolled, d.Source, d.Age = enrolled, source, age
-}
-
-// refuse settles the decision by facts that do not satisfy the policy.
-func (d *Decision) refuse() error {
-	d.Outcome = NotEnrolled
-	d.Missing = d.Policy.Evaluate(d.Enrolled).Missing
-	return &NotEnrolledError{Decision: *d}
-}
-
 // newID returns what nobody can guess: it is shown to users and searched for in
 // logs.
 func newID() string { return rand.Text() }

@@ -4,15 +4,10 @@ import (
 	"context"
 	"errors"
 	"html/template"
-	"log/slog"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 
-	"github.com/sony/gobreaker/v2"
-
-	"github.com/echomfa/echomfa/internal/claims"
 	"github.com/echomfa/echomfa/internal/hidden"
 	"github.com/echomfa/echomfa/internal/redact"
 )
@@ -30,20 +25,15 @@ type Enforcer struct {
 
 	cfg      Config
 	source   credential
-	audience audienceRule
 	enroll   destination
 	login    destination
 	returnTo returnTo
 	pages    *template.Template
-	cache    *cache
-	tier     *tier // or nil
-	lookups  *lookups
-	counts   decisionCounts
+	decider  *decider
 	mounted  policies
 
-	admission admissionWatch
-	guarded   struct{ enroll, login sync.Once } // it has been said that the page is guarded
-	circles   circles
+	guarded struct{ enroll, login sync.Once } // it has been said that the page is guarded
+	circles circles
 }
 
 // New returns an Enforcer, or all that is wrong with the configuration, each
@@ -51,36 +41,30 @@ type Enforcer struct {
 // the goroutine that hears it.
 func New(cfg Config) (*Enforcer, error) {
 	cfg, err := cfg.prepared()
-	e := &Enforcer{cfg: cfg, audience: audienceRule{accepted: cfg.Audience, any: cfg.InsecureAnyAudience}}
+	e := &Enforcer{cfg: cfg}
 	errs := []error{err}
 	e.source, err = newCredential(cfg.TokenLookup, cfg.Token)
 	errs = append(errs, err, e.setDestinations())
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	e.admission.log, e.admission.expected = slog.New(calmHandler{e.cfg.Logger.Handler()}), strings.Join(cfg.Audience, " ")
 	e.pages = newPages()
-	e.cache = newCache(cfg.Cache, cfg.Namespace)
-	e.tier = newTier(&e.cfg)
-	e.lookups = newLookups(&e.cfg, e.cache, e.tier)
-	if e.tier != nil {
-		e.tier.watch(e.cache)
-	}
+	e.decider = newDecider(&e.cfg)
 	return e, nil
 }
 
-// Close ends the look-ups under way and waits for them. Later decisions that
-// need a look-up are Unavailable. It returns nil, and may be called again.
+// Close ends the lookups under way and waits for them. Later decisions that need a
+// lookup are Unavailable. It may be called again. The error says that a Store has
+// not returned from a call whose context has ended: Close does not wait for it.
 func (e *Enforcer) Close() error {
-	if e.ready() {
-		e.tier.close()
-		e.lookups.close()
+	if !e.ready() {
+		return nil
 	}
-	return nil
+	return e.decider.close()
 }
 
 // ready reports whether the Enforcer was made by New.
-func (e *Enforcer) ready() bool { return e != nil && e.lookups != nil }
+func (e *Enforcer) ready() bool { return e != nil && e.decider != nil }
 
 var errNotMade = errors.New("echomfa: Enforcer was not made by New")
 
@@ -100,20 +84,22 @@ func (e *Enforcer) Decide(ctx context.Context, token string, p Policy) (d Decisi
 			d, err = e.panicked(ctx, "callback", v, redact.Of(token))
 		}
 	}()
-	d, err = e.decideToken(ctx, token, p)
-	return e.settle(ctx, d, err, inquiry{token: token})
+	rq := request{token: token}
+	d = Decision{Enforced: true, Policy: p}
+	err = e.decideToken(ctx, &d, &rq)
+	err = e.settle(ctx, &d, err, &rq)
+	return d, err
 }
 
-func (e *Enforcer) decideToken(ctx context.Context, token string, p Policy) (Decision, error) {
-	d := Decision{Enforced: true, Policy: p}
+func (e *Enforcer) decideToken(ctx context.Context, d *Decision, rq *request) error {
 	if done, err := d.withoutFacts(); done {
-		return d, err
+		return err
 	}
-	if _, err := checkCustom(token, nil); err != nil {
+	if _, err := readCustom(rq.token, nil); err != nil {
 		d.Outcome = Unauthenticated
-		return d, err
+		return err
 	}
-	return e.decide(ctx, d, inquiry{token: token})
+	return e.decider.decide(ctx, d, rq)
 }
 
 // Invalidate forgets what is known of a token: the next decision asks GenAuth.
@@ -125,23 +111,13 @@ func (e *Enforcer) Invalidate(ctx context.Context, token string) error {
 	if !e.ready() {
 		return errNotMade
 	}
-	if _, err := checkCustom(token, nil); err != nil {
+	if _, err := readCustom(token, nil); err != nil {
 		return err
 	}
-	k := e.cache.key(token)
-	e.cache.invalidate(k)
-	if e.tier == nil {
-		return nil
+	if err := checkToken(token); err != nil {
+		return err
 	}
-	c, err := claims.Parse(token)
-	if err != nil {
-		return nil // no facts are kept of such a token
-	}
-	// Until the Store has forgotten, a request may have learned from it again.
-	defer e.cache.invalidate(k)
-	return e.tier.tell(ctx, func(ctx context.Context, s Store) error {
-		return s.Delete(ctx, e.tier.tokenKey(token), userKey(e.cfg.Namespace, c.Subject))
-	})
+	return e.decider.invalidateToken(ctx, token)
 }
 
 // InvalidateRequest is [Enforcer.Invalidate] for the token of a request, read
@@ -157,12 +133,11 @@ func (e *Enforcer) InvalidateRequest(r *http.Request) error {
 	return e.Invalidate(r.Context(), token)
 }
 
-// InvalidateUser forgets what is known of all tokens of a user, named by the
-// sub claim of their JWTs. It returns an error matching [ErrUserNotIndexed] if
-// there are none here: nothing is known of the user, or their tokens are opaque
-// and name nobody. With a Store it tells all instances, wherever something is
-// known, and returns an error if that fails: this instance has forgotten all the
-// same.
+// InvalidateUser forgets what is known of all tokens of a user, named by the sub
+// claim of their JWTs: the next decision about one of them asks GenAuth. With a
+// Store it tells all instances, and returns an error if that fails: this instance
+// has forgotten all the same. Without one the error matches [ErrUserNotIndexed] if
+// no token so far has named a user: opaque tokens do not, and are not reached.
 func (e *Enforcer) InvalidateUser(ctx context.Context, userID string) error {
 	if !e.ready() {
 		return errNotMade
@@ -170,16 +145,7 @@ func (e *Enforcer) InvalidateUser(ctx context.Context, userID string) error {
 	if userID == "" {
 		return ErrUserNotIndexed
 	}
-	user := userKey(e.cfg.Namespace, userID)
-	found := e.cache.invalidateUser(user.short())
-	switch {
-	case e.tier != nil:
-		defer e.cache.invalidateUser(user.short()) // as in Invalidate
-		return e.tier.tell(ctx, func(ctx context.Context, s Store) error { return s.DeleteUser(ctx, user) })
-	case !found:
-		return ErrUserNotIndexed
-	}
-	return nil
+	return e.decider.invalidateUser(ctx, userID)
 }
 
 // Token returns the access token of a request, read as TokenLookup or Token
@@ -219,54 +185,4 @@ func (l *policies) all() []Policy {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.Clone(l.list)
-}
-
-// Stats are counts since the Enforcer was made, and its present state.
-type Stats struct {
-	// Hits and Misses count decisions made from the cache and by a look-up,
-	// refusals among them.
-	Hits, Misses uint64
-	// Stale counts requests let through on facts older than FreshFor.
-	Stale uint64
-	// WouldBlock counts requests that ReportOnly let through, by what would
-	// have been their outcome.
-	WouldBlock WouldBlock
-	// Lookups counts look-ups by what came of them.
-	Lookups LookupStats
-	// InFlight and Queued are the look-ups under way and those waiting.
-	InFlight, Queued int
-	// Limited counts look-ups turned away by the budgets of LookupConfig.
-	Limited uint64
-	// BreakerOpen reports that look-ups are stopped because they kept failing.
-	BreakerOpen bool
-	// Store counts what came of asking the Store, if there is one.
-	Store StoreStats
-	// Entries and Refused are how many tokens' facts and how many refused
-	// tokens are remembered.
-	Entries, Refused int
-}
-
-// LookupStats counts look-ups by result.
-type LookupStats struct {
-	Succeeded, Refused, RateLimited, Misconfigured, Unavailable, Malformed, Panicked, TurnedAway uint64
-}
-
-// WouldBlock counts requests by the outcome that was not enforced.
-type WouldBlock struct {
-	NotEnrolled, Unauthenticated, Unavailable uint64
-}
-
-// Stats returns the figures. They are read one after the other and need not
-// agree with one another.
-func (e *Enforcer) Stats() Stats {
-	if !e.ready() {
-		return Stats{}
-	}
-	s := e.counts.stats()
-	s.Lookups = e.lookups.counts.stats()
-	s.Store = e.tier.stats()
-	s.InFlight, s.Queued, s.Limited = e.lookups.budget.figures()
-	s.BreakerOpen = e.lookups.breaker.State() == gobreaker.StateOpen
-	s.Entries, s.Refused = e.cache.size()
-	return s
 }

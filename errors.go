@@ -1,12 +1,16 @@
 package echomfa
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"time"
 
 	"github.com/echomfa/echomfa/client"
+	"github.com/echomfa/echomfa/internal/bounded"
+	"github.com/echomfa/echomfa/internal/budget"
 )
 
 // Three failures have three answers: whoever lacks a factor gets a 403,
@@ -46,15 +50,12 @@ var (
 
 	// ErrClosed reports a look-up after Close. It is the cause inside a
 	// [*LookupError].
-	ErrClosed = errors.New("echomfa: enforcer is closed")
+	ErrClosed = budget.ErrClosed
 )
 
 // Causes of a LookupError that arise here and not at GenAuth. They are not
 // exported: what to do about them is the same, try again later.
 var (
-	errQueueFull   = errors.New("echomfa: too many look-ups are waiting")
-	errQueueWait   = errors.New("echomfa: look-up waited too long for its turn")
-	errPaused      = errors.New("echomfa: look-ups pause because GenAuth limits the rate")
 	errBreakerOpen = errors.New("echomfa: look-ups stopped because GenAuth keeps failing")
 	errPartial     = fmt.Errorf("echomfa: answer left out factors: %w", client.ErrMalformed)
 	errNoResult    = &panicError{where: "look-up", value: "it ended without a result"}
@@ -99,6 +100,82 @@ func (s situation) status() int {
 	case failed:
 	}
 	return http.StatusInternalServerError
+}
+
+// result is what came of a look-up, by class. The zero value is a failure.
+type result uint8
+
+const (
+	resultUnavailable   result = iota // timeout, transport, 5xx, 6xx, or unknown
+	resultFacts                       // GenAuth told the factors
+	resultRefused                     // GenAuth or Verify refused the token
+	resultLimited                     // GenAuth said: too many requests
+	resultMisconfigured               // GenAuth refused the question
+	resultMalformed                   // the answer could not be read
+	resultPanic                       // the lister or Verify panicked
+	resultTurnedAway                  // not asked: budget, breaker, or closed
+
+	results = int(resultTurnedAway) + 1
+)
+
+func resultOf(err error) result {
+	var panicked *panicError
+	switch {
+	case err == nil:
+		return resultFacts
+	case errors.As(err, &panicked):
+		return resultPanic
+	case errors.Is(err, budget.ErrQueueFull), errors.Is(err, budget.ErrQueueWait), errors.Is(err, budget.ErrPaused),
+		errors.Is(err, errBreakerOpen), errors.Is(err, errReportWait), errors.Is(err, bounded.ErrTooMany), errors.Is(err, ErrClosed):
+		return resultTurnedAway
+	case errors.Is(err, ErrUnauthenticated) && !undetermined(err):
+		return resultRefused
+	case errors.Is(err, client.ErrRateLimited):
+		return resultLimited
+	case errors.Is(err, ErrMisconfigured):
+		return resultMisconfigured
+	case errors.Is(err, client.ErrMalformed):
+		return resultMalformed
+	default:
+		return resultUnavailable
+	}
+}
+
+// undetermined reports whether an error says, whatever else it says, that there
+// was no verdict: unknown is not "no".
+func undetermined(err error) bool {
+	var network net.Error
+	for _, unknown := range []error{
+		ErrUnavailable, ErrMisconfigured, client.ErrUnavailable, client.ErrRateLimited, client.ErrMalformed,
+		context.DeadlineExceeded, context.Canceled,
+	} {
+		if errors.Is(err, unknown) {
+			return true
+		}
+	}
+	return errors.As(err, &network)
+}
+
+// refuses reports whether an error says, whatever else it says, that GenAuth
+// has refused the token or the question: nothing stands in for that.
+func refuses(err error) bool {
+	return errors.Is(err, ErrUnauthenticated) || errors.Is(err, ErrMisconfigured)
+}
+
+// outage reports whether the result speaks of GenAuth being down. A 401, 403 or
+// 429 is an answer, and a panic is the application's: the breaker must not open
+// because of what tokens users send.
+func (r result) outage() bool { return r == resultUnavailable || r == resultMalformed }
+
+// stale reports whether older facts may stand in, within StaleIfError. Never
+// when GenAuth has spoken about this token or about this app.
+func (r result) stale() bool {
+	switch r {
+	case resultUnavailable, resultLimited, resultMalformed, resultTurnedAway:
+		return true
+	case resultFacts, resultRefused, resultMisconfigured, resultPanic:
+	}
+	return false
 }
 
 // NotEnrolledError is the error of a refusal for missing factors. It matches
@@ -175,6 +252,10 @@ func (e *TokenError) Unwrap() error { return e.Err }
 
 // Is reports whether target is ErrUnauthenticated.
 func (e *TokenError) Is(target error) bool { return target == ErrUnauthenticated }
+
+func errMalformedToken(err error) error {
+	return &TokenError{Code: codeInvalidToken, Reason: "the token is malformed", Err: err}
+}
 
 func errNoToken() error { return &TokenError{Reason: "no access token"} }
 

@@ -84,7 +84,7 @@ func TestInvalidateDropsARefusal(t *testing.T) {
 }
 
 // TestInvalidateUser shows that all of a user's tokens are dropped and nobody
-// else's, and that a user who is not known is told apart.
+// else's, and that an app whose tokens name no user is told so.
 func TestInvalidateUser(t *testing.T) {
 	t.Parallel()
 	d := newDirectory()
@@ -103,9 +103,12 @@ func TestInvalidateUser(t *testing.T) {
 		decide(t, e, tok, p)
 	}
 	assert.Equal(t, map[string]int{mine: 2, alsoMine: 2, other: 1, token: 1}, d.asked())
-	for _, id := range []string{"u3", "", token} {
-		assert.ErrorIs(t, e.InvalidateUser(t.Context(), id), echomfa.ErrUserNotIndexed, id)
-	}
+	assert.NoError(t, e.InvalidateUser(t.Context(), "u3"), "nothing is known, so nothing is left")
+	assert.ErrorIs(t, e.InvalidateUser(t.Context(), ""), echomfa.ErrUserNotIndexed)
+
+	opaque := newEnforcer(t, d, nil)
+	decide(t, opaque, token, p)
+	assert.ErrorIs(t, opaque.InvalidateUser(t.Context(), "u1"), echomfa.ErrUserNotIndexed, "no token has named a user")
 }
 
 // TestStaleFactsDoNotOutliveInvalidate shows that facts which were dropped while

@@ -71,7 +71,7 @@ type view struct {
 	doubted time.Time // when it last could not tell the Store: what is stored from before is doubtful
 	evicts  bool      // the cache is smaller than the number of tokens
 
-	X11, X12, X13, X23 bool // known deviations, permitted if set: see modelKnown
+	X11 bool // a known deviation, permitted if set: see modelKnown
 }
 
 // modelPause is how long the breaker stays open, and how long a 429 that says nothing
@@ -116,38 +116,32 @@ func (v *view) standsIn(w *word, q query) bool {
 	return w != nil && w.verdict <= partly && q.policy.Evaluate(w.types).Satisfied && v.age(w, q) <= v.rules.StaleIfError
 }
 
-// age is how old a word is when it answers. X23: when the request comes.
-func (v *view) age(w *word, q query) time.Duration {
-	if v.X23 {
-		return q.arrived.Sub(w.seems)
-	}
-	return q.answered.Sub(w.seems)
-}
+// age is how old a word is when it answers.
+func (v *view) age(w *word, q query) time.Duration { return q.answered.Sub(w.seems) }
 
 // void reports whether a word of before the request may not answer it: it was
 // invalidated, or the instance knew better.
 func (v *view) void(w *word, q query) bool {
-	invalidating := false
 	for _, c := range v.cuts {
-		if w.asked.Before(c.from) && c.done.Before(q.arrived) && (w.verdict != refused || c.byToken || !v.X13) {
+		if w.asked.Before(c.from) && c.done.Before(q.arrived) {
 			return true
 		}
-		invalidating = invalidating || c.here && !c.from.After(q.answered) && !c.done.Before(q.arrived)
 	}
 	if w.older && !v.X11 {
 		return true
 	}
-	forgot := v.evicts || v.X12 && w.stored && invalidating
-	return !forgot && slices.ContainsFunc(v.words, func(n *word) bool {
+	return !v.evicts && slices.ContainsFunc(v.words, func(n *word) bool {
 		return (n.verdict == told || n.verdict == refused) && w.seems.Before(n.seems) && n.heard.Before(q.arrived) && v.kept(n, q)
 	})
 }
 
 // kept reports whether an instance still knows a word when a request comes: it has
-// not forgotten it, and was not told to while it waited for it.
+// not forgotten it, and was not told to while it waited for it. What the Store says is
+// not believed if it may be from before an invalidation, by another instance's clock.
 func (v *view) kept(w *word, q query) bool {
 	return !slices.ContainsFunc(v.cuts, func(c *cut) bool {
-		return !c.done.Before(w.begun) && c.done.Before(q.arrived) || c.here && !c.from.Before(w.begun) && !c.from.After(w.heard)
+		return !c.done.Before(w.begun) && c.done.Before(q.arrived) || c.here && !c.from.Before(w.begun) && !c.from.After(w.heard) ||
+			w.stored && w.seems.Before(c.done.Add(modelSkew))
 	})
 }
 

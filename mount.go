@@ -68,51 +68,51 @@ func (m *mount[C]) announce() {
 // then the zero one, which refuses. The token is the one that was read, for the
 // one who answers the refusal to keep it secret.
 func (m *mount[C]) check(c C, r *http.Request, route string) (d Decision, token string, err error) {
-	q := inquiry{route: route, method: methodLabel(r.Method)}
+	rq := request{route: route, method: methodLabel(r.Method)}
 	defer func() {
 		if v := recover(); v != nil {
-			d, err = m.enforcer.panicked(r.Context(), "callback", v, m.enforcer.source.secrets(r, q.token))
-			token = q.token
+			d, err = m.enforcer.panicked(r.Context(), "callback", v, m.enforcer.source.secrets(r, rq.token))
+			token = rq.token
 		}
 	}()
 	if m.skipper != nil && m.skipper(c) {
 		return Decision{Outcome: Exempted, Enforced: true}, "", nil
 	}
-	d, err = m.decide(c, r, &q)
-	d, err = m.enforcer.settle(r.Context(), d, err, q)
+	d = Decision{Enforced: m.enforced(), Policy: m.policy}
+	err = m.decide(c, r, &d, &rq)
+	err = m.enforcer.settle(r.Context(), &d, err, &rq)
 	if err != nil {
 		m.enforcer.warnOfGuardedPages(r, &d)
 	}
-	return d, q.token, err
+	return d, rq.token, err
 }
 
 // decide goes the way of a request: policy, token, facts.
-func (m *mount[C]) decide(c C, r *http.Request, q *inquiry) (Decision, error) {
-	d := Decision{Enforced: m.enforced(), Policy: m.policy}
+func (m *mount[C]) decide(c C, r *http.Request, d *Decision, rq *request) error {
 	if m.policyFunc != nil {
 		p, err := m.policyFunc(c)
 		if err != nil {
-			return d, fmt.Errorf("echomfa: PolicyFunc: %w", concealed{m.enforcer.source.withoutSecrets(r, err)})
+			return fmt.Errorf("echomfa: PolicyFunc: %w", concealed{m.enforcer.source.withoutSecrets(r, err)})
 		}
 		d.Policy = p
 	}
 	if done, err := d.withoutFacts(); done {
-		return d, err
+		return err
 	}
 	var err error
-	if q.token, err = m.readToken(c, r); err != nil {
+	if rq.token, err = m.readToken(c, r); err != nil {
 		if situationOf(err) == unauthenticated {
 			d.Outcome = Unauthenticated
 		}
-		return d, err
+		return err
 	}
 	if m.subject != nil {
-		q.checkSubject = true
-		if q.subject, err = m.subject(c); err != nil {
-			return subjectFailed(d, m.enforcer.source.withoutSecrets(r, err, q.token))
+		rq.checkSubject = true
+		if rq.subject, err = m.subject(c); err != nil {
+			return subjectFailed(d, m.enforcer.source.withoutSecrets(r, err, rq.token))
 		}
 	}
-	return m.enforcer.decide(r.Context(), d, *q)
+	return m.enforcer.decider.decide(r.Context(), d, rq)
 }
 
 // warnOfGuardedPages says once, and by the field, that the page by which a user
@@ -145,20 +145,20 @@ func (m *mount[C]) enforced() bool {
 
 func (m *mount[C]) readToken(c C, r *http.Request) (string, error) {
 	if m.token == nil {
-		return m.enforcer.source.token(r)
+		return m.enforcer.source.read(r)
 	}
 	token, err := m.token(c)
-	return checkCustom(token, m.enforcer.source.withoutSecrets(r, err, token))
+	return readCustom(token, m.enforcer.source.withoutSecrets(r, err, token))
 }
 
 // subjectFailed is a Subject function's error: without an identity to serve
 // there is none to check.
-func subjectFailed(d Decision, err error) (Decision, error) {
+func subjectFailed(d *Decision, err error) error {
 	if situationOf(err) == unauthenticated {
 		d.Outcome = Unauthenticated
-		return d, &TokenError{Reason: "no signed-in user", Err: err}
+		return &TokenError{Reason: "no signed-in user", Err: err}
 	}
-	return d, fmt.Errorf("echomfa: Subject: %w", concealed{err})
+	return fmt.Errorf("echomfa: Subject: %w", concealed{err})
 }
 
 // concealed keeps an application's error from being taken for one of ours: a

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/client"
@@ -24,13 +25,14 @@ import (
 type brokenStore struct {
 	*storetest.Memory
 	get    func(ctx context.Context, key echomfa.StoreKey) (echomfa.StoredFacts, bool, error)
+	healed atomic.Bool // get is not called any more
 	delete error
 	gets   atomic.Int64
 }
 
 func (b *brokenStore) Get(ctx context.Context, key, user echomfa.StoreKey) (echomfa.StoredFacts, bool, echomfa.StoreVersion, error) {
 	b.gets.Add(1)
-	if b.get == nil {
+	if b.get == nil || b.healed.Load() {
 		return b.Memory.Get(ctx, key, user)
 	}
 	f, ok, err := b.get(ctx, key)
@@ -87,7 +89,7 @@ func TestF40StoreIsAMissAtWorst(t *testing.T) {
 				assert.Equal(t, uint64(15), stats.Skipped)
 				assert.Equal(t, 1, strings.Count(log.String(), "mfa store keeps failing"))
 
-				store.get = nil
+				store.healed.Store(true)
 				pass(1100 * time.Millisecond)
 				d.enroll("later", echomfa.OTP)
 				decide(t, e, "later", otp())
@@ -107,10 +109,12 @@ func TestF41FactsThatAreNotBelieved(t *testing.T) {
 		many[i] = client.FactorType(fmt.Sprintf("T%02d", i))
 	}
 	for name, change := range map[string]func(*echomfa.StoredFacts){
-		"another token's":     func(f *echomfa.StoredFacts) { f.Key[0]++ },
-		"another user's":      func(f *echomfa.StoredFacts) { f.User[0]++ },
-		"of the future":       func(f *echomfa.StoredFacts) { f.Asked = f.Asked.Add(3 * time.Second) },
-		"with too many types": func(f *echomfa.StoredFacts) { f.Types = slices.Concat(many, []client.FactorType{echomfa.OTP}) },
+		"another token's":       func(f *echomfa.StoredFacts) { f.Key[0]++ },
+		"another user's":        func(f *echomfa.StoredFacts) { f.User[0]++ },
+		"X10, of long ago":      func(f *echomfa.StoredFacts) { f.Asked = time.Date(1500, 1, 1, 0, 0, 0, 0, time.UTC) },
+		"older than any may be": func(f *echomfa.StoredFacts) { f.Asked = f.Asked.Add(-6 * time.Minute) },
+		"of the future":         func(f *echomfa.StoredFacts) { f.Asked = f.Asked.Add(3 * time.Second) },
+		"with too many types":   func(f *echomfa.StoredFacts) { f.Types = slices.Concat(many, []client.FactorType{echomfa.OTP}) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -164,5 +168,62 @@ func TestStoreFactsAreVerified(t *testing.T) {
 			c.Verify = func(context.Context, string) error { panic("verify") }
 		})
 		assert.Equal(t, echomfa.Denied, decide(t, panics, "token", otp()).Outcome)
+	})
+}
+
+// deafStore is a Store whose calls do not return, whatever becomes of their context,
+// until it is released.
+type deafStore struct{ released chan struct{} }
+
+func (s *deafStore) Get(context.Context, echomfa.StoreKey, echomfa.StoreKey) (echomfa.StoredFacts, bool, echomfa.StoreVersion, error) {
+	<-s.released
+	return echomfa.StoredFacts{}, false, "", nil
+}
+
+func (s *deafStore) Set(context.Context, echomfa.StoredFacts, echomfa.StoreVersion, time.Duration) error {
+	<-s.released
+	return nil
+}
+
+func (s *deafStore) Delete(context.Context, echomfa.StoreKey, echomfa.StoreKey) error {
+	<-s.released
+	return nil
+}
+
+func (s *deafStore) DeleteUser(context.Context, echomfa.StoreKey) error {
+	<-s.released
+	return nil
+}
+
+func (s *deafStore) Watch(context.Context, func(echomfa.StoreEvent)) error {
+	<-s.released
+	return nil
+}
+
+// TestX16StoreIgnoresItsContext has a Store that does not return when its context
+// ends. It costs what one costs that does, and Close says so instead of waiting.
+func TestX16StoreIgnoresItsContext(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d, store := newDirectory(), &deafStore{released: make(chan struct{})}
+		d.enroll("token", echomfa.OTP)
+		e, err := echomfa.New(echomfa.Config{
+			Client: d, Namespace: "n", InsecureAnyAudience: true, Cache: echomfa.CacheConfig{Store: store},
+		})
+		require.NoError(t, err)
+		begun := time.Now()
+		assert.Equal(t, echomfa.Allowed, decide(t, e, "token", otp()).Outcome)
+		assert.Equal(t, 100*time.Millisecond, time.Since(begun))
+
+		begun = time.Now()
+		require.ErrorIs(t, e.Invalidate(t.Context(), "token"), context.DeadlineExceeded)
+		assert.Equal(t, time.Second, time.Since(begun))
+
+		begun = time.Now()
+		require.ErrorContains(t, e.Close(), "the store does not return")
+		assert.Equal(t, time.Second, time.Since(begun))
+		close(store.released)
+		synctest.Wait()
+		assert.NoError(t, e.Close(), "its calls have ended")
 	})
 }

@@ -298,7 +298,8 @@ func readTexts(tag string) (texts map[string]string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return texts, json.Unmarshal(raw, &texts)
+	err = json.Unmarshal(raw, &texts)
+	return texts, err
 }
 
 // withFault spoils the next answers of an endpoint of GenAuth.

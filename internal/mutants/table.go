@@ -13,183 +13,187 @@ func mutants() []mutant {
 	return []mutant{
 		{
 			"facts that satisfy count for FreshFor, and no longer",
-			"cache.go", "case satisfied && age <= c.freshFor(k):", "case satisfied:",
+			"cache.go", "&& satisfied && r.age <= c.freshFor(k):", "&& satisfied:",
 		},
 		{
 			"facts that satisfy count for FreshFor, and no less",
-			"cache.go", "case satisfied && age <= c.freshFor(k):", "case satisfied && age <= c.rules.DenyFreshFor:",
+			"cache.go", "&& satisfied && r.age <= c.freshFor(k):", "&& satisfied && r.age <= c.rules.DenyFreshFor:",
 		},
 		{
 			"facts that do not satisfy count for DenyFreshFor only",
-			"cache.go", "case satisfied || age > c.rules.DenyFreshFor:", "case satisfied || age > c.rules.FreshFor:",
+			"cache.go", "r.age <= c.rules.DenyFreshFor:", "r.age <= c.rules.FreshFor:",
 		},
 		{
 			"a refusal of a known user is not asked for on each request",
-			"cache.go", "case satisfied || age > c.rules.DenyFreshFor:", "case satisfied || age >= 0:",
+			"cache.go", "&& !satisfied && r.age <= c.rules.DenyFreshFor:", "&& !satisfied && r.age < 0:",
 		},
 		{
 			"stale facts never refuse",
-			"decide.go", "return d, e.unavailable(&d, err)\n}\n\n// unavailable", "if known, found := e.cache.entry(k, now); found && !known.partial && !d.Policy.satisfied(known.enrolled) {\n\t\td.use(known.enrolled, Cached, e.cache.age(&known, now))\n\t\treturn d, d.refuse()\n\t}\n\treturn d, e.unavailable(&d, err)\n}\n\n// unavailable",
+			"cache.go", "return r, p.satisfied(r.enrolled) && (r", "return r, !r.partial && (r",
 		},
 		{
 			"facts count no longer than StaleIfError",
-			"decide.go", "case e.cache.current(&known) && age <= e.cfg.Cache.StaleIfError:", "case e.cache.current(&known) && e.cfg.Cache.StaleIfError > 0:",
+			"cache.go", "|| r.age <= c.rules.StaleIfError)", "|| c.rules.StaleIfError > 0)",
 		},
 		{
 			"StaleIfError is off by default",
-			"decide.go", "age <= e.cfg.Cache.StaleIfError:", "age <= max(e.cfg.Cache.StaleIfError, 2*e.cfg.Cache.FreshFor):",
+			"cache.go", "|| r.age <= c.rules.StaleIfError)", "|| r.age <= max(c.rules.StaleIfError, 2*c.rules.FreshFor))",
 		},
 		{
 			"StaleIfError holds while GenAuth is away",
-			"result.go", "case resultUnavailable, resultLimited, resultMalformed, resultTurnedAway:\n\t\treturn true", "case resultUnavailable, resultMalformed, resultTurnedAway, resultLimited:\n\t\treturn false",
+			"errors.go", "case resultUnavailable, resultLimited, resultMalformed, resultTurnedAway:\n\t\treturn true", "case resultUnavailable, resultMalformed, resultTurnedAway, resultLimited:\n\t\treturn false",
 		},
 		{
 			"stale facts do not outlive a missed invalidation",
-			"decide.go", "case e.cache.current(&known) && age", "case age",
+			"cache.go", "|| !c.usable(&e, now) || e.epoch != c.epochNow() {", "|| !c.usable(&e, now) {",
 		},
 		{
 			"nothing stands in when GenAuth calls the question wrong",
-			"decide.go", "found && r.stale() && !refuses(err) && d", "found && r != resultRefused && d",
+			"decide.go", "case err != nil && (!resultOf(err).stale() || refuses(err)):", "case err != nil && (resultOf(err) == resultRefused || resultOf(err) == resultPanic):",
 		},
 		{
 			"a 401 ends what is known",
-			"cache.go", "\ts.entries.Remove(f.key)\n\ts.refused.Add(", "\ts.refused.Add(",
+			"cache.go", "\ts.entries.Remove(f.q.key)\n\ts.refused.Add(", "\ts.refused.Add(",
 		},
 		{
 			"age counts from when GenAuth was asked",
-			"lookup.go", "\tcase err == nil:\n\t\treturn newFacts(list, false), nil", "\tcase err == nil:\n\t\tf.sent = time.Now()\n\t\treturn newFacts(list, false), nil",
+			"source_genauth.go", "\tcase err == nil:\n\t\treturn newFacts(list, false), nil", "\tcase err == nil:\n\t\tg.asks(f)\n\t\treturn newFacts(list, false), nil",
 		},
 		{
 			"facts do not outlive the token's exp",
-			"cache.go", "return e.expires == 0 || now.Unix() < int64(e.expires)", "return e.expires == 0 || !now.IsZero()",
+			"cache.go", "return (e.expires == 0 || now.wall", "return (e.expires == 0 || now.wall > 0 || now.wall",
 		},
 		{
 			"Invalidate forgets what is known",
-			"cache.go", "\ts.entries.Remove(k)\n\ts.refused.Remove(k)", "\ts.refused.Remove(k)",
+			"tombstone.go", "return sent.monotonic < latest", "return stored && sent.monotonic < latest",
 		},
 		{
 			"Invalidate cuts a lookup loose",
-			"cache.go", "\tdelete(s.flights, k)\n}\n\n// invalidateUser", "}\n\n// invalidateUser",
+			"flight.go", "|| !l.cache.buried(f.q.graves, f.sent, f.stored))", "|| f.q != nil)",
 		},
 		{
 			"Invalidate forgets a refusal",
-			"cache.go", "\ts.refused.Remove(k)\n\tdelete(s.flights, k)", "\tdelete(s.flights, k)",
+			"cache.go", "r.at.age(now) <= c.rules.RefusedFor && !c.buried(r.graves, r.at, false) {", "r.at.age(now) <= c.rules.RefusedFor {",
 		},
 		{
 			"Invalidate tells the other instances",
-			"enforcer.go", "return s.Delete(ctx, e.tier.tokenKey(token), userKey(e.cfg.Namespace, c.Subject))", "_ = c.Subject\n\t\treturn ctx.Err()",
+			"decide.go", "return d.store.store.Delete(ctx, name, userKey(d.namespace, c.Subject))", "_ = c.Subject\n\t\treturn ctx.Err()",
 		},
 		{
 			"InvalidateUser forgets all tokens of the user",
-			"cache.go", "\tfor _, k := range keys {\n\t\ts.forget(k)", "\tfor _, k := range keys[:min(1, len(keys))] {\n\t\ts.forget(k)",
+			"tombstone.go", "latest := max(t.slots[g.token].Load(), t.slots[g.user].Load())", "latest := t.slots[g.token].Load()",
 		},
 		{
-			"InvalidateUser cuts lookups loose",
-			"cache.go", "if ofFlight(f) == name {", "if ofFlight(f) == name && f.keep == (name == 0) {",
+			"Invalidate forgets the token",
+			"tombstone.go", "latest := max(t.slots[g.token].Load(), t.slots[g.user].Load())", "latest := t.slots[g.user].Load()",
 		},
 		{
 			"a refusal is remembered for RefusedFor, and no longer",
-			"cache.go", "if !ok || elapsed(r.at, now) > c.rules.RefusedFor {", "if !ok {",
+			"cache.go", "r.at.age(now) <= c.rules.RefusedFor &&", "r.at.age(now) >= 0 &&",
+		},
+		{
+			"a refusal does not outlive a missed invalidation",
+			"cache.go", "ok && r.epoch == c.epochNow() && r.at", "ok && r.at",
 		},
 		{
 			"a refusal is remembered",
-			"cache.go", "s.refused.Add(f.key, refusal{at: f.sent, err: remembered(err)})", "_ = err",
+			"cache.go", "s.refused.Add(f.q.key, refusal{at: f.sent, graves: f.q.graves, epoch: f.epoch, err: remembered(err)})", "_ = err",
 		},
 		{
 			"a partial list never refuses",
-			"join.go", "\tcase f.partial:\n\t\treturn e.fail(d, f.key, errPartial)\n", "",
-		},
-		{
-			"a partial list never refuses from the cache either",
-			"cache.go", "\tcase e.partial:\n\t\treturn answerFail\n", "",
+			"decide.go", "\t\tcase !r.partial:\n", "\t\tcase r.known:\n",
 		},
 		{
 			"an error is never \"no factors\"",
-			"lookup.go", "\treturn facts{}, err\n}\n\n// pauseToRetry", "\tif errors.Is(err, client.ErrMalformed) {\n\t\treturn facts{}, nil\n\t}\n\treturn facts{}, err\n}\n\n// pauseToRetry",
+			"source_genauth.go", "\treturn facts{}, err\n}\n\n// pauseToRetry", "\tif errors.Is(err, client.ErrMalformed) {\n\t\treturn facts{}, nil\n\t}\n\treturn facts{}, err\n}\n\n// pauseToRetry",
 		},
 		{
 			"an outage refuses no token",
-			"result.go", "case errors.Is(err, ErrUnauthenticated) && !undetermined(err):", "case errors.Is(err, ErrUnauthenticated), errors.Is(err, client.ErrRateLimited):",
+			"errors.go", "case errors.Is(err, ErrUnauthenticated) && !undetermined(err):", "case errors.Is(err, ErrUnauthenticated), errors.Is(err, client.ErrRateLimited):",
 		},
 		{
 			"stored facts of before a missed invalidation are not believed",
-			"tier.go", ", stored.Asked.UnixNano() < t.trustFrom.Load():", ":",
+			"source_store.go", "case !got.found, stored.Asked.UnixNano() < t.trustFrom.Load():", "case !got.found:",
 		},
 		{
 			"stored facts of long ago are not believed",
-			"tier.go", "case now.Sub(stored.Asked) > maxFreshFor, stored", "case stored",
+			"source_store.go", ", age < -maxClockSkew, age > maxFreshFor:", ", age < -maxClockSkew:",
 		},
 		{
 			"stored facts of the future are not believed",
-			"tier.go", " || stored.Asked.Sub(now) > maxClockSkew", "",
+			"source_store.go", ", age < -maxClockSkew, age > maxFreshFor:", ", age > maxFreshFor:",
 		},
 		{
 			"stored facts of another key are not believed",
-			"tier.go", "case stored.Key != key || stored.User", "case stored.User",
+			"source_store.go", "case stored.Key != key, stored.User", "case stored.User",
 		},
 		{
 			"stored facts count their age from when GenAuth was asked",
-			"tier.go", "if stored.Asked.After(now) {", "if !stored.Asked.IsZero() {",
+			"source_store.go", "return known, max(0, age), version, nil", "return known, min(0, age), version, nil",
+		},
+		{
+			"stored facts of before an invalidation are not believed",
+			"flight.go", "\t\tif f.stored {\n\t\t\tf.err = errNotStored\n\t\t}\n", "",
 		},
 		{
 			"stored facts do not undo what is known",
-			"consult.go", "case f.err == nil && s.newer(f):", "case f.err == nil && f.sent.IsZero():",
+			"cache.go", "&& e.sent.monotonic > f.sent.monotonic\n}", "&& e.sent.monotonic < 0\n}",
 		},
 		{
 			"stored facts do not undo a refusal",
-			"cache.go", "ok && r.at.UnixNano() > f.sent.UnixNano()", "ok && r.at.IsZero()",
+			"cache.go", "&& r.at.monotonic > f.sent.monotonic {", "&& r.at.monotonic < 0 {",
 		},
 		{
 			"after a missed invalidation all is asked for again",
-			"tier.go", "\tt.heard = true\n\tc.epoch.Add(1)", "\tt.heard = true",
+			"source_store.go", "\tt.heard = true\n\tt.cache.epoch.Add(1)", "\tt.heard = true",
 		},
 		{
 			"an invalidation of another instance is heard",
-			"tier.go", "func(e *entry) uint64 { return e.shared }", "func(*entry) uint64 { return 0 }",
+			"source_store.go", "c.bury(c.grave(e.Key.short()), c.dig(time.Now()))", "c.bury(c.nobody(), 0)",
 		},
 		{
-			"an invalidation of another instance cuts lookups loose",
-			"tier.go", "func(f *flight) uint64 { return f.shared.short() }", "func(*flight) uint64 { return 0 }",
+			"a user's invalidation by another instance is heard",
+			"source_store.go", "c.bury(c.grave(e.User.short()), c.dig(time.Now()))", "c.bury(c.nobody(), 0)",
 		},
 		{
 			"a lookup answers nobody who came too long after it",
-			"join.go", "return elapsed(f.sent, arrived) <= bound &&", "return elapsed(f.sent, arrived) <= max(bound, e.cfg.Lookup.Timeout) &&",
+			"source_genauth.go", "if n == nothing || b.own || b.sent", "if n != cold || b.own || b.sent",
 		},
 		{
 			"a lookup answers nobody who came after a missed invalidation",
-			"join.go", "&& f.epoch == uint16(e.cache.epoch.Load()) //nolint:gosec // it may wrap around\n}", "\n}",
+			"flight.go", "&& f.epoch == l.cache.epochNow() && (f.sent", "&& (f.sent",
 		},
 		{
 			"one token's facts answer no other token",
-			"decide.go", "k := e.cache.key(q.token)", "k := e.cache.key(q.token[:4])",
+			"decide.go", "key := d.cache.keys.Key(rq.token)", "key := d.cache.keys.Key(rq.token[:4])",
 		},
 		{
 			"what was invalidated meanwhile is not kept",
-			"cache.go", "\t\treturn false // invalidated meanwhile: these may be the facts of before\n", "",
+			"flight.go", "\t\treturn\n\t}\n\tswitch resultOf(err) {", "\t}\n\tswitch resultOf(err) {",
 		},
 		{
 			"requests share a lookup",
-			"join.go", "under != nil && now.Before", "under != nil && under.consult && now.Before",
+			"flight.go", "f != nil && l.joinable(f, now) {\n\t\tif", "f != nil && l.table == storeTable && l.joinable(f, now) {\n\t\tif",
 		},
 		{
 			"what is known is not asked for again",
-			"join.go", "if done, err := e.settleBy(d, f.key, &known, now); done {", "if done, err := e.settleBy(d, f.key, &known, now); done && err != nil {",
+			"flight.go", "r, n = l.cache.readLocked(s, q.key, p, l.cache.moment(now)); n == nothing {", "r, n = l.cache.readLocked(s, q.key, p, l.cache.moment(now)); n == nothing && r.err != nil {",
 		},
 		{
 			"after an outage GenAuth is asked again",
-			"lookup.go", "breakerPause    = time.Second", "breakerPause    = time.Hour",
+			"source_genauth.go", "breakerPause    = time.Second", "breakerPause    = time.Hour",
 		},
 		{
 			"a failure or two do not stop the lookups of all",
-			"lookup.go", "return c.ConsecutiveFailures >= breakerFailures }", "return c.TotalFailures > 0 }",
+			"source_genauth.go", "return c.ConsecutiveFailures >= breakerFailures }", "return c.TotalFailures > 0 }",
 		},
 		{
 			"no request waits longer than Timeout",
-			"join.go", "timer := time.NewTimer(patience)", "timer := time.NewTimer(2 * patience)",
+			"decide.go", "context.WithTimeoutCause(ctx, patience,", "context.WithTimeoutCause(ctx, 2*patience,",
 		},
 		{
 			"a panic opens nothing",
-			"lookup.go", "*err = &panicError{where: \"look-up\", value: said}", "*err = nil",
+			"source_genauth.go", "*err = &panicError{where: \"lookup\", value: said}", "*err = nil",
 		},
 	}
 }

@@ -1,86 +1,57 @@
-package echomfa
+package budget
 
 import (
-	"context"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/echomfa/echomfa/client"
 )
 
 // TestTimeDoesNotRunTwice shows that the rate is not credited twice for a time
 // that one caller took down before another and brought after it.
 func TestTimeDoesNotRunTwice(t *testing.T) {
 	t.Parallel()
-	b := newBudget(1<<20, 100, time.Second)
+	b := New(1<<20, 100, time.Second)
 	base := time.Now()
 	granted := 0
 	for i := range 500 {
 		now := base.Add(10 * time.Millisecond * time.Duration(i%2))
-		if place, err := b.enter(renewal, now); err == nil && place.granted {
+		if place, err := b.Enter(Renewal, now); err == nil && place.granted {
 			granted++
 		}
 	}
 	assert.LessOrEqual(t, granted, 102, "a burst of 100, and 1 in 10 ms")
-	b.close()
-}
-
-// TestClockSetBackDoesNotAskForEver shows that a request takes the answer of its
-// own look-up, whatever the wall clock did meanwhile.
-func TestClockSetBackDoesNotAskForEver(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		calls := 0
-		e, err := New(Config{
-			Namespace: "n", InsecureAnyAudience: true,
-			Client: FactorListerFunc(func(context.Context, string) ([]client.Factor, error) {
-				calls++
-				<-time.After(time.Millisecond)
-				return []client.Factor{{ID: "1", Type: OTP}}, nil
-			}),
-		})
-		require.NoError(t, err)
-		defer func() { assert.NoError(t, e.Close()) }()
-		f := &flight{key: e.cache.key("token")} // facts about it are not kept
-		// Wall time alone, an hour ahead of what the look-up will read.
-		arrived := time.Now().Add(time.Hour).Round(0)
-		d, err := e.lookUp(t.Context(), Decision{Enforced: true, Policy: AnyOf(OTP)}, inquiry{token: "token"}, f, arrived)
-		require.NoError(t, err)
-		assert.Equal(t, Allowed, d.Outcome)
-		assert.Equal(t, 1, calls)
-	})
+	b.Close()
 }
 
 // TestQueueHoldsNoMoreThanItSays fills the queue to its last place, with one
 // class and with all of them.
 func TestQueueHoldsNoMoreThanItSays(t *testing.T) {
 	t.Parallel()
-	fill := func(b *budget, c class, n int) {
+	fill := func(b *Budget, c Class, n int) {
 		for range n {
-			_, err := b.enter(c, time.Now())
+			_, err := b.Enter(c, time.Now())
 			require.NoError(t, err)
 		}
 	}
 	for name, parts := range map[string][classes]int{
-		"renewals":    {renewal: maxQueued},
-		"all of them": {renewal: maxQueued / 4, recheck: maxQueued / 4, cold: maxQueued / 2},
+		"renewals":    {Renewal: maxQueued},
+		"all of them": {Renewal: maxQueued / 4, Recheck: maxQueued / 4, Cold: maxQueued / 2},
 	} {
-		b := newBudget(1, 1000, time.Second)
-		fill(b, renewal, 1) // has the only slot
+		b := New(1, 1000, time.Second)
+		fill(b, Renewal, 1) // has the only slot
 		for c, n := range parts {
-			fill(b, class(c), n)
+			fill(b, Class(c), n)
 		}
-		_, queued, _ := b.figures()
+		_, queued, _ := b.Figures()
 		assert.Equal(t, maxQueued, queued, name)
 		for c := range parts {
-			_, err := b.enter(class(c), time.Now())
-			assert.ErrorIs(t, err, errQueueFull, name)
+			_, err := b.Enter(Class(c), time.Now())
+			assert.ErrorIs(t, err, ErrQueueFull, name)
 		}
-		b.close()
+		b.Close()
 	}
 }
 
@@ -88,33 +59,33 @@ func TestQueueHoldsNoMoreThanItSays(t *testing.T) {
 // slots, starts at once, and places in the queue.
 func TestSharesOfTheClasses(t *testing.T) {
 	t.Parallel()
-	for c, want := range map[class]struct{ slots, burst, places int }{
-		renewal: {slots: 8, burst: 12, places: 1024},
-		recheck: {slots: 2, burst: 3, places: 256},
-		cold:    {slots: 4, burst: 6, places: 512},
+	for c, want := range map[Class]struct{ slots, burst, places int }{
+		Renewal: {slots: 8, burst: 12, places: 1024},
+		Recheck: {slots: 2, burst: 3, places: 256},
+		Cold:    {slots: 4, burst: 6, places: 512},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			b := newBudget(8, 1<<20, time.Second)
-			defer b.close()
+			b := New(8, 1<<20, time.Second)
+			defer b.Close()
 			for range want.slots + want.places {
-				_, err := b.enter(c, time.Now())
+				_, err := b.Enter(c, time.Now())
 				require.NoError(t, err)
 			}
-			_, err := b.enter(c, time.Now())
-			require.ErrorIs(t, err, errQueueFull)
-			underWay, queued, limited := b.figures()
+			_, err := b.Enter(c, time.Now())
+			require.ErrorIs(t, err, ErrQueueFull)
+			underWay, queued, limited := b.Figures()
 			assert.Equal(t, want.slots, underWay, "of class %d", c)
 			assert.Equal(t, want.places, queued, "of class %d", c)
 			assert.Equal(t, uint64(1), limited)
 		})
 		synctest.Test(t, func(t *testing.T) {
-			b := newBudget(1<<20, 12, time.Second)
-			defer b.close()
+			b := New(1<<20, 12, time.Second)
+			defer b.Close()
 			for range 2 * want.burst {
-				_, err := b.enter(c, time.Now())
+				_, err := b.Enter(c, time.Now())
 				require.NoError(t, err)
 			}
-			underWay, _, _ := b.figures()
+			underWay, _, _ := b.Figures()
 			assert.Equal(t, want.burst, underWay, "of class %d", c)
 		})
 	}
@@ -140,15 +111,15 @@ func TestGaugeSaysHowLong(t *testing.T) {
 func TestPauseThatMayBeWaitedFor(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := newBudget(1, 1, 2*time.Second)
-		defer b.close()
-		b.pause(2 * time.Second)
-		_, err := b.enter(renewal, time.Now())
+		b := New(1, 1, 2*time.Second)
+		defer b.Close()
+		b.Pause(2 * time.Second)
+		_, err := b.Enter(Renewal, time.Now())
 		require.NoError(t, err)
-		b.pause(2*time.Second + 1)
-		_, err = b.enter(renewal, time.Now())
-		require.ErrorIs(t, err, errPaused)
-		_, queued, limited := b.figures()
+		b.Pause(2*time.Second + 1)
+		_, err = b.Enter(Renewal, time.Now())
+		require.ErrorIs(t, err, ErrPaused)
+		_, queued, limited := b.Figures()
 		assert.Equal(t, 1, queued)
 		assert.Equal(t, uint64(1), limited)
 	})
@@ -159,21 +130,21 @@ func TestPauseThatMayBeWaitedFor(t *testing.T) {
 func TestEachIsWokenInItsTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := newBudget(1<<10, 8, time.Minute) // 2 rechecks a second, 4 cold ones
-		defer b.close()
-		enter := func(c class, n int) (last *ticket) {
+		b := New(1<<10, 8, time.Minute) // 2 rechecks a second, 4 cold ones
+		defer b.Close()
+		enter := func(c Class, n int) (last *Ticket) {
 			for range n {
 				var err error
-				last, err = b.enter(c, time.Now())
+				last, err = b.Enter(c, time.Now())
 				require.NoError(t, err)
 			}
 			return last
 		}
-		again, unknown := enter(recheck, 3), enter(cold, 5)
+		again, unknown := enter(Recheck, 3), enter(Cold, 5)
 		begin := time.Now()
-		require.NoError(t, b.await(t.Context(), unknown))
+		require.NoError(t, b.Await(t.Context(), unknown))
 		assert.InDelta(t, 250*time.Millisecond, time.Since(begin), float64(2*time.Microsecond))
-		require.NoError(t, b.await(t.Context(), again))
+		require.NoError(t, b.Await(t.Context(), again))
 		assert.InDelta(t, 500*time.Millisecond, time.Since(begin), float64(2*time.Microsecond))
 	})
 }
@@ -182,15 +153,15 @@ func TestEachIsWokenInItsTime(t *testing.T) {
 // allow the next.
 func TestTimeIsNotWatchedInVain(t *testing.T) {
 	t.Parallel()
-	b := newBudget(1, 1000, time.Second)
+	b := New(1, 1000, time.Second)
 	for _, what := range []string{"nobody waits", "one waits for a slot"} {
-		_, err := b.enter(renewal, time.Now())
+		_, err := b.Enter(Renewal, time.Now())
 		require.NoError(t, err)
 		b.mu.Lock()
 		assert.Nil(t, b.timer, what)
 		b.mu.Unlock()
 	}
-	b.close()
+	b.Close()
 }
 
 // TestOnlyThoseWhoWaitArePromoted shows that a ticket with a slot keeps its
@@ -198,19 +169,19 @@ func TestTimeIsNotWatchedInVain(t *testing.T) {
 // class, or a worse one, keeps its place.
 func TestOnlyThoseWhoWaitArePromoted(t *testing.T) {
 	t.Parallel()
-	b := newBudget(1, 1000, time.Second)
-	defer b.close()
-	var tickets []*ticket
-	for _, c := range []class{cold, recheck, recheck} {
-		place, err := b.enter(c, time.Now())
+	b := New(1, 1000, time.Second)
+	defer b.Close()
+	var tickets []*Ticket
+	for _, c := range []Class{Cold, Recheck, Recheck} {
+		place, err := b.Enter(c, time.Now())
 		require.NoError(t, err)
 		tickets = append(tickets, place)
 	}
-	b.promote(tickets[0], renewal)
-	b.promote(tickets[1], recheck)
-	b.promote(tickets[1], cold)
-	b.leave(tickets[0])
-	assert.Zero(t, b.perClass[cold].inUse)
+	b.Promote(tickets[0], Renewal)
+	b.Promote(tickets[1], Recheck)
+	b.Promote(tickets[1], Cold)
+	b.Leave(tickets[0])
+	assert.Zero(t, b.perClass[Cold].inUse)
 	assert.True(t, tickets[1].granted, "it was first")
 	assert.False(t, tickets[2].granted)
 }
@@ -220,11 +191,11 @@ func TestOnlyThoseWhoWaitArePromoted(t *testing.T) {
 func TestRetryTakesTheLast(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := newBudget(4, 2, time.Second)
-		defer b.close()
-		place, err := b.enter(renewal, time.Now())
+		b := New(4, 2, time.Second)
+		defer b.Close()
+		place, err := b.Enter(Renewal, time.Now())
 		require.NoError(t, err)
-		assert.True(t, b.again(place))
-		assert.False(t, b.again(place))
+		assert.True(t, b.Again(place))
+		assert.False(t, b.Again(place))
 	})
 }

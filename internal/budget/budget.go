@@ -1,8 +1,13 @@
-package echomfa
+// Package budget bounds the lookups of a process: how many at once, how many a
+// second, and how many may wait for their turn. The rate of GenAuth's user pool
+// is shared with the customer's own sign-ins, so a flood of requests must not
+// spend it.
+package budget
 
 import (
 	"container/list"
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -11,51 +16,58 @@ import (
 	"github.com/echomfa/echomfa/internal/retryafter"
 )
 
-// class says how much a look-up is worth when not all can be made at once.
-type class uint8
+// Why a lookup got no turn.
+var (
+	ErrQueueFull = errors.New("echomfa: too many lookups are waiting")
+	ErrQueueWait = errors.New("echomfa: lookup waited too long for its turn")
+	ErrPaused    = errors.New("echomfa: lookups pause because GenAuth limits the rate")
+	ErrClosed    = errors.New("echomfa: enforcer is closed")
+)
+
+// Class says how much a lookup is worth when not all can be made at once.
+type Class uint8
 
 const (
-	// renewal renews facts that satisfied the policy: somebody is at work.
-	renewal class = iota
-	// recheck asks again about facts that did not satisfy it.
-	recheck
-	// cold asks about a token of which nothing is known. A flood of made-up
+	// Renewal renews facts that satisfied the policy: somebody is at work.
+	Renewal Class = iota
+	// Recheck asks again about facts that did not satisfy it.
+	Recheck
+	// Cold asks about a token of which nothing is known. A flood of made-up
 	// tokens is of this class.
-	cold
+	Cold
 
-	classes = int(cold) + 1
+	classes = int(Cold) + 1
 )
 
 // maxQueued is how many of a class may wait at once. As with the budgets, a
 // flood of made-up tokens must leave places for those who are at work.
-func (c class) maxQueued() int {
+func (c Class) maxQueued() int {
 	switch c {
-	case recheck:
+	case Recheck:
 		return maxQueued / 4
-	case cold:
+	case Cold:
 		return maxQueued / 2
-	case renewal:
+	case Renewal:
 	}
 	return maxQueued
 }
 
 const maxQueued = 1024
 
-// budget bounds the look-ups of this process: how many at once, how many a
-// second, and how many may wait for their turn. The rate of GenAuth's pool is
-// shared with the customer's own sign-ins, so a flood here must not spend it.
-type budget struct {
+// Budget gives lookups their turn. Its methods may be called by several goroutines
+// at once, and none but Await blocks. Make one with [New].
+type Budget struct {
 	maxWait time.Duration
 
 	mu          sync.Mutex
 	latest      time.Time // what callers took for now
 	total       gauge
 	perClass    [classes]gauge
-	queues      [classes]*list.List // of *ticket
+	queues      [classes]*list.List // of *Ticket
 	queued      int
 	pausedUntil time.Time
 	timer       *time.Timer // runs pump when the rate allows the next
-	limited     uint64      // look-ups turned away
+	limited     uint64      // lookups turned away
 	closed      bool
 }
 
@@ -79,27 +91,29 @@ func (g *gauge) wait(now time.Time) time.Duration {
 	return time.Duration(missing/float64(g.rate.Limit())*float64(time.Second)) + time.Microsecond
 }
 
-// ticket is a look-up's place in the queue, and then its slot.
-type ticket struct {
-	class   class
+// Ticket is a lookup's place in the queue, and then its slot.
+type Ticket struct {
+	class   Class
 	ready   chan struct{} // closed when the slot is given
 	place   *list.Element // nil once it is given, or has left
 	granted bool
 }
 
-func newBudget(maxConcurrent int, maxPerSecond float64, maxWait time.Duration) *budget {
-	b := &budget{maxWait: maxWait, total: newGauge(maxConcurrent, maxPerSecond)}
-	b.perClass[renewal] = newGauge(maxConcurrent, maxPerSecond)
-	b.perClass[recheck] = newGauge(maxConcurrent/4, maxPerSecond/4)
-	b.perClass[cold] = newGauge(maxConcurrent/2, maxPerSecond/2)
+// New returns a Budget of so many lookups at once and starting a second. Lookups
+// that wait longer than maxWait for their turn are turned away.
+func New(maxConcurrent int, maxPerSecond float64, maxWait time.Duration) *Budget {
+	b := &Budget{maxWait: maxWait, total: newGauge(maxConcurrent, maxPerSecond)}
+	b.perClass[Renewal] = newGauge(maxConcurrent, maxPerSecond)
+	b.perClass[Recheck] = newGauge(maxConcurrent/4, maxPerSecond/4)
+	b.perClass[Cold] = newGauge(maxConcurrent/2, maxPerSecond/2)
 	for i := range b.queues {
 		b.queues[i] = list.New()
 	}
 	return b
 }
 
-// enter takes a slot, or a place in the queue. It never blocks.
-func (b *budget) enter(c class, now time.Time) (*ticket, error) {
+// Enter takes a slot, or a place in the queue. It never blocks.
+func (b *Budget) Enter(c Class, now time.Time) (*Ticket, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now = b.forward(now)
@@ -108,21 +122,21 @@ func (b *budget) enter(c class, now time.Time) (*ticket, error) {
 		return nil, ErrClosed
 	case b.pausedUntil.Sub(now) > b.maxWait:
 		b.limited++
-		return nil, errPaused
+		return nil, ErrPaused
 	case b.queued >= maxQueued || b.queues[c].Len() >= c.maxQueued():
 		b.limited++
-		return nil, errQueueFull
+		return nil, ErrQueueFull
 	}
-	t := &ticket{class: c, ready: make(chan struct{})}
+	t := &Ticket{class: c, ready: make(chan struct{})}
 	t.place = b.queues[c].PushBack(t)
 	b.queued++
 	b.pump(now)
 	return t, nil
 }
 
-// await blocks until the ticket has its slot. The slot is given back by leave,
+// Await blocks until the ticket has its slot. The slot is given back by [Budget.Leave],
 // which must be called whatever await returns.
-func (b *budget) await(ctx context.Context, t *ticket) error {
+func (b *Budget) Await(ctx context.Context, t *Ticket) error {
 	timer := time.NewTimer(b.maxWait)
 	defer timer.Stop()
 	select {
@@ -141,13 +155,13 @@ func (b *budget) await(ctx context.Context, t *ticket) error {
 	}
 	b.limited++
 	if b.pausedUntil.After(time.Now()) {
-		return errPaused
+		return ErrPaused
 	}
-	return errQueueWait
+	return ErrQueueWait
 }
 
-// leave gives back the slot or the place in the queue.
-func (b *budget) leave(t *ticket) {
+// Leave gives back the slot or the place in the queue.
+func (b *Budget) Leave(t *Ticket) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if t.granted {
@@ -160,9 +174,9 @@ func (b *budget) leave(t *ticket) {
 	b.pump(time.Now())
 }
 
-// promote raises a waiting ticket: facts that satisfy one route's policy may
+// Promote raises a waiting ticket: facts that satisfy one route's policy may
 // fail another's, and both ask the same question.
-func (b *budget) promote(t *ticket, c class) {
+func (b *Budget) Promote(t *Ticket, c Class) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if c >= t.class || t.place == nil {
@@ -174,9 +188,9 @@ func (b *budget) promote(t *ticket, c class) {
 	b.pump(time.Now())
 }
 
-// again takes one more of the rate for a retry, if that is possible at once.
+// Again takes one more of the rate for a retry, if that is possible at once.
 // The slot is held already.
-func (b *budget) again(t *ticket) bool {
+func (b *Budget) Again(t *Ticket) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := b.forward(time.Now())
@@ -189,8 +203,8 @@ func (b *budget) again(t *ticket) bool {
 	return true
 }
 
-// pause lets no look-up start for d: GenAuth said that there were too many.
-func (b *budget) pause(d time.Duration) {
+// Pause lets no lookup start for d: GenAuth said that there were too many.
+func (b *Budget) Pause(d time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	until := time.Now().Add(retryafter.Bound(d))
@@ -199,8 +213,8 @@ func (b *budget) pause(d time.Duration) {
 	}
 }
 
-// retryAfter returns how long a request that was turned away should wait.
-func (b *budget) retryAfter(now time.Time) time.Duration {
+// RetryAfter returns how long a request that was turned away should wait.
+func (b *Budget) RetryAfter(now time.Time) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return retryafter.Bound(b.pausedUntil.Sub(now))
@@ -208,18 +222,18 @@ func (b *budget) retryAfter(now time.Time) time.Duration {
 
 // pump gives slots to those who wait, the worthiest class first, and sees to it
 // that it is called again when time allows the next. b.mu is held.
-func (b *budget) pump(now time.Time) {
+func (b *Budget) pump(now time.Time) {
 	now = b.forward(now)
 	next := time.Duration(-1)
 	for c := range b.queues {
 		for b.queues[c].Len() > 0 {
-			if wait, ok := b.admit(class(c), now); !ok {
+			if wait, ok := b.admit(Class(c), now); !ok {
 				if wait > 0 && (next < 0 || wait < next) {
 					next = wait
 				}
 				break
 			}
-			t, _ := b.queues[c].Front().Value.(*ticket)
+			t, _ := b.queues[c].Front().Value.(*Ticket)
 			b.unqueue(t)
 			t.granted = true
 			close(t.ready)
@@ -230,7 +244,7 @@ func (b *budget) pump(now time.Time) {
 
 // forward returns now, or a later time that another caller has brought: the
 // rate would credit the time between them twice. b.mu is held.
-func (b *budget) forward(now time.Time) time.Time {
+func (b *Budget) forward(now time.Time) time.Time {
 	if now.After(b.latest) {
 		b.latest = now
 	}
@@ -239,7 +253,7 @@ func (b *budget) forward(now time.Time) time.Time {
 
 // admit takes a slot of the class, or reports how long until time allows one;
 // zero if not time but a slot is missing.
-func (b *budget) admit(c class, now time.Time) (time.Duration, bool) {
+func (b *Budget) admit(c Class, now time.Time) (time.Duration, bool) {
 	g := &b.perClass[c]
 	if b.closed || b.total.inUse >= b.total.slots || g.inUse >= g.slots {
 		return 0, false
@@ -258,7 +272,7 @@ func (g *gauge) take(now time.Time) {
 }
 
 // unqueue takes a ticket out of its queue, if it is in one. b.mu is held.
-func (b *budget) unqueue(t *ticket) {
+func (b *Budget) unqueue(t *Ticket) {
 	if t.place == nil {
 		return
 	}
@@ -269,7 +283,7 @@ func (b *budget) unqueue(t *ticket) {
 
 // wake arranges for pump to run after d; a negative d for nothing to wait for.
 // b.mu is held.
-func (b *budget) wake(d time.Duration) {
+func (b *Budget) wake(d time.Duration) {
 	switch {
 	case d < 0 || b.closed:
 		if b.timer != nil {
@@ -286,8 +300,8 @@ func (b *budget) wake(d time.Duration) {
 	}
 }
 
-// close turns away all who wait or come.
-func (b *budget) close() {
+// Close turns away all who wait or come.
+func (b *Budget) Close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.closed = true
@@ -296,8 +310,8 @@ func (b *budget) close() {
 	}
 }
 
-// figures returns the look-ups under way, those waiting, and those turned away.
-func (b *budget) figures() (inFlight, queued int, limited uint64) {
+// Figures returns the lookups under way, those waiting, and those turned away.
+func (b *Budget) Figures() (inFlight, queued int, limited uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.total.inUse, b.queued, b.limited

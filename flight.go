@@ -1,0 +1,230 @@
+package echomfa
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/echomfa/echomfa/internal/budget"
+	"github.com/echomfa/echomfa/internal/digest"
+)
+
+// question is what GenAuth or the Store is asked about a token. It does not change.
+type question struct {
+	token   string
+	key     digest.Key
+	arrived moment    // when the request came
+	expires time.Time // the token's exp, or zero
+	keep    bool      // facts about the token may be kept
+	graves  graves
+	// What the Store calls the token and its user. Name is zero where the Store
+	// is not to be asked; user is zero if the token names nobody.
+	name, user StoreKey
+}
+
+// flight is one lookup, shared by all requests that need its answer. It belongs to
+// none of them: the first may leave while the others wait.
+type flight struct {
+	// Set before the flight begins; they do not change.
+	q        *question
+	deadline time.Time
+	known    bool           // facts about the token were known, so CheckToken has accepted it
+	epoch    uint16         // of the cache
+	ticket   *budget.Ticket // its turn in the budget, or nil if it waits for none
+	done     chan struct{}  // closed by land
+	// version is what the Store has seen of invalidations before GenAuth is
+	// asked. A lookup in the Store sets it itself, before done is closed.
+	version *StoreVersion
+
+	// Guarded by the lock of the key's shard until done is closed. They do not
+	// change after that.
+	sent   moment // when the source was asked, or was at last; zero before
+	stored bool   // sent is by the clock of another instance
+	facts
+	err error
+	// kept reports that the answer was stored: nothing has been invalidated
+	// here since GenAuth was asked.
+	kept bool
+}
+
+// The tables of flights of a shard, one a source.
+const (
+	storeTable = iota
+	genauthTable
+	tables
+)
+
+// lookups are those of one source. Requests that need the same answer share one.
+//
+// Locks are taken in this order: a shard's, then running's or the budget's.
+type lookups struct {
+	cache   *cache
+	table   int // storeTable or genauthTable
+	running *running
+	timeout time.Duration
+	// start begins a flight for a need. The shard's lock is held, so it must not
+	// block.
+	start func(f *flight, n need, now time.Time) error
+	// promote is told that a flight under way is worth more than it was. The
+	// shard's lock is held, so it must not block. Nil if the source has no
+	// classes.
+	promote func(f *flight, n need)
+}
+
+// begun is a flight that a request waits for.
+type begun struct {
+	*flight
+	own bool // the request has started it
+}
+
+// join returns the flight under way for a question, or starts one. Under the same
+// lock it reads the cache again, and returns no flight if that has the answer by
+// now.
+func (l *lookups) join(q *question, p Policy, version *StoreVersion) (b begun, r reading, n need, err error) {
+	s := l.cache.shard(q.key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	if r, n = l.cache.readLocked(s, q.key, p, l.cache.moment(now)); n == nothing {
+		return begun{}, r, nothing, nil
+	}
+	if f := s.flights[l.table][q.key]; f != nil && l.joinable(f, now) {
+		if l.promote != nil {
+			l.promote(f, n)
+		}
+		return begun{flight: f}, reading{}, n, nil
+	}
+	f := &flight{
+		q: q, deadline: now.Add(l.timeout), known: n != cold, epoch: l.cache.epochNow(), version: version,
+		done: make(chan struct{}),
+	}
+	if err := l.start(f, n, now); err != nil {
+		return begun{}, reading{}, n, err
+	}
+	s.flights[l.table][q.key] = f
+	return begun{flight: f, own: true}, reading{}, n, nil
+}
+
+// joinable reports whether a flight may still answer a request that comes now: not
+// if it has asked before an invalidation, or before one may have been missed. The
+// shard's lock is held.
+func (l *lookups) joinable(f *flight, now time.Time) bool {
+	return now.Before(f.deadline) && f.epoch == l.cache.epochNow() && (f.sent == moment{} || !l.cache.buried(f.q.graves, f.sent, f.stored))
+}
+
+// underWay reports whether a request that comes now would join a flight.
+func (l *lookups) underWay(q *question) bool {
+	s := l.cache.shard(q.key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := s.flights[l.table][q.key]
+	return f != nil && l.joinable(f, time.Now())
+}
+
+// asks notes that the source is asked now.
+func (l *lookups) asks(f *flight) {
+	s := l.cache.shard(f.q.key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f.sent = l.cache.send(time.Now())
+}
+
+// dates notes how old the answer is that a source has kept for another instance.
+func (l *lookups) dates(f *flight, age time.Duration) {
+	s := l.cache.shard(f.q.key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f.sent, f.stored = l.cache.moment(time.Now().Add(-age)), true
+}
+
+// land ends a flight: the cache keeps what it learned, unless that has been
+// invalidated meanwhile, and those who wait for it are released.
+func (l *lookups) land(f *flight, known facts, err error) {
+	s := l.cache.shard(f.q.key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	defer close(f.done)
+	if s.flights[l.table][f.q.key] == f {
+		delete(s.flights[l.table], f.q.key)
+	}
+	f.facts, f.err = known, err
+	if l.cache.buried(f.q.graves, f.sent, f.stored) {
+		// These may be the facts of before. Who waits has asked GenAuth before
+		// the invalidation; of the Store that cannot be said.
+		if f.stored {
+			f.err = errNotStored
+		}
+		return
+	}
+	switch resultOf(err) {
+	case resultFacts:
+		if f.stored && l.cache.newer(s, f) {
+			f.err = errNotStored // this instance has asked since
+			return
+		}
+		l.cache.keep(s, f)
+		f.kept = f.q.keep
+	case resultRefused:
+		l.cache.refuse(s, f, err)
+	case resultLimited, resultMisconfigured, resultUnavailable, resultMalformed, resultPanic, resultTurnedAway:
+		// Nothing was learned of the user.
+	}
+}
+
+// await waits until a flight has landed, or ctx ends. The error is why.
+func (b begun) await(ctx context.Context) error {
+	select {
+	case <-b.done:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// reading returns what a flight that has landed tells a request, and which lookup
+// the request needs all the same: facts may be too old by now.
+func (l *lookups) reading(b begun, p Policy, source Source) (reading, need) {
+	r := reading{known: true, facts: b.facts, source: source, age: max(0, b.sent.age(l.cache.moment(time.Now())))}
+	n := l.cache.weigh(b.q.key, p, &r, b.epoch)
+	return r, n
+}
+
+// running are the goroutines of the lookups under way. All of them are over when
+// close returns.
+type running struct {
+	mu     sync.Mutex
+	closed bool            // guarded by mu
+	ctx    context.Context //nolint:containedctx // its end is the end of all lookups
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+}
+
+func newRunning() *running {
+	ctx, cancel := context.WithCancel(context.Background())
+	return &running{ctx: ctx, cancel: cancel}
+}
+
+// run calls do in a goroutine, with a context that ends at the deadline. No value
+// of the request's context is taken along, and its end does not end the lookup.
+func (r *running) run(deadline time.Time, do func(context.Context)) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return ErrClosed
+	}
+	r.wg.Go(func() {
+		ctx, cancel := context.WithDeadline(r.ctx, deadline)
+		defer cancel()
+		do(ctx)
+	})
+	return nil
+}
+
+// close ends all lookups and waits for them.
+func (r *running) close() {
+	r.mu.Lock()
+	r.closed = true
+	r.mu.Unlock()
+	r.cancel()
+	r.wg.Wait()
+}

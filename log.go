@@ -1,0 +1,152 @@
+package echomfa
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/bits"
+	"sync"
+)
+
+// settle ends a decision: it gets its ID, is counted, logged and observed.
+func (e *Enforcer) settle(ctx context.Context, d *Decision, err error, rq *request) error {
+	if err != nil || !d.Enforced {
+		d.ID = newID()
+		if rq.token != "" {
+			keys := e.decider.cache.keys
+			d.TokenRef = keys.Ref(keys.Key(rq.token))
+		}
+		err = withID(err, d)
+		e.decider.counts.add(d)
+		e.log(ctx, d, err, rq)
+	}
+	if e.cfg.Observer != nil {
+		e.cfg.Observer.ObserveDecision(ctx, *d, rq.route, rq.method)
+	}
+	return err
+}
+
+// withID returns the error with the decision's ID in it. The error is copied:
+// several requests may share it.
+func withID(err error, d *Decision) error {
+	var (
+		missing *NotEnrolledError
+		lookup  *LookupError
+		token   *TokenError
+	)
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &missing):
+		return &NotEnrolledError{Decision: *d}
+	case errors.As(err, &lookup):
+		c := *lookup
+		c.DecisionID = d.ID
+		return &c
+	case errors.As(err, &token):
+		c := *token
+		c.DecisionID = d.ID
+		return &c
+	}
+	return &internalError{decisionID: d.ID, err: err}
+}
+
+// internalError is the application's own mistake: 500. It says nothing to the
+// client but the decision's ID.
+type internalError struct {
+	decisionID string
+	err        error
+}
+
+func (e *internalError) Error() string { return e.err.Error() }
+func (e *internalError) Unwrap() error { return e.err }
+
+// log writes the one line of a refusal.
+func (e *Enforcer) log(ctx context.Context, d *Decision, err error, rq *request) {
+	if err == nil {
+		return
+	}
+	level := slog.LevelInfo
+	switch {
+	case d.Outcome == Denied, errors.Is(err, ErrMisconfigured):
+		level = slog.LevelError
+	case d.Outcome == Unavailable && ctx.Err() == nil:
+		level = slog.LevelWarn
+	}
+	if !e.cfg.Logger.Enabled(ctx, level) {
+		return
+	}
+	e.cfg.Logger.LogAttrs(ctx, level, "mfa refused",
+		slog.String("decision_id", d.ID),
+		slog.String("outcome", d.Outcome.String()),
+		slog.Bool("enforced", d.Enforced),
+		slog.String("policy", d.Policy.label()),
+		slog.String("missing", alternatives(d.Missing)),
+		slog.String("enrolled", d.Enrolled.String()),
+		slog.String("source", d.Source.String()),
+		slog.Duration("age", d.Age),
+		slog.String("token_ref", d.TokenRef),
+		slog.String("route", rq.route),
+		slog.String("method", rq.method),
+		slog.String("error", err.Error()),
+	)
+}
+
+// label is how the log names a policy: by its name if it has one.
+func (p Policy) label() string {
+	if name := p.Name(); name != "" {
+		return name
+	}
+	return p.String()
+}
+
+// refusalWatch notices when tokens that GenAuth had accepted are suddenly
+// refused on most look-ups: a changed app id or a revoked key looks to each
+// user like an expired session, and to nobody like what it is.
+type refusalWatch struct {
+	mu      sync.Mutex
+	last    uint32 // the newest results, one bit each: set if refused
+	samples int
+	alarmed bool
+}
+
+const (
+	watchWindow = 20
+	watchLeast  = 10
+)
+
+// note records what came of renewing a token that had been accepted.
+func (w *refusalWatch) note(ctx context.Context, log *slog.Logger, refused bool) {
+	w.mu.Lock()
+	w.last = w.last << 1 & (1<<watchWindow - 1)
+	if refused {
+		w.last |= 1
+	}
+	w.samples = min(w.samples+1, watchWindow)
+	bad := bits.OnesCount32(w.last)
+	alarm := w.samples >= watchLeast && bad*2 > w.samples
+	rising := alarm && !w.alarmed
+	w.alarmed = alarm
+	samples := w.samples
+	w.mu.Unlock()
+	if rising {
+		log.LogAttrs(ctx, slog.LevelError, "mfa tokens that had been accepted are now refused by GenAuth",
+			slog.Int("refused", bad), slog.Int("of", samples))
+	}
+}
+
+// calmHandler keeps a panic of the application's log handler from ending the
+// process: look-ups run where nobody else would recover.
+type calmHandler struct{ slog.Handler }
+
+// Enabled reports what the handler reports, or false if it panics.
+func (h calmHandler) Enabled(ctx context.Context, level slog.Level) (enabled bool) {
+	defer func() { _ = recover() }()
+	return h.Handler.Enabled(ctx, level)
+}
+
+// Handle passes the record on, and gives it up if the handler panics.
+func (h calmHandler) Handle(ctx context.Context, r slog.Record) error {
+	defer func() { _ = recover() }()
+	return h.Handler.Handle(ctx, r)
+}

@@ -1,0 +1,368 @@
+package echomfa
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/sony/gobreaker/v2"
+
+	"github.com/echomfa/echomfa/client"
+	"github.com/echomfa/echomfa/internal/bounded"
+	"github.com/echomfa/echomfa/internal/digest"
+)
+
+const (
+	// storeReadFor is how long a lookup waits for the Store, at most.
+	storeReadFor = 100 * time.Millisecond
+	// storeTellFor is how long an invalidation waits for it.
+	storeTellFor = time.Second
+	// storeCloseFor is how long Close waits for calls that do not end.
+	storeCloseFor = time.Second
+	// Watch is called again after a pause that doubles up to the longest.
+	firstWatchPause, lastWatchPause = time.Second, 30 * time.Second
+)
+
+// errNotStored is a lookup in the Store that found nothing to rely upon: GenAuth
+// has to be asked.
+var errNotStored = errors.New("echomfa: the store has no facts")
+
+// storeSource is the Enforcer's side of a [Store]. Whatever the Store does, it is
+// a miss at worst: it costs 100 ms at most, nothing while it keeps failing, and
+// opens no door. The nil storeSource is none.
+type storeSource struct {
+	lookups
+	store      Store
+	namespace  string
+	checkToken func(ctx context.Context, token string) error
+	log        *slog.Logger
+	breaker    *gobreaker.TwoStepCircuitBreaker[struct{}]
+	open       atomic.Bool // the breaker's state as it was logged last
+	// trustFrom is since when stored facts are relied upon, in Unix
+	// nanoseconds: before, something may have been invalidated unheard.
+	trustFrom atomic.Int64
+	counts    storeCounts
+	heard     bool // the Store has been heard before; the watcher's own
+
+	stop  context.CancelFunc
+	calls bounded.Calls // and the watcher
+}
+
+type storeCounts struct{ hits, misses, rejected, failed, skipped atomic.Uint64 }
+
+func newStoreSource(cfg *Config, c *cache, r *running) *storeSource {
+	if cfg.Cache.Store == nil {
+		return nil
+	}
+	t := &storeSource{
+		store: cfg.Cache.Store, namespace: cfg.Namespace, checkToken: cfg.Verify,
+		log: slog.New(calmHandler{cfg.Logger.Handler()}),
+		breaker: gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
+			Timeout:     breakerPause,
+			ReadyToTrip: func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= breakerFailures },
+		}),
+	}
+	t.lookups = lookups{cache: c, table: storeTable, running: r, timeout: cfg.Lookup.Timeout, start: t.start}
+	return t
+}
+
+// storeKey names a token, or a user, to a Store. The parts have their length
+// before them, and the kind, so that no token is taken for a user.
+func storeKey(kind, namespace, name string) StoreKey {
+	return sha256.Sum256(digest.AppendPart(digest.AppendPart(digest.AppendPart(nil, kind), namespace), name))
+}
+
+func tokenKey(namespace, token string) StoreKey { return storeKey("token", namespace, token) }
+
+// userKey names the user of a token; zero stands for none.
+func userKey(namespace, subject string) StoreKey {
+	if subject == "" {
+		return StoreKey{}
+	}
+	return storeKey("user", namespace, subject)
+}
+
+// short is the part of a key by which its tombstone is found.
+func (k StoreKey) short() uint64 { return binary.BigEndian.Uint64(k[:]) }
+
+// fetch returns what the Store has. It is done if that answers the request; if the
+// Store has nothing, or is away, GenAuth is to be asked.
+func (t *storeSource) fetch(ctx context.Context, q *question, p Policy, before reading) (r reading, done bool, err error) {
+	if q.name == (StoreKey{}) {
+		return before, false, nil
+	}
+	b, r, n, err := t.join(q, p, nil)
+	switch {
+	case err != nil:
+		return before, false, err
+	case n == nothing:
+		return r, true, nil
+	}
+	if err := b.await(ctx); err != nil {
+		return before, false, err
+	}
+	before.version = b.version
+	switch {
+	case errors.Is(b.err, errNotStored):
+		return before, false, nil
+	case b.err != nil:
+		return before, false, b.err
+	}
+	r, n = t.reading(b, p, Stored)
+	r.version = b.version
+	return r, n == nothing, nil
+}
+
+// start begins a flight. It is in no budget: GenAuth is not asked.
+func (t *storeSource) start(f *flight, _ need, _ time.Time) error {
+	return t.running.run(f.deadline, func(ctx context.Context) {
+		known, err := facts{}, error(errNoResult)
+		defer func() { t.land(f, known, err) }() // also if a callback ends the goroutine
+		known, err = t.stored(ctx, f)
+	})
+}
+
+// stored returns the facts that the Store has. Another instance has checked the
+// token; this one does so for itself.
+func (t *storeSource) stored(ctx context.Context, f *flight) (known facts, err error) {
+	defer recovered(ctx, t.log, f.q.token, &err)
+	var age time.Duration
+	known, age, f.version, err = t.get(ctx, f.q.name, f.q.user)
+	if err != nil {
+		return facts{}, err
+	}
+	if !f.known {
+		if err := runCheckToken(ctx, t.checkToken, f.q.token); err != nil {
+			t.asks(f) // a refusal is as old as itself, not as the facts
+			return facts{}, err
+		}
+	}
+	t.dates(f, age)
+	return known, nil
+}
+
+// get returns the facts of a token and how old they are, or errNotStored. The
+// version is for a set that follows, or nil if the Store could not be asked.
+func (t *storeSource) get(ctx context.Context, key, user StoreKey) (facts, time.Duration, *StoreVersion, error) {
+	type answer struct {
+		stored  StoredFacts
+		found   bool
+		version StoreVersion
+	}
+	ctx, cancel := context.WithTimeout(ctx, storeReadFor)
+	defer cancel()
+	got, err := guardedCall(ctx, t, func(ctx context.Context) (a answer, err error) {
+		a.stored, a.found, a.version, err = t.store.Get(ctx, key, user)
+		return a, err
+	})
+	if err != nil {
+		return facts{}, 0, nil, errNotStored
+	}
+	stored, version := got.stored, &got.version
+	age := time.Since(stored.Asked.Round(0)) // by the wall clock: another instance asked
+	switch {
+	case !got.found, stored.Asked.UnixNano() < t.trustFrom.Load():
+		t.counts.misses.Add(1)
+		return facts{}, 0, version, errNotStored
+	case stored.Key != key, stored.User != user, age < -maxClockSkew, age > maxFreshFor:
+		t.counts.rejected.Add(1)
+		return facts{}, 0, version, errNotStored
+	}
+	list := make([]client.Factor, 0, len(stored.Types))
+	for _, typ := range stored.Types {
+		list = append(list, client.Factor{Type: typ})
+	}
+	known := newFacts(list, false)
+	if known.partial {
+		t.counts.rejected.Add(1)
+		return facts{}, 0, version, errNotStored
+	}
+	t.counts.hits.Add(1)
+	return known, max(0, age), version, nil
+}
+
+// shareAnswer lets the other instances know what GenAuth has said. Those who wait
+// for the lookup have their answer already.
+func (t *storeSource) shareAnswer(f *flight) {
+	ctx := context.Background()
+	switch {
+	case f.q.name == (StoreKey{}):
+	case f.kept && !f.partial:
+		t.set(ctx, f)
+		if t.cache.buried(f.q.graves, f.sent, false) { // invalidated while it was stored
+			_ = t.tell(ctx, func(ctx context.Context) error { return t.store.Delete(ctx, f.q.name, f.q.user) })
+		}
+	case f.known && resultOf(f.err) == resultRefused:
+		// The other instances may know facts too. Not for every token that is
+		// refused: made-up ones would be news to all.
+		_ = t.tell(ctx, func(ctx context.Context) error { return t.store.Delete(ctx, f.q.name, f.q.user) })
+	}
+}
+
+// set stores what a flight learned. Without a version the Store would not know
+// what was invalidated meanwhile. An error is counted, and otherwise nothing that
+// could be done better.
+func (t *storeSource) set(ctx context.Context, f *flight) {
+	asked := time.Unix(0, f.sent.wall)
+	keep := t.cache.rules.FreshFor
+	if !f.q.expires.IsZero() {
+		keep = min(keep, time.Until(f.q.expires))
+	}
+	if f.version == nil || keep <= 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, storeReadFor)
+	defer cancel()
+	_, _ = guardedCall(ctx, t, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, t.store.Set(ctx, StoredFacts{
+			Key: f.q.name, User: f.q.user, Types: f.enrolled.Types(), Asked: asked, Expires: f.q.expires,
+		}, *f.version, keep)
+	})
+}
+
+// tell lets all instances forget. It is tried even if the Store kept failing: it
+// matters more than a lookup.
+func (t *storeSource) tell(ctx context.Context, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, storeTellFor)
+	defer cancel()
+	_, err := boundedCall(ctx, t, func(ctx context.Context) (struct{}, error) { return struct{}{}, f(ctx) })
+	if err != nil {
+		t.counts.failed.Add(1)
+		return fmt.Errorf("echomfa: forgotten here, but the other instances could not be told: %w", err)
+	}
+	return nil
+}
+
+// guardedCall calls the Store behind the breaker.
+//
+//nolint:ireturn // T is what f returns
+func guardedCall[T any](ctx context.Context, t *storeSource, f func(context.Context) (T, error)) (T, error) {
+	report, refused := t.breaker.Allow()
+	if refused != nil {
+		t.counts.skipped.Add(1)
+		var zero T
+		return zero, refused
+	}
+	v, err := boundedCall(ctx, t, f)
+	if err != nil {
+		t.counts.failed.Add(1)
+	}
+	report(err)
+	t.logState(ctx, err)
+	return v, err
+}
+
+// boundedCall calls the Store and returns when ctx ends, whatever the Store does.
+// A panic of the Store is an error.
+//
+//nolint:ireturn // T is what f returns
+func boundedCall[T any](ctx context.Context, t *storeSource, f func(context.Context) (T, error)) (T, error) {
+	v, err := bounded.Call(ctx, &t.calls, f)
+	var panicked *bounded.PanicError
+	if errors.As(err, &panicked) {
+		t.log.LogAttrs(ctx, slog.LevelError, "mfa store panicked", slog.Any("panic", panicked.Value), slog.String("stack", string(panicked.Stack)))
+		err = &panicError{where: "Store", value: panicked.Value}
+	}
+	if errors.Is(err, bounded.ErrOver) {
+		err = ErrClosed
+	}
+	return v, err
+}
+
+// logState logs once that the Store is away, and once that it is back.
+func (t *storeSource) logState(ctx context.Context, err error) {
+	away := t.breaker.State() != gobreaker.StateClosed
+	if !t.open.CompareAndSwap(!away, away) {
+		return
+	}
+	if away {
+		t.log.LogAttrs(ctx, slog.LevelError, "mfa store keeps failing: this instance goes on without it", slog.String("error", fmt.Sprint(err)))
+		return
+	}
+	t.log.LogAttrs(ctx, slog.LevelInfo, "mfa store works again")
+}
+
+// watch hears what other instances invalidate, until close. A Store that cannot be
+// watched is tried again, less and less often, and named in the log once.
+func (t *storeSource) watch() {
+	ctx, stop := context.WithCancel(context.Background())
+	t.stop = stop
+	_ = t.calls.Go(func() { // there is no other yet
+		pause, deaf := firstWatchPause, false
+		for ctx.Err() == nil {
+			hearing := false
+			err := t.watchOnce(ctx, func() { hearing = true })
+			if ctx.Err() != nil {
+				return
+			}
+			if hearing {
+				pause, deaf = firstWatchPause, false
+			}
+			if !deaf {
+				t.log.LogAttrs(ctx, slog.LevelError, "mfa store cannot be watched: invalidations of other instances are not heard",
+					slog.String("error", fmt.Sprint(err)))
+				deaf = true
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(pause):
+			}
+			pause = min(2*pause, lastWatchPause)
+			t.heard = true
+			t.missed()
+		}
+	})
+}
+
+func (t *storeSource) watchOnce(ctx context.Context, heard func()) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &panicError{where: "Store", value: v}
+		}
+	}()
+	return t.store.Watch(ctx, func(e StoreEvent) {
+		heard()
+		switch c := t.cache; {
+		case e.Resumed:
+			t.missed()
+		case e.Key != (StoreKey{}):
+			c.bury(c.grave(e.Key.short()), c.dig(time.Now()))
+		case e.User != (StoreKey{}):
+			c.bury(c.grave(e.User.short()), c.dig(time.Now()))
+		}
+	})
+}
+
+// missed handles that invalidations may not have been heard: all facts from
+// before are asked for again. Those in the Store have been forgotten there, heard
+// or not, unless it has come back with what it had before; at the start nothing
+// speaks for that.
+func (t *storeSource) missed() {
+	if t.heard {
+		// Before: what is asked for in the new epoch must know of it. The clock
+		// of another instance may be behind.
+		t.trustFrom.Store(time.Now().Add(maxClockSkew).UnixNano())
+	}
+	t.heard = true
+	t.cache.epoch.Add(1)
+}
+
+// close ends the watch and waits for the calls under way, but not for a Store that
+// does not return.
+func (t *storeSource) close() error {
+	if t == nil || t.stop == nil {
+		return nil
+	}
+	t.stop()
+	select {
+	case <-t.calls.Over():
+		return nil
+	case <-time.After(storeCloseFor):
+		return bounded.ErrTooMany
+	}
+}

@@ -1,0 +1,137 @@
+package echomfa
+
+import (
+	"sync/atomic"
+
+	"github.com/sony/gobreaker/v2"
+)
+
+// Stats are counts since the Enforcer was made, and its present state.
+type Stats struct {
+	// Hits and Misses count decisions made from the cache and by a look-up,
+	// refusals among them.
+	Hits, Misses uint64
+	// Stale counts requests let through on facts older than FreshFor.
+	Stale uint64
+	// WouldBlock counts requests that ReportOnly let through, by what would
+	// have been their outcome.
+	WouldBlock WouldBlock
+	// Lookups counts look-ups by what came of them.
+	Lookups LookupStats
+	// InFlight and Queued are the look-ups under way and those waiting.
+	InFlight, Queued int
+	// Limited counts look-ups turned away by the budgets of LookupConfig.
+	Limited uint64
+	// BreakerOpen reports that look-ups are stopped because they kept failing.
+	BreakerOpen bool
+	// Store counts what came of asking the Store, if there is one.
+	Store StoreStats
+	// Entries and Refused are how many tokens' facts and how many refused
+	// tokens are remembered.
+	Entries, Refused int
+}
+
+// LookupStats counts look-ups by result.
+type LookupStats struct {
+	Succeeded, Refused, RateLimited, Misconfigured, Unavailable, Malformed, Panicked, TurnedAway uint64
+}
+
+// WouldBlock counts requests by the outcome that was not enforced.
+type WouldBlock struct {
+	NotEnrolled, Unauthenticated, Unavailable uint64
+}
+
+// Stats returns the figures. They are read one after the other and need not
+// agree with one another.
+func (e *Enforcer) Stats() Stats {
+	if !e.ready() {
+		return Stats{}
+	}
+	d := e.decider
+	s := d.counts.stats()
+	s.Lookups = d.genauth.counts.stats()
+	s.Store = d.store.stats()
+	s.InFlight, s.Queued, s.Limited = d.genauth.budget.Figures()
+	s.BreakerOpen = d.genauth.breaker.State() == gobreaker.StateOpen
+	s.Entries, s.Refused = d.cache.size()
+	return s
+}
+
+// StoreStats count what came of asking the [Store].
+type StoreStats struct {
+	// Hits and Misses count look-ups that did and did not find facts.
+	Hits, Misses uint64
+	// Rejected counts facts that were found and not believed: those of another
+	// key, and those of the future.
+	Rejected uint64
+	// Failed counts calls that ended in an error, and Skipped those that were
+	// not made because the ones before had failed.
+	Failed, Skipped uint64
+	// Open reports that the Store is left alone because it kept failing.
+	Open bool
+}
+
+// lookupCounts counts look-ups by result.
+type lookupCounts [results]atomic.Uint64
+
+func (c *lookupCounts) add(r result) { c[r].Add(1) }
+
+// decisionCounts counts decisions.
+type decisionCounts struct {
+	named                                     atomic.Bool // a token has named a user
+	hits, misses, stale                       atomic.Uint64
+	notEnrolled, unauthenticated, unavailable atomic.Uint64 // in ReportOnly
+}
+
+// add counts what ReportOnly lets through.
+func (c *decisionCounts) add(d *Decision) {
+	if d.Enforced {
+		return
+	}
+	switch d.Outcome {
+	case NotEnrolled:
+		c.notEnrolled.Add(1)
+	case Unauthenticated:
+		c.unauthenticated.Add(1)
+	case Unavailable:
+		c.unavailable.Add(1)
+	case Denied, Allowed, Exempted:
+	}
+}
+
+func (c *decisionCounts) stats() Stats {
+	return Stats{
+		Hits:   c.hits.Load(),
+		Misses: c.misses.Load(),
+		Stale:  c.stale.Load(),
+		WouldBlock: WouldBlock{
+			NotEnrolled:     c.notEnrolled.Load(),
+			Unauthenticated: c.unauthenticated.Load(),
+			Unavailable:     c.unavailable.Load(),
+		},
+	}
+}
+
+func (c *lookupCounts) stats() LookupStats {
+	return LookupStats{
+		Succeeded:     c[resultFacts].Load(),
+		Refused:       c[resultRefused].Load(),
+		RateLimited:   c[resultLimited].Load(),
+		Misconfigured: c[resultMisconfigured].Load(),
+		Unavailable:   c[resultUnavailable].Load(),
+		Malformed:     c[resultMalformed].Load(),
+		Panicked:      c[resultPanic].Load(),
+		TurnedAway:    c[resultTurnedAway].Load(),
+	}
+}
+
+func (t *storeSource) stats() StoreStats {
+	if t == nil {
+		return StoreStats{}
+	}
+	return StoreStats{
+		Hits: t.counts.hits.Load(), Misses: t.counts.misses.Load(), Rejected: t.counts.rejected.Load(),
+		Failed: t.counts.failed.Load(), Skipped: t.counts.skipped.Load(),
+		Open: t.breaker.State() == gobreaker.StateOpen,
+	}
+}
