@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/internal/digest"
@@ -95,4 +96,29 @@ func TestLargestAnswer(t *testing.T) {
 		assert.Equal(t, partial, got.partial, size)
 		assert.LessOrEqual(t, got.enrolled.Len(), 32, size)
 	}
+}
+
+// TestTypeListsAreBounded shows that lists of types without a constant come back as
+// they were, and that facts whose list is one too many are not kept.
+func TestTypeListsAreBounded(t *testing.T) {
+	t.Parallel()
+	c := newCache(CacheConfig{Size: 64, RefusedSize: 64, FreshFor: time.Minute, DenyFreshFor: time.Second}, "n")
+	keep := func(i int) (reading, need) {
+		q := &question{key: digest.Key{8: byte(i >> 8), 9: byte(i)}, keep: true}
+		set := Factors(OTP, FactorType(fmt.Sprintf("T%d", i)))
+		c.keep(c.shard(q.key), &flight{q: q, sent: c.send(time.Now()), facts: facts{enrolled: set}})
+		r, n := c.read(q.key, AnyOf(OTP), c.moment(time.Now()))
+		if n == nothing {
+			assert.True(t, r.enrolled.Equal(set), "%v is not %v", r.enrolled, set)
+		}
+		return r, n
+	}
+	for i := range maxTypeLists {
+		_, n := keep(i)
+		require.Equal(t, nothing, n, i)
+	}
+	_, n := keep(maxTypeLists)
+	assert.Equal(t, cold, n, "one list too many")
+	_, n = keep(maxTypeLists - 1)
+	assert.Equal(t, nothing, n, "a list that is known")
 }

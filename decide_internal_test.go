@@ -102,3 +102,43 @@ func TestReportOnlyWaitsLittle(t *testing.T) {
 		})
 	}
 }
+
+// TestZeroReadingRefuses shows that a reading nobody has filled in is an error and no
+// verdict.
+func TestZeroReadingRefuses(t *testing.T) {
+	t.Parallel()
+	e := slowEnforcer(t, 0)
+	d := Decision{Enforced: true, Policy: AnyOf(OTP)}
+	require.Error(t, e.decider.conclude(&d, reading{}))
+	assert.Equal(t, Denied, d.Outcome)
+	assert.False(t, d.proceeds())
+}
+
+// TestLookupAfterTheEnd has a request come to a source between the end of the
+// lookups and that of the budget.
+func TestLookupAfterTheEnd(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := slowEnforcer(t, 0)
+		e.decider.running.close()
+		d := Decision{Enforced: true, Policy: AnyOf(OTP)}
+		require.ErrorIs(t, e.decider.decide(t.Context(), &d, &request{token: "token"}), ErrClosed)
+		assert.Equal(t, Unavailable, d.Outcome)
+		inFlight, queued, _ := e.decider.genauth.budget.Figures()
+		assert.Zero(t, inFlight+queued, "its turn is given back")
+	})
+}
+
+// TestStoreIsNotAskedForWhatIsKnown has another request learn the answer before this
+// one comes to the Store.
+func TestStoreIsNotAskedForWhatIsKnown(t *testing.T) {
+	t.Parallel()
+	c := newCache(CacheConfig{Size: 64, RefusedSize: 64, FreshFor: time.Minute, DenyFreshFor: time.Second}, "n")
+	s := &storeSource{lookups: lookups{cache: c, table: storeTable}}
+	q := &question{key: c.keys.Key("token"), keep: true, name: StoreKey{1}}
+	c.keep(c.shard(q.key), &flight{q: q, sent: c.send(time.Now()), facts: facts{enrolled: Factors(OTP)}})
+	r, done, err := s.fetch(t.Context(), q, AnyOf(OTP), reading{})
+	require.NoError(t, err)
+	assert.True(t, done)
+	assert.Equal(t, Cached, r.source)
+}

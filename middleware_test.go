@@ -138,6 +138,8 @@ func TestMiddlewareCallbacks(t *testing.T) {
 		"PolicyFunc: fails":                     {answertest.Enrolled, policyIs(otp(), errTest), 500},
 		"PolicyFunc: fails in our words":        {answertest.Enrolled, policyIs(otp(), echomfa.ErrUnauthenticated), 500},
 		"Subject: an opaque token names nobody": {answertest.Enrolled, subjectIs("u1", nil), 401},
+		"Subject: no token at all":              {"no token", subjectIs("u1", nil), 401},
+		"Subject: a JWT that cannot be read":    {"e30.e30", subjectIs("u1", nil), 401},
 		"Subject: another user":                 {jwt, subjectIs("u2", nil), 401},
 		"Subject: nobody":                       {jwt, subjectIs("", nil), 401},
 		"Subject: nobody is signed in":          {jwt, subjectIs("", echomfa.ErrUnauthenticated), 401},

@@ -94,6 +94,7 @@ func TestFieldF05NestedIsKeptNested(t *testing.T) {
 	assert.Equal(t, "/admin?q="+strings.Repeat("&", 1500), e.ReturnTo("/mfa?return_to="+url.QueryEscape("/admin?q="+strings.Repeat("&", 1500))))
 	assert.Empty(t, e.ReturnTo("/other?return_to="+url.QueryEscape("/admin?q="+strings.Repeat("&", 1500))))
 	assert.Equal(t, "/login", e.LoginLocation("/other?return_to="+long), "another page is not passed by")
+	assert.Equal(t, "/login", e.LoginLocation("/mfa?return_to="+long+"&%zz"), "nor is a query that cannot be read")
 	assert.Equal(t, "/login", e.LoginLocation("/mfa?return_to=%2F"+long), "nor is one that leads away passed on")
 }
 

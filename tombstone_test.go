@@ -185,12 +185,42 @@ func TestWatchThatEndsIsLoggedOnce(t *testing.T) {
 	})
 }
 
+// TestWatchThatPanics shows that a Store whose Watch panics is one that cannot be
+// watched.
+func TestWatchThatPanics(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		e := newEnforcer(t, newDirectory(), func(c *echomfa.Config) {
+			c.Cache.Store, c.Logger = &endedStore{Memory: storetest.NewMemory(), panics: true}, slog.New(slog.NewTextHandler(&log, nil))
+		})
+		synctest.Wait()
+		require.NoError(t, e.Close())
+		assert.Contains(t, log.String(), "mfa store cannot be watched")
+		assert.Contains(t, log.String(), "panic in Store")
+	})
+}
+
+// TestInvalidateOfWhatIsNoToken has tokens that no facts are kept of: nothing has to
+// be told.
+func TestInvalidateOfWhatIsNoToken(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := fleet(t, 1, &gatedStore{Memory: storetest.NewMemory(), deletes: make(chan struct{})}, newDirectory())[0]
+		assert.NoError(t, e.Invalidate(t.Context(), "e30.e30"), "a header of a JWT, and no JWT")
+	})
+}
+
 type endedStore struct {
 	*storetest.Memory
 	watched atomic.Int64
+	panics  bool
 }
 
 func (s *endedStore) Watch(context.Context, func(echomfa.StoreEvent)) error {
 	s.watched.Add(1)
+	if s.panics {
+		panic("no watch")
+	}
 	return errors.New("closed")
 }

@@ -54,6 +54,7 @@ func TestOriginal(t *testing.T) {
 		{"/a/b%2Fc", "/b/c", "/b%2Fc", "", "/a"},
 		{"/a/b%2Fc", "/c", "", "", ""},
 		{"", "/b", "", "", ""},
+		{"/a/" + strings.Repeat("b", 16<<10), "/" + strings.Repeat("b", 16<<10), "", "", ""},
 		{"http://x.example/a/b", "/b", "", "", "/a"},
 		{"%", "/b", "", "", ""},
 	} {
