@@ -123,20 +123,24 @@ func noOp(next echo.HandlerFunc) echo.HandlerFunc {
 }
 
 // BenchmarkMiss is the middleware's own share of a miss: the call is a function
-// that returns at once. The peer is no-op middleware.
+// that returns at once. The peer is no-op middleware. Two users take turns in a
+// cache that has room for one.
 func BenchmarkMiss(b *testing.B) {
-	user := peer.NewTokens("alice")
+	alice, bob := peer.NewTokens("alice"), peer.NewTokens("bob")
 	e, err := echomfa.New(echomfa.Config{
 		Client: echomfa.FactorListerFunc(peer.Lister), Namespace: "bench", Audience: []string{peer.AppID},
-		Cache:  echomfa.CacheConfig{FreshFor: time.Nanosecond, DenyFreshFor: time.Nanosecond},
+		Cache:  echomfa.CacheConfig{Size: 1},
 		Lookup: echomfa.LookupConfig{MaxConcurrent: 1 << 12, MaxPerSecond: 1e9},
 	})
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = e.Close() })
-	b.Run("peer=no-op", func(b *testing.B) { run(b, app(noOp), user.RS256) })
-	b.Run("peer=echomfa", func(b *testing.B) { run(b, app(e.Require(peer.Policy())), user.RS256) })
+	b.Run("peer=no-op", func(b *testing.B) { run(b, app(noOp), alice.RS256, bob.RS256) })
+	b.Run("peer=echomfa", func(b *testing.B) { run(b, app(e.Require(peer.Policy())), alice.RS256, bob.RS256) })
+	if hits := e.Stats().Hits; hits > 0 {
+		b.Fatalf("%d requests were not misses", hits)
+	}
 }
 
 // BenchmarkDecode is GenAuth's answer, from the socket to the list.
