@@ -2,6 +2,7 @@ package echomfa_test
 
 import (
 	"context"
+	"log/slog"
 	"math"
 	"net/http"
 	"strings"
@@ -225,6 +226,36 @@ func TestZeroEnforcer(t *testing.T) {
 			assert.Empty(t, e.ReturnTo("/admin"))
 			assert.NoError(t, e.Close())
 			assert.Panics(t, func() { e.Require(otp()) })
+		})
+	}
+}
+
+// TestWA8LoginURLWithoutACookie shows what tells that browsers go in a circle,
+// before they do.
+func TestWA8LoginURLWithoutACookie(t *testing.T) {
+	t.Parallel()
+	own := func(*http.Request) (string, error) { return "", nil }
+	for name, row := range map[string]struct {
+		change func(*echomfa.Config)
+		warned bool
+	}{
+		"by default":         {func(c *echomfa.Config) { c.LoginURL = "/login" }, true},
+		"LoginURL elsewhere": {func(c *echomfa.Config) { c.LoginURL, c.ReturnTo.Disabled = "https://id.example/login", true }, true},
+		"another scheme":     {func(c *echomfa.Config) { c.LoginURL, c.TokenLookup = "/login", "header:authorization:Token " }, true},
+		"a cookie":           {func(c *echomfa.Config) { c.LoginURL, c.TokenLookup = "/login", "cookie:session" }, false},
+		"a proxy's header":   {func(c *echomfa.Config) { c.LoginURL, c.TokenLookup = "/login", "header:X-Forwarded-Access-Token" }, false},
+		"a function":         {func(c *echomfa.Config) { c.LoginURL, c.Token = "/login", own }, false},
+		"EnrollURL alone":    {func(c *echomfa.Config) { c.EnrollURL = "/mfa" }, false}, // programs read it in the 403
+		"neither":            {func(*echomfa.Config) {}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var log strings.Builder
+			newEnforcer(t, echomfa.FactorListerFunc(answertest.Lister), func(c *echomfa.Config) {
+				c.Logger = slog.New(slog.NewTextHandler(&log, nil))
+				row.change(c)
+			})
+			assert.Equal(t, row.warned, strings.Contains(log.String(), "level=WARN msg=\"mfa LoginURL is set, but"), log.String())
 		})
 	}
 }
