@@ -229,6 +229,8 @@ func (c *Config) prepareSource() error {
 
 // Client returns the Client of the configuration, or nil if the Enforcer was not
 // made by New. Package enroll compares it with its own.
+//
+//nolint:ireturn // it is what the configuration has
 func (e *Enforcer) Client() FactorLister {
 	if !e.ready() {
 		return nil

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -96,8 +95,7 @@ func (e *Enforcer) setDestinations() error {
 // EnrollURL alone is fine: programs find it in the 403.
 func (e *Enforcer) warnOfLoginURL() {
 	if e.login.text != "" && e.source.header == "Authorization" {
-		e.cfg.Logger.LogAttrs(context.Background(), slog.LevelWarn,
-			"mfa LoginURL is set, but browsers do not send the Authorization header: set TokenLookup to a cookie, unless a proxy sets the header")
+		e.cfg.Logger.Warn("mfa LoginURL is set, but browsers do not send the Authorization header: set TokenLookup to a cookie, unless a proxy sets the header")
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/echomfa/echomfa/internal/factortype"
@@ -105,7 +106,7 @@ func (c Config) withDefaults() (Config, error) {
 	var errs []error
 	_, port, err := net.SplitHostPort(c.Addr)
 	if err == nil {
-		_, err = net.LookupPort("tcp", port)
+		_, err = strconv.ParseUint(port, 10, 16)
 	}
 	if err != nil {
 		errs = append(errs, fmt.Errorf(`genauthtest: Addr: %q is not a host and a port, such as "127.0.0.1:0"`, c.Addr))

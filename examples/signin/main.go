@@ -87,6 +87,7 @@ func newApp(host, appID string) (http.Handler, error) {
 	return http.NewCrossOriginProtection().Handler(e), nil
 }
 
+//nolint:gochecknoglobals // a template is made once
 var form = template.Must(template.New("login").Parse(`<!DOCTYPE html><title>Sign in</title>
 <form method="post" action="/login"><input type="hidden" name="return_to" value="{{.}}">
 <input name="username" autocomplete="username"><input name="password" type="password" autocomplete="current-password">

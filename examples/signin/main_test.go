@@ -21,32 +21,34 @@ func TestSignInComesBack(t *testing.T) {
 	genauth.AddUser(genauthtest.User{Username: "bob"})
 	app, err := newApp(genauth.URL(), genauth.AppID())
 	require.NoError(t, err)
-	serve := func(method, target, session string, fields url.Values) *http.Response {
+	serve := func(method, target, session string, fields url.Values) *httptest.ResponseRecorder {
 		r := httptest.NewRequestWithContext(t.Context(), method, target, strings.NewReader(fields.Encode()))
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		r.Header.Set("Sec-Fetch-Mode", "navigate")
 		r.Header.Set("Sec-Fetch-Site", "same-origin")
 		if session != "" {
-			r.AddCookie(&http.Cookie{Name: "session", Value: session}) //nolint:gosec // of a request
+			r.AddCookie(&http.Cookie{Name: "session", Value: session})
 		}
 		w := httptest.NewRecorder()
 		app.ServeHTTP(w, r)
-		return w.Result()
+		return w
 	}
-	signIn := func(user, password, back string) *http.Response {
+	signIn := func(user, password, back string) *httptest.ResponseRecorder {
 		return serve(http.MethodPost, "/login", "", url.Values{"username": {user}, "password": {password}, "return_to": {back}})
 	}
 	for user, want := range map[string]int{"alice": http.StatusOK, "bob": http.StatusForbidden} {
 		page := serve(http.MethodGet, "/admin?page=2", "", nil)
-		assert.Equal(t, http.StatusFound, page.StatusCode)
-		assert.Equal(t, "/login?return_to=%2Fadmin%3Fpage%3D2", page.Header.Get("Location"))
+		assert.Equal(t, http.StatusFound, page.Code)
+		assert.Equal(t, "/login?return_to=%2Fadmin%3Fpage%3D2", page.Header().Get("Location"))
 		signedIn := signIn(user, "password", "/admin?page=2")
-		assert.Equal(t, http.StatusSeeOther, signedIn.StatusCode)
-		assert.Equal(t, "/admin?page=2", signedIn.Header.Get("Location"))
-		require.Len(t, signedIn.Cookies(), 1)
-		assert.Equal(t, want, serve(http.MethodGet, "/admin?page=2", signedIn.Cookies()[0].Value, nil).StatusCode, user)
+		assert.Equal(t, http.StatusSeeOther, signedIn.Code)
+		assert.Equal(t, "/admin?page=2", signedIn.Header().Get("Location"))
+		cookie, err := http.ParseSetCookie(signedIn.Header().Get("Set-Cookie"))
+		require.NoError(t, err)
+		assert.True(t, cookie.HttpOnly && cookie.Secure)
+		assert.Equal(t, want, serve(http.MethodGet, "/admin?page=2", cookie.Value, nil).Code, user)
 	}
-	assert.Equal(t, http.StatusOK, serve(http.MethodGet, "/login?return_to=%2Fadmin", "", nil).StatusCode)
-	assert.Equal(t, http.StatusUnauthorized, signIn("alice", "wrong", "/admin").StatusCode)
-	assert.Equal(t, "/", signIn("alice", "password", "//evil.example").Header.Get("Location"))
+	assert.Equal(t, http.StatusOK, serve(http.MethodGet, "/login?return_to=%2Fadmin", "", nil).Code)
+	assert.Equal(t, http.StatusUnauthorized, signIn("alice", "wrong", "/admin").Code)
+	assert.Equal(t, "/", signIn("alice", "password", "//evil.example").Header().Get("Location"))
 }
