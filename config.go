@@ -168,8 +168,9 @@ const (
 	maxFreshFor   = 5 * time.Minute
 	maxRefusedFor = time.Minute
 	minPerSecond  = 0.01
-	// No look-up succeeds in less, and everybody would be locked out.
-	minTimeout    = time.Millisecond
+	// A number without a unit is a number of nanoseconds. No lookup succeeds in
+	// less than this, and no facts are of use that are kept for less.
+	minDuration   = time.Millisecond
 	reportOnlyFor = 100 * time.Millisecond
 )
 
@@ -203,7 +204,7 @@ func (c *Config) prepareSource() error {
 		if genauth.AppID() == "" {
 			errs = append(errs, errors.New("echomfa: Client: not made by client.New"))
 		}
-		if len(c.Audience) == 0 {
+		if len(c.Audience) == 0 && genauth.AppID() != "" {
 			c.Audience = []string{genauth.AppID()}
 		}
 		parts := digest.AppendPart(digest.AppendPart(nil, genauth.BaseURL()), genauth.AppID())
@@ -226,6 +227,17 @@ func (c *Config) prepareSource() error {
 	return errors.Join(errs...)
 }
 
+// Client returns the Client of the configuration, or nil if the Enforcer was not
+// made by New. Package enroll compares it with its own.
+//
+//nolint:ireturn // it is what the configuration has
+func (e *Enforcer) Client() FactorLister {
+	if !e.ready() {
+		return nil
+	}
+	return e.cfg.Client
+}
+
 // isNil reports whether an interface holds a nil pointer or function, which
 // would pass a comparison with nil and panic on the first request.
 func isNil(v any) bool {
@@ -240,6 +252,10 @@ func isNil(v any) bool {
 // prepare sets defaults and validates.
 func (c *CacheConfig) prepare() error {
 	errs := []error{
+		checkUnit("Cache.FreshFor", c.FreshFor),
+		checkUnit("Cache.DenyFreshFor", c.DenyFreshFor),
+		checkUnit("Cache.RefusedFor", c.RefusedFor),
+		checkUnit("Cache.StaleIfError", c.StaleIfError),
 		defaultTo("Cache.Size", &c.Size, defaultSize),
 		defaultTo("Cache.FreshFor", &c.FreshFor, defaultFreshFor),
 	}
@@ -261,7 +277,9 @@ func (c *CacheConfig) prepare() error {
 		errs = append(errs, errors.New("echomfa: Cache.Store: nil"))
 	}
 	switch {
-	case c.StaleIfError == 0:
+	case c.StaleIfError == 0, isTiny(c.StaleIfError):
+	case c.StaleIfError < 0:
+		errs = append(errs, fmt.Errorf("echomfa: Cache.StaleIfError: %v is negative", c.StaleIfError))
 	case c.StaleIfError > maxFreshFor:
 		errs = append(errs, tooLong("Cache.StaleIfError", c.StaleIfError, maxFreshFor))
 	case c.FreshFor > 0 && c.StaleIfError <= c.FreshFor:
@@ -272,14 +290,15 @@ func (c *CacheConfig) prepare() error {
 
 // prepare sets defaults and validates.
 func (c *LookupConfig) prepare() error {
-	errs := []error{defaultTo("Lookup.Timeout", &c.Timeout, defaultTimeout)}
+	errs := []error{
+		checkUnit("Lookup.Timeout", c.Timeout),
+		checkUnit("Lookup.MaxWait", c.MaxWait),
+		defaultTo("Lookup.Timeout", &c.Timeout, defaultTimeout),
+	}
 	errs = append(errs, defaultTo("Lookup.MaxWait", &c.MaxWait, min(defaultMaxWait, max(c.Timeout/4, 1))),
 		defaultTo("Lookup.MaxConcurrent", &c.MaxConcurrent, defaultMaxConcurrent),
 		defaultTo("Lookup.MaxPerSecond", &c.MaxPerSecond, defaultMaxPerSecond))
-	if c.Timeout > 0 && c.Timeout < minTimeout {
-		errs = append(errs, fmt.Errorf("echomfa: Lookup.Timeout: %v is below %v: is the unit missing?", c.Timeout, minTimeout))
-	}
-	if c.Timeout > 1 && c.MaxWait > c.Timeout/2 {
+	if c.Timeout >= minDuration && c.MaxWait > c.Timeout/2 {
 		errs = append(errs, fmt.Errorf("echomfa: Lookup.MaxWait: %v is above half of Lookup.Timeout, %v", c.MaxWait, c.Timeout))
 	}
 	if c.MaxPerSecond > 0 && c.MaxPerSecond < minPerSecond {
@@ -288,13 +307,25 @@ func (c *LookupConfig) prepare() error {
 	return errors.Join(errs...)
 }
 
+// checkUnit refuses a duration that is one only for want of a unit.
+func checkUnit(field string, d time.Duration) error {
+	if isTiny(d) {
+		return fmt.Errorf("echomfa: %s: %v is below %v: is the unit missing?", field, d, minDuration)
+	}
+	return nil
+}
+
+func isTiny(d time.Duration) bool { return d > 0 && d < minDuration }
+
 // defaultTo replaces zero by the default and refuses what is negative or not a
 // number.
 func defaultTo[T int | float64 | time.Duration](field string, value *T, byDefault T) error {
 	switch {
 	case *value == 0:
 		*value = byDefault
-	case *value < 0, math.IsNaN(float64(*value)), float64(*value) > 1<<62:
+	case *value < 0:
+		return fmt.Errorf("echomfa: %s: %v is negative", field, *value)
+	case math.IsNaN(float64(*value)), float64(*value) > 1<<62:
 		return fmt.Errorf("echomfa: %s: %v is not a positive number", field, *value)
 	}
 	return nil

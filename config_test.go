@@ -2,6 +2,7 @@ package echomfa_test
 
 import (
 	"context"
+	"log/slog"
 	"math"
 	"net/http"
 	"strings"
@@ -47,6 +48,23 @@ func TestConfigMistakes(t *testing.T) {
 		"Audience with a line end":      {func(c *config) { c.Audience = []string{"app\n"} }, "Audience: \"app\\n\""},
 		"Audience with a zero byte":     {func(c *config) { c.Audience = []string{"a\x00p"} }, "Audience: "},
 		"Lookup.Timeout without a unit": {func(c *config) { c.Lookup.Timeout = 5 }, "Lookup.Timeout: 5ns is below 1ms"},
+		"W6: FreshFor without a unit":   {func(c *config) { c.Cache.FreshFor = 60 }, "Cache.FreshFor: 60ns is below 1ms: is the unit missing?"},
+		"W6: DenyFreshFor, no unit":     {func(c *config) { c.Cache.DenyFreshFor = 2 }, "Cache.DenyFreshFor: 2ns is below 1ms"},
+		"W6: RefusedFor, no unit":       {func(c *config) { c.Cache.RefusedFor = 5 }, "Cache.RefusedFor: 5ns is below 1ms"},
+		"W6: StaleIfError, no unit":     {func(c *config) { c.Cache.StaleIfError = 300 }, "Cache.StaleIfError: 300ns is below 1ms"},
+		"W6: MaxWait without a unit":    {func(c *config) { c.Lookup.MaxWait = 500 }, "Lookup.MaxWait: 500ns is below 1ms"},
+		"B: BaseURL with user info":     {func(c *config) { c.ReturnTo.BaseURL = "https://u:hunter2@app.example" }, "ReturnTo.BaseURL: has user info"},
+		"B: BaseURL without a scheme":   {func(c *config) { c.ReturnTo.BaseURL = "app.example" }, `ReturnTo.BaseURL: "app.example" is not an address: put "https://" before it`},
+		"B: BaseURL with a blank":       {func(c *config) { c.ReturnTo.BaseURL = "https://app.example/a b" }, "ReturnTo.BaseURL: \"https://app.example/a b\" has a character"},
+		"B: BaseURL with a fragment":    {func(c *config) { c.ReturnTo.BaseURL = "https://app.example/#x" }, "ReturnTo.BaseURL: \"https://app.example/#x\" has a fragment"},
+		"B: BaseURL without a host":     {func(c *config) { c.ReturnTo.BaseURL = "https:///tools" }, "ReturnTo.BaseURL: \"https:///tools\" has no host"},
+		"B: EnrollURL with a blank":     {func(c *config) { c.EnrollURL = "https://x.example/a b" }, "EnrollURL: \"https://x.example/a b\" has a character"},
+		"B: EnrollURL, the secret":      {func(c *config) { c.EnrollURL = "https://u:hunter2@id.example/mfa" }, "EnrollURL: has user info"},
+		"B: EnrollURL, secret, no URL":  {func(c *config) { c.EnrollURL = "https://u:hunter2@id.example:x/" }, "EnrollURL: cannot be parsed"},
+		"B: TokenLookup in capitals":    {func(c *config) { c.TokenLookup = "Header:Authorization:Bearer " }, `TokenLookup: "Header:Authorization:Bearer ": write "header:", in lower case`},
+		"B: TokenLookup, blank before":  {func(c *config) { c.TokenLookup = " cookie:session" }, `TokenLookup: " cookie:session": write "cookie:"`},
+		"B: TokenLookup, blank behind":  {func(c *config) { c.TokenLookup = "cookie: session" }, `TokenLookup: "cookie: session": no blank may follow "cookie:"`},
+		"B: TokenLookup of our cookie":  {func(c *config) { c.TokenLookup = "cookie:echomfa_round" }, `TokenLookup: "cookie:echomfa_round": the cookie is one that this middleware sets itself`},
 		"EnrollURL with a blank":        {func(c *config) { c.EnrollURL = "/my mfa" }, "EnrollURL: \"/my mfa\" has a character"},
 		"EnrollURL with a blank behind": {func(c *config) { c.EnrollURL = "/mfa " }, "EnrollURL"},
 		"EnrollURL, blank in its query": {func(c *config) { c.EnrollURL = "/mfa?a= b" }, "EnrollURL"},
@@ -54,8 +72,8 @@ func TestConfigMistakes(t *testing.T) {
 		"LoginURL with a blank":         {func(c *config) { c.LoginURL = " /login" }, "LoginURL"},
 		"LoginURL is EnrollURL":         {func(c *config) { c.LoginURL, c.EnrollURL = "/account", "/account" }, "EnrollURL and LoginURL: both are"},
 		"Realm with a quote":            {func(c *config) { c.Realm = `a"b` }, "Realm"},
-		"TokenLookup of a query":        {func(c *config) { c.TokenLookup = "query:token" }, "TokenLookup"},
-		"TokenLookup of two":            {func(c *config) { c.TokenLookup = "header:Authorization:Bearer ,cookie:session" }, "TokenLookup"},
+		"TokenLookup of a query":        {func(c *config) { c.TokenLookup = "query:token" }, `TokenLookup: "query:token": a token in an address`},
+		"TokenLookup of two":            {func(c *config) { c.TokenLookup = "header:Authorization:Bearer ,cookie:session" }, `TokenLookup: "header:Authorization:Bearer ,cookie:session": it is one source`},
 		"TokenLookup without a name":    {func(c *config) { c.TokenLookup = "header:" }, "TokenLookup"},
 		"TokenLookup with a control":    {func(c *config) { c.TokenLookup = "header:X-\x7f" }, "TokenLookup"},
 		"TokenLookup without a cookie":  {func(c *config) { c.TokenLookup = "cookie" }, "TokenLookup"},
@@ -74,7 +92,7 @@ func TestConfigMistakes(t *testing.T) {
 		"negative Cache.RefusedFor":     {func(c *config) { c.Cache.RefusedFor = -1 }, "Cache.RefusedFor"},
 		"long Cache.RefusedFor":         {func(c *config) { c.Cache.RefusedFor = time.Hour }, "Cache.RefusedFor"},
 		"negative Cache.RefusedSize":    {func(c *config) { c.Cache.RefusedSize = -1 }, "Cache.RefusedSize"},
-		"negative Lookup.Timeout":       {func(c *config) { c.Lookup.Timeout = -1 }, "Lookup.Timeout"},
+		"negative Lookup.Timeout":       {func(c *config) { c.Lookup.Timeout = -1 }, "Lookup.Timeout: -1ns is negative"},
 		"negative Lookup.MaxConcurrent": {func(c *config) { c.Lookup.MaxConcurrent = -1 }, "Lookup.MaxConcurrent"},
 		"negative Lookup.MaxPerSecond":  {func(c *config) { c.Lookup.MaxPerSecond = -1 }, "Lookup.MaxPerSecond"},
 		"no number Lookup.MaxPerSecond": {func(c *config) { c.Lookup.MaxPerSecond = math.NaN() }, "Lookup.MaxPerSecond"},
@@ -86,7 +104,7 @@ func TestConfigMistakes(t *testing.T) {
 		"EnrollURL without a scheme":    {func(c *config) { c.EnrollURL = "//evil.example/mfa" }, "EnrollURL"},
 		"EnrollURL without a host":      {func(c *config) { c.EnrollURL = "javascript:/mfa" }, "EnrollURL"},
 		"EnrollURL with a backslash":    {func(c *config) { c.EnrollURL = `/\evil.example` }, "EnrollURL"},
-		"EnrollURL with a dot segment":  {func(c *config) { c.EnrollURL = "/a/../b" }, "EnrollURL"},
+		"EnrollURL with a dot segment":  {func(c *config) { c.EnrollURL = "/a/../b" }, "EnrollURL: \"/a/../b\" has dots"},
 		"EnrollURL of a script":         {func(c *config) { c.EnrollURL = "javascript:alert(1)" }, "EnrollURL"},
 		"EnrollURL with a control":      {func(c *config) { c.EnrollURL = "/mfa\n" }, "EnrollURL"},
 		"EnrollURL with a password":     {func(c *config) { c.EnrollURL = "https://u:p@id.example" }, "EnrollURL"},
@@ -95,9 +113,9 @@ func TestConfigMistakes(t *testing.T) {
 		"LoginURL without a slash":      {func(c *config) { c.LoginURL = "login" }, "LoginURL"},
 		"LoginURL elsewhere, no base":   {func(c *config) { c.LoginURL = "https://id.example/u" }, "ReturnTo.BaseURL: required because LoginURL"},
 		"ReturnTo.Param":                {func(c *config) { c.ReturnTo.Param = "a b" }, "ReturnTo.Param"},
-		"ReturnTo.BaseURL, dots":        {func(c *config) { c.ReturnTo.BaseURL = "https://app.example/a/../b" }, "ReturnTo.BaseURL"},
-		"ReturnTo.BaseURL, slashes":     {func(c *config) { c.ReturnTo.BaseURL = "https://app.example//a" }, "ReturnTo.BaseURL"},
-		"ReturnTo.BaseURL with a query": {func(c *config) { c.ReturnTo.BaseURL = "https://app.example/a?b" }, "ReturnTo.BaseURL"},
+		"ReturnTo.BaseURL, dots":        {func(c *config) { c.ReturnTo.BaseURL = "https://app.example/a/../b" }, "ReturnTo.BaseURL: \"https://app.example/a/../b\" has dots"},
+		"ReturnTo.BaseURL, slashes":     {func(c *config) { c.ReturnTo.BaseURL = "https://app.example//a" }, "ReturnTo.BaseURL: \"https://app.example//a\" may lead to another origin"},
+		"ReturnTo.BaseURL with a query": {func(c *config) { c.ReturnTo.BaseURL = "https://app.example/a?b" }, "ReturnTo.BaseURL: \"https://app.example/a?b\" has a query"},
 		"EnrollURL with BaseURL's path": {func(c *config) { c.ReturnTo.BaseURL, c.EnrollURL = "https://app.example/a", "/a/mfa" }, "EnrollURL"},
 		"ReturnTo.BaseURL of files":     {func(c *config) { c.ReturnTo.BaseURL = "ftp://app.example" }, "ReturnTo.BaseURL"},
 		"ReturnTo.BaseURL, not a URL":   {func(c *config) { c.ReturnTo.BaseURL = "https://%" }, "ReturnTo.BaseURL"},
@@ -111,6 +129,8 @@ func TestConfigMistakes(t *testing.T) {
 			e, err := echomfa.New(cfg)
 			assert.Nil(t, e)
 			require.ErrorContains(t, err, "echomfa: "+row.want)
+			assert.NotContains(t, err.Error(), "\n", "and nothing else")
+			assert.NotContains(t, err.Error(), "hunter2")
 		})
 	}
 }
@@ -206,6 +226,36 @@ func TestZeroEnforcer(t *testing.T) {
 			assert.Empty(t, e.ReturnTo("/admin"))
 			assert.NoError(t, e.Close())
 			assert.Panics(t, func() { e.Require(otp()) })
+		})
+	}
+}
+
+// TestWA8LoginURLWithoutACookie shows what tells that browsers go in a circle,
+// before they do.
+func TestWA8LoginURLWithoutACookie(t *testing.T) {
+	t.Parallel()
+	own := func(*http.Request) (string, error) { return "", nil }
+	for name, row := range map[string]struct {
+		change func(*echomfa.Config)
+		warned bool
+	}{
+		"by default":         {func(c *echomfa.Config) { c.LoginURL = "/login" }, true},
+		"LoginURL elsewhere": {func(c *echomfa.Config) { c.LoginURL, c.ReturnTo.Disabled = "https://id.example/login", true }, true},
+		"another scheme":     {func(c *echomfa.Config) { c.LoginURL, c.TokenLookup = "/login", "header:authorization:Token " }, true},
+		"a cookie":           {func(c *echomfa.Config) { c.LoginURL, c.TokenLookup = "/login", "cookie:session" }, false},
+		"a proxy's header":   {func(c *echomfa.Config) { c.LoginURL, c.TokenLookup = "/login", "header:X-Forwarded-Access-Token" }, false},
+		"a function":         {func(c *echomfa.Config) { c.LoginURL, c.Token = "/login", own }, false},
+		"EnrollURL alone":    {func(c *echomfa.Config) { c.EnrollURL = "/mfa" }, false}, // programs read it in the 403
+		"neither":            {func(*echomfa.Config) {}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var log strings.Builder
+			newEnforcer(t, echomfa.FactorListerFunc(answertest.Lister), func(c *echomfa.Config) {
+				c.Logger = slog.New(slog.NewTextHandler(&log, nil))
+				row.change(c)
+			})
+			assert.Equal(t, row.warned, strings.Contains(log.String(), "level=WARN msg=\"mfa LoginURL is set, but"), log.String())
 		})
 	}
 }

@@ -17,7 +17,7 @@ func parseLookup(lookup string) (credential, error) {
 		name, prefix, _ := strings.Cut(rest, ":")
 		scheme := strings.TrimRight(prefix, " ")
 		if !isHTTPToken(name) || (scheme != "" && !isHTTPToken(scheme)) {
-			return credential{}, lookupSyntaxError(lookup)
+			return credential{}, lookupSyntaxError(lookup, "")
 		}
 		c := credential{header: textproto.CanonicalMIMEHeaderKey(name), scheme: scheme, spaced: scheme != prefix}
 		if err := c.neverFinds(); err != nil {
@@ -26,19 +26,38 @@ func parseLookup(lookup string) (credential, error) {
 		return c, nil
 	case "cookie":
 		if !isHTTPToken(rest) {
-			return credential{}, lookupSyntaxError(lookup)
+			return credential{}, lookupSyntaxError(lookup, "")
+		}
+		if rest == circleCookie {
+			return credential{}, lookupSyntaxError(lookup, "the cookie is one that this middleware sets itself")
 		}
 		if rest == circleCookie {
 			return credential{}, fmt.Errorf("echomfa: TokenLookup: %q: this package itself sets a cookie of that name", lookup)
 		}
 		return credential{cookie: rest}, nil
+	case "query", "form", "param":
+		return credential{}, lookupSyntaxError(lookup, "a token in an address or a form ends up in logs and histories; if it must be, set Token")
 	}
-	return credential{}, lookupSyntaxError(lookup)
+	return credential{}, lookupSyntaxError(lookup, "")
 }
 
-func lookupSyntaxError(lookup string) error {
-	return fmt.Errorf(`echomfa: TokenLookup: %q is not of the form "header:Name:Prefix" or "cookie:name"; `+
-		`to combine sources, set Token instead`, lookup)
+// lookupSyntaxError says what is wrong with a lookup; why is "" if that is to be
+// found out.
+func lookupSyntaxError(lookup, why string) error {
+	source, rest, _ := strings.Cut(lookup, ":")
+	word := strings.ToLower(strings.TrimSpace(source))
+	switch {
+	case why != "":
+	case strings.Contains(lookup, ","):
+		why = "it is one source: to combine sources, set Token"
+	case source != word && (word == "header" || word == "cookie"):
+		why = fmt.Sprintf("write %q, in lower case and without blanks", word+":")
+	case (word == "header" || word == "cookie") && strings.TrimLeft(rest, " ") != rest:
+		why = fmt.Sprintf("no blank may follow %q", word+":")
+	default:
+		why = `it is not of the form "header:Name:Prefix" or "cookie:name"`
+	}
+	return fmt.Errorf("echomfa: TokenLookup: %q: %s", lookup, why)
 }
 
 // neverFinds reports why no usual client has its access token there. Such a

@@ -358,3 +358,38 @@ func TestAdminNeedsOTP(t *testing.T) {
 		t.Errorf("not known: %d", got)
 	}
 }
+
+// A guard on all routes leaves out the pages that users without a factor need. It
+// also covers addresses without a route.
+func ExampleSkipRoutes() {
+	emulator, genauth, done := kitchen()
+	defer done()
+	mfa, err := echomfa.New(echomfa.Config{Client: genauth, EnrollURL: "/mfa"})
+	if err != nil {
+		panic(err)
+	}
+	defer func() { _ = mfa.Close() }()
+	e := echo.New()
+	e.Use(echomfa.WithConfig(echomfa.MiddlewareConfig{
+		Enforcer: mfa,
+		Policy:   echomfa.AnyOf(echomfa.OTP, echomfa.Face),
+		Skipper:  echomfa.SkipRoutes("/mfa", "/mfa/*", "/login"), // Echo's wildcard does not match "/mfa" itself
+	}))
+	for _, route := range []string{"/mfa", "/mfa/*", "/login", "/admin"} {
+		e.GET(route, hello)
+	}
+	token := emulator.AccessToken("bob")
+	for _, path := range []string{"/mfa", "/mfa/begin", "/login", "/admin", "/nowhere"} {
+		r := httptest.NewRequestWithContext(context.Background(), http.MethodGet, path, nil)
+		r.Header.Set("Authorization", "Bearer "+token)
+		w := httptest.NewRecorder()
+		e.ServeHTTP(w, r)
+		fmt.Println(path, w.Code)
+	}
+	// Output:
+	// /mfa 200
+	// /mfa/begin 200
+	// /login 200
+	// /admin 403
+	// /nowhere 403
+}

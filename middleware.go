@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
@@ -173,11 +174,18 @@ func withoutSecretsHTTP(err error, secrets redact.Secrets) error {
 // SkipRoutes returns a Skipper for the routes that were registered under the
 // given patterns, such as "/mfa/*". It compares what Echo matched ([echo.Context]'s
 // Path), never the URL: the same address can be spelled in many ways, a route
-// only in one. It panics on an empty list or pattern, which would skip nothing
-// or what no route matches.
+// only in one. Echo's wildcard does not match the path before it: name both, as
+// in SkipRoutes("/mfa", "/mfa/*", "/login"). It panics on an empty list and on a
+// pattern without a slash at its beginning: they would skip nothing, because Echo
+// puts a slash before each route.
 func SkipRoutes(patterns ...string) middleware.Skipper {
-	if len(patterns) == 0 || slices.Contains(patterns, "") {
-		panic(errors.New("echomfa: SkipRoutes: needs patterns as they were registered, such as \"/mfa/*\""))
+	if len(patterns) == 0 {
+		panic(errors.New(`echomfa: SkipRoutes: needs patterns as they were registered, such as "/mfa/*"`))
+	}
+	for _, pattern := range patterns {
+		if !strings.HasPrefix(pattern, "/") {
+			panic(fmt.Errorf("echomfa: SkipRoutes: %q skips nothing: routes begin with a slash", pattern))
+		}
 	}
 	patterns = slices.Clone(patterns)
 	return func(c echo.Context) bool { return slices.Contains(patterns, c.Path()) }

@@ -2,6 +2,7 @@ package echomfa_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -272,5 +273,9 @@ func TestMountMistakes(t *testing.T) {
 	assert.Panics(t, func() { e.Require(echomfa.Policy{}) })
 	assert.Panics(t, func() { e.Handler(echomfa.HandlerConfig{}) })
 	assert.Panics(t, func() { echomfa.SkipRoutes() })
-	assert.Panics(t, func() { echomfa.SkipRoutes("/mfa", "") })
+	for _, pattern := range []string{"", "mfa", " /mfa", "*"} { // no route is called so
+		assert.PanicsWithError(t, fmt.Sprintf("echomfa: SkipRoutes: %q skips nothing: routes begin with a slash", pattern), func() {
+			echomfa.SkipRoutes("/mfa", pattern)
+		})
+	}
 }

@@ -72,14 +72,24 @@ func AtLeast(n int, types ...FactorType) Policy {
 }
 
 // Custom returns the policy that asks for one factor type which has no constant
-// in this package, as in
+// in this package, and is invalid for one that has, as in
 //
 //	AnyOf(OTP).Or(Custom("VOICE"))
 //
 // It declares that the name is meant: in [AnyOf], [AllOf] and [AtLeast] such a
 // type is a mistake, for a misspelled one would lock everybody out. [ParsePolicy]
 // reads such a type in quotes, also where several are counted.
-func Custom(t FactorType) Policy { return customAtLeast(1, t) }
+func Custom(t FactorType) Policy {
+	if named := t.Normalize(); bitOf(named) >= 0 {
+		return invalid(fmt.Errorf("%w: %s has a constant: use %s", ErrInvalidPolicy, named, constantOf(named)))
+	}
+	return customAtLeast(1, t)
+}
+
+// constantOf returns the Go name of a type that has one.
+func constantOf(t FactorType) string {
+	return [...]string{"OTP", "SMS", "Email", "Face", "Passkey"}[bitOf(t)]
+}
 
 // customAtLeast is AtLeast for types that have been declared.
 func customAtLeast(n int, types ...FactorType) Policy {
@@ -113,7 +123,7 @@ func errTooManySets() error {
 // atLeast makes the policy of all n-element subsets.
 func atLeast(n int, distinct []FactorType) Policy {
 	if n < 1 || n > len(distinct) {
-		return invalid(fmt.Errorf("%w: %d of %d factor types", ErrInvalidPolicy, n, len(distinct)))
+		return invalid(fmt.Errorf("%w: %d of %d distinct factor types: a type that is listed twice counts once", ErrInvalidPolicy, n, len(distinct)))
 	}
 	set := Factors(distinct...)
 	all := set.mask(set.others())

@@ -59,13 +59,20 @@ func countedText(n int, types []echomfa.FactorType) string {
 	return fmt.Sprintf("%d of (%s)", n, strings.Join(words, ", "))
 }
 
-// anyCustom is AnyOf for types without a constant.
+// anyCustom is AnyOf for types with and without a constant.
 func anyCustom(types ...echomfa.FactorType) echomfa.Policy {
-	p := echomfa.Custom(types[0])
+	p := oneOf(types[0])
 	for _, t := range types[1:] {
-		p = p.Or(echomfa.Custom(t))
+		p = p.Or(oneOf(t))
 	}
 	return p
+}
+
+func oneOf(t echomfa.FactorType) echomfa.Policy {
+	if p := echomfa.AnyOf(t); p.Err() == nil {
+		return p
+	}
+	return echomfa.Custom(t)
 }
 
 // random makes a policy and its truth.

@@ -54,6 +54,8 @@ func ParsePolicy(text string) (Policy, error) {
 	return policy, nil
 }
 
+const exemptAlone = "an exemption stands alone: it cannot be combined"
+
 // parser reads by recursive descent, one token ahead.
 type parser struct {
 	text  string
@@ -93,12 +95,26 @@ func (p *parser) next() error {
 			n = len(rest)
 		}
 		if n == 0 {
-			return p.errorf("unexpected %q", []rune(rest)[0])
+			return p.unexpected([]rune(rest)[0])
 		}
 		p.word = rest[:n]
 	}
 	p.end += len(p.word)
 	return nil
+}
+
+// unexpected refuses a character, and says what to write for those that other
+// languages have.
+func (p *parser) unexpected(r rune) error {
+	switch r {
+	case '|':
+		return p.errorf("unexpected %q: write or", r)
+	case '&', '+':
+		return p.errorf("unexpected %q: write and", r)
+	case '\'', '`', '\u2018', '\u2019', '\u201c', '\u201d', '\u201e', '\u00ab', '\u00bb', '\uff02':
+		return p.errorf(`unexpected %q: write double quotes, as in "VOICE"`, r)
+	}
+	return p.errorf("unexpected %q", r)
 }
 
 func isWordRune(r rune) bool {
@@ -131,6 +147,9 @@ func (p *parser) whole() (Policy, error) {
 	policy, err := read()
 	if err != nil {
 		return Policy{}, err
+	}
+	if _, exempt := policy.IsExempt(); exempt && p.word != "" {
+		return Policy{}, p.errorf("%s", exemptAlone)
 	}
 	if p.word != "" {
 		return Policy{}, p.errorf("expected \"and\", \"or\" or the end, found %s", p.found())
@@ -278,7 +297,9 @@ func (p *parser) factorType() (FactorType, error) {
 	switch {
 	case bitOf(t) >= 0:
 		return t, nil
-	case p.word == "" || strings.IndexByte("(),", p.word[0]) >= 0 || p.is("and") || p.is("or") || p.is("of") || p.is("exempt"):
+	case p.is("exempt"):
+		return "", p.errorf("%s", exemptAlone)
+	case p.word == "" || strings.IndexByte("(),", p.word[0]) >= 0 || p.is("and") || p.is("or") || p.is("of"):
 		return "", p.errorf("expected a factor type, found %s", p.found())
 	}
 	return "", p.errorf("%s (a custom type is quoted)", unknownType(FactorType(p.word)))

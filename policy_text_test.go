@@ -59,7 +59,7 @@ func TestPolicyTextMistakes(t *testing.T) {
 		"OTP and":                 {7, "expected a factor type, found the end"},
 		"(OTP":                    {4, `expected ")", found the end`},
 		"OTP)":                    {3, `expected "and", "or" or the end, found ")"`},
-		"3 of (OTP, SMS)":         {0, "3 of 2 factor types"},
+		"3 of (OTP, SMS)":         {0, "3 of 2 distinct factor types: a type that is listed twice counts once"},
 		"0 of (OTP)":              {0, "0 of 1"},
 		"2 OTP":                   {2, `expected "of"`},
 		"2 of OTP":                {5, `expected "("`},
@@ -74,12 +74,20 @@ func TestPolicyTextMistakes(t *testing.T) {
 		"OTP or or":               {7, "expected a factor type, found"},
 		"OTP and of":              {8, "expected a factor type, found"},
 		"OTP and ,":               {8, "expected a factor type, found"},
-		"OTP & SMS":               {4, "unexpected '&'"},
-		"OTP | SMS":               {4, "unexpected '|'"},
+		"OTP & SMS":               {4, "unexpected '&': write and"},
+		"OTP && SMS":              {4, "unexpected '&': write and"},
+		"OTP+SMS":                 {3, "unexpected '+': write and"},
+		"OTP | SMS":               {4, "unexpected '|': write or"},
+		"OTP || SMS":              {4, "unexpected '|': write or"},
+		"'VOICE'":                 {0, `write double quotes, as in "VOICE"`},
+		"\u201cVOICE\u201d":       {0, `write double quotes, as in "VOICE"`},
+		"OTP; SMS":                {3, "unexpected ';'"},
+		`"OTP "`:                  {0, `factor type "OTP " begins or ends with a blank`},
+		"OTP or \"\u00a0VOICE\"":  {7, "begins or ends with a blank"},
 		"exempt":                  {6, "expected a reason in quotes"},
 		`exempt ""`:               {7, "needs a reason"},
-		`OTP or exempt "x"`:       {7, "expected a factor type"},
-		`exempt "x" or OTP`:       {11, "expected"},
+		`OTP or exempt "x"`:       {7, "an exemption stands alone: it cannot be combined"},
+		`exempt "x" or OTP`:       {11, "an exemption stands alone: it cannot be combined"},
 		strings.Repeat("(", 33):   {32, "more than 32 parentheses"},
 		`exempt "x`:               {7, "does not end"},
 		`OTP and "x`:              {8, "does not end"},
@@ -136,13 +144,32 @@ func TestN6TypeWithoutAConstantIsDeclared(t *testing.T) {
 		`"VOICE"`:                  echomfa.Custom("voice"),
 		`OTP or "VOICE"`:           echomfa.AnyOf(echomfa.OTP).Or(echomfa.Custom("VOICE")),
 		`OTP and "VOICE"`:          echomfa.Custom("VOICE").And(echomfa.AnyOf("totp")),
-		"OTP":                      echomfa.Custom("TOTP"), // as in quotes
 		"OTP and FACE":             echomfa.AllOf("otp", "Face"),
 		`2 of (OTP, SMS, "VOICE")`: counted(2, []echomfa.FactorType{"VOICE", echomfa.SMS, echomfa.OTP}),
 	} {
 		require.NoError(t, p.Err())
 		assert.Equal(t, want, p.String())
 	}
+}
+
+// TestWA7TypesThatNothingMatches has types by which a policy locks everybody out,
+// or says what it does not mean.
+func TestWA7TypesThatNothingMatches(t *testing.T) {
+	t.Parallel()
+	const blank = " begins or ends with a blank"
+	for want, p := range map[string]echomfa.Policy{
+		`factor type "OTP "` + blank:                                            echomfa.AnyOf(echomfa.Face, "OTP "),
+		`factor type " SMS"` + blank:                                            echomfa.AllOf(" SMS"),
+		`factor type "FACE\t"` + blank:                                          echomfa.AtLeast(1, "FACE\t"),
+		`factor type "VOICE "` + blank:                                          echomfa.Custom("VOICE "),
+		"OTP has a constant: use OTP":                                           echomfa.Custom("OTP"),
+		"EMAIL has a constant: use Email":                                       echomfa.Custom("email"),
+		"3 of 2 distinct factor types: a type that is listed twice counts once": echomfa.AtLeast(3, echomfa.OTP, "totp", echomfa.SMS),
+	} {
+		require.ErrorIs(t, p.Err(), echomfa.ErrInvalidPolicy, want)
+		require.ErrorContains(t, p.Err(), want)
+	}
+	require.ErrorContains(t, echomfa.Custom("TOTP").Err(), "OTP has a constant: use OTP")
 }
 
 func TestN14OnlyNearMatchesAreSuggested(t *testing.T) {

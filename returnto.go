@@ -84,24 +84,19 @@ func (e *Enforcer) setDestinations() error {
 	if e.cfg.EnrollURL != "" && e.cfg.EnrollURL == e.cfg.LoginURL {
 		errs = append(errs, fmt.Errorf("echomfa: EnrollURL and LoginURL: both are %q: a page cannot tell whether to sign in or to enroll", e.cfg.LoginURL))
 	}
-	return errors.Join(append(errs, err)...)
+	if err := errors.Join(append(errs, err)...); err != nil {
+		return err
+	}
+	e.warnOfLoginURL()
+	return nil
 }
 
-func (o *returnTo) setBase(text string) error {
-	base, err := url.Parse(text)
-	if err != nil || !isWebOrigin(base) || base.RawQuery != "" || base.ForceQuery || base.Fragment != "" {
-		return wrongBase(text)
+// warnOfLoginURL says that browsers may come back from LoginURL as they went. An
+// EnrollURL alone is fine: programs find it in the 403.
+func (e *Enforcer) warnOfLoginURL() {
+	if e.login.text != "" && e.source.header == "Authorization" {
+		e.cfg.Logger.Warn("mfa LoginURL is set, but browsers do not send the Authorization header: set TokenLookup to a cookie, unless a proxy sets the header")
 	}
-	prefix := strings.TrimRight(base.EscapedPath(), "/")
-	if prefix != "" && (!urlpath.Safe(prefix) || strings.Contains(urlpath.Decode(prefix), "//")) {
-		return wrongBase(text)
-	}
-	host, ok := browserHost(base)
-	if !ok {
-		return wrongBase(text)
-	}
-	o.origin, o.prefix = &url.URL{Scheme: base.Scheme, Host: host}, prefix
-	return nil
 }
 
 // browserHost returns the host and port of an address as browsers write them in
@@ -122,8 +117,24 @@ func browserHost(u *url.URL) (host string, ok bool) {
 	return host, true
 }
 
-func wrongBase(text string) error {
-	return fmt.Errorf(`echomfa: ReturnTo.BaseURL: %q is not an address such as "https://admin.example.com" or "https://ops.example.com/tools"`, text)
+func (o *returnTo) setBase(text string) error {
+	const field = "ReturnTo.BaseURL"
+	base, err := url.Parse(text)
+	if err != nil {
+		return wrongAddress(field, text, "cannot be parsed")
+	}
+	if mustBeEscaped(text) {
+		return wrongAddress(field, text, unescaped)
+	}
+	if why := whyNotBase(base); why != "" {
+		return wrongAddress(field, text, why)
+	}
+	host, ok := browserHost(base)
+	if !ok {
+		return wrongAddress(field, text, "has a host or a port that browsers do not write so")
+	}
+	o.origin, o.prefix = &url.URL{Scheme: base.Scheme, Host: host}, strings.TrimRight(base.EscapedPath(), "/")
+	return nil
 }
 
 func isWebOrigin(u *url.URL) bool {
@@ -136,11 +147,10 @@ func (o *returnTo) newDestination(field, text string, cfg ReturnToConfig) (desti
 	}
 	u, err := url.Parse(text)
 	if err != nil {
-		return destination{}, fmt.Errorf("echomfa: %s: %q cannot be parsed", field, text)
+		return destination{}, wrongAddress(field, text, "cannot be parsed")
 	}
-	if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		// It is the text of a Location header.
-		return destination{}, fmt.Errorf("echomfa: %s: %q has a character that must be percent-encoded", field, text)
+	if mustBeEscaped(text) {
+		return destination{}, wrongAddress(field, text, unescaped)
 	}
 	d := destination{text: text, stripped: o.prefix != ""}
 	path := u.EscapedPath()
@@ -156,7 +166,7 @@ func (o *returnTo) newDestination(field, text string, cfg ReturnToConfig) (desti
 		d.foreign = o.origin != nil && !own
 		d.absolute = o.origin == nil || !sameOrigin(o.origin, u)
 	default:
-		return destination{}, fmt.Errorf(`echomfa: %s: %q is neither a path such as "/mfa" nor an http(s) URL`, field, text)
+		return destination{}, wrongAddress(field, text, whyNoDestination(u))
 	}
 	d.path = urlpath.Decode(path)
 	if cfg.Disabled {
@@ -179,6 +189,18 @@ func (o *returnTo) newDestination(field, text string, cfg ReturnToConfig) (desti
 		d.before = strings.TrimSuffix(d.before, "?") + "?" + cfg.Param + "="
 	}
 	return d, nil
+}
+
+// whyNoDestination says why an address is neither a path of this app nor the
+// address of another one.
+func whyNoDestination(u *url.URL) string {
+	switch {
+	case u.Scheme == "" && u.Host == "":
+		return whyUnsafe(u.EscapedPath())
+	case u.Scheme == "":
+		return `begins with two slashes: write a path such as "/mfa", or an address with "https://"`
+	}
+	return whyNotOrigin(u)
 }
 
 // ownPath returns the path of an absolute address as this app registers it, and

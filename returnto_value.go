@@ -88,9 +88,20 @@ func (e *Enforcer) LoginLocation(returnTo string) string {
 	return e.location(context.Background(), &e.login, e.ReturnTo(returnTo), maxLocationBytes)
 }
 
+// EnrollLocation returns the EnrollURL as [Enforcer.LoginLocation] returns the
+// LoginURL, or "" if there is none.
+func (e *Enforcer) EnrollLocation(returnTo string) string {
+	if !e.ready() {
+		return ""
+	}
+	return e.location(context.Background(), &e.enroll, e.ReturnTo(returnTo), maxLocationBytes)
+}
+
 // Address returns a path of this app as a browser reaches it, for links, forms and
-// redirects: with the path of [ReturnToConfig].BaseURL before it. The return-to is
-// added if it is not "", as in [Enforcer.LoginLocation].
+// redirects: with the path of [ReturnToConfig].BaseURL before it. Behind a proxy that
+// takes a path off, set BaseURL: without it nothing is put on, and what
+// http.StripPrefix takes off is not known here. The return-to is added if it is not
+// "", as in [Enforcer.LoginLocation].
 func (e *Enforcer) Address(path, returnTo string) string {
 	if !e.ready() {
 		return path

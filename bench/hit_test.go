@@ -30,16 +30,19 @@ func request(token string) *http.Request {
 }
 
 // run serves one request over and over: all but the first are hits.
-func run(b *testing.B, h http.Handler, token string) {
+func run(b *testing.B, h http.Handler, tokens ...string) {
 	b.Helper()
-	r, w := request(token), &discard{header: make(http.Header)}
-	h.ServeHTTP(w, r)
-	if w.status != http.StatusOK {
-		b.Fatalf("status %d", w.status)
+	requests, w := make([]*http.Request, len(tokens)), &discard{header: make(http.Header)}
+	for i, token := range tokens {
+		requests[i] = request(token)
+		h.ServeHTTP(w, requests[i])
+		if w.status != http.StatusOK {
+			b.Fatalf("status %d", w.status)
+		}
 	}
 	b.ReportAllocs()
-	for b.Loop() {
-		h.ServeHTTP(w, r)
+	for i := 0; b.Loop(); i++ {
+		h.ServeHTTP(w, requests[i%len(requests)])
 	}
 }
 

@@ -19,7 +19,7 @@ const (
 	errDuplicate   answerError = "an object of the answer has a duplicate member"
 	errStatusCode  answerError = "statusCode is not an integer"
 	errNoData      answerError = "data is absent"
-	errNullData    answerError = "data is null"
+	errNullData    answerError = "data is null; NullDataMeansNone reads that as an empty list"
 	errDataType    answerError = "data is of the wrong type"
 	errDataContent answerError = "data lacks a required member"
 	errTooManyRows answerError = "data has too many rows"

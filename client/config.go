@@ -168,6 +168,9 @@ func parseBaseURL(raw string, insecureHTTP bool) (string, error) {
 			return "", mistake(field, "has a character that is not allowed in a URL")
 		}
 	}
+	if lower := strings.ToLower(raw); !strings.Contains(raw, "://") && !strings.HasPrefix(lower, "https:") && !strings.HasPrefix(lower, "http:") {
+		return "", mistake(field, "is not an https URL: put https:// before it")
+	}
 	u, err := url.Parse(raw)
 	if err != nil {
 		return "", mistake(field, "is not a URL")
@@ -188,8 +191,8 @@ func parseBaseURL(raw string, insecureHTTP bool) (string, error) {
 		what = "has a fragment"
 	case !cleanPath(u.Path):
 		what = "has a path with empty or dot segments"
-	case endsInOwnPath(u.Path):
-		what = "ends in a path that is not the app's address: every call adds /api/v3 itself"
+	case hasOwnPath(u.Path):
+		what = "has a path of GenAuth's API or OpenID provider: leave out /api/v3 or /oidc and what follows, every call adds its own"
 	case u.Scheme == "http" && !insecureHTTP && !isLoopback(u.Hostname()):
 		what = "is an http URL of a host that is not the loopback interface; use https, or set InsecureHTTP"
 	default:
@@ -219,11 +222,11 @@ func cleanPath(path string) bool {
 	return true
 }
 
-// endsInOwnPath reports whether a path is that of GenAuth's API or of its OpenID
+// hasOwnPath reports whether a path is one of GenAuth's API or of its OpenID
 // provider, which the console shows beside the app's address.
-func endsInOwnPath(path string) bool {
-	path = strings.TrimSuffix(path, "/")
-	return strings.HasSuffix(path, "/api/v3") || strings.HasSuffix(path, "/oidc")
+func hasOwnPath(path string) bool {
+	path = strings.TrimSuffix(path, "/") + "/"
+	return strings.Contains(path, "/api/v3/") || strings.Contains(path, "/oidc/") || strings.Contains(path, "/.well-known/")
 }
 
 func isLoopback(host string) bool {

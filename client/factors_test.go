@@ -116,6 +116,14 @@ func TestNullDataMeansNone(t *testing.T) {
 	}
 }
 
+// TestWBNullDataNamesTheOption tells an operator what to do about such a GenAuth.
+func TestWBNullDataNamesTheOption(t *testing.T) {
+	t.Parallel()
+	_, err := newFakeClient(t, answer(200, nil, `{"statusCode":200,"data":null}`)).ListEnrolledFactors(t.Context(), testToken)
+	require.ErrorIs(t, err, client.ErrMalformed)
+	require.ErrorContains(t, err, "data is null; NullDataMeansNone")
+}
+
 func TestT12AnswersThatAreNotBelieved(t *testing.T) {
 	t.Parallel()
 	const row = `{"factorId":"1","factorType":"OTP"}`

@@ -1,6 +1,7 @@
 package enroll
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -25,11 +26,12 @@ import (
 type Config struct {
 	secret
 
-	// Client speaks to GenAuth. Required.
+	// Client speaks to GenAuth. Required. If the Enforcer has a [*client.Client],
+	// it must be of the same address and app: usually it is the same one.
 	Client *client.Client
 	// Enforcer says where the token of a request is and who is signed in, and
 	// forgets what it knows when a factor changes. Required. Its EnrollURL
-	// should lead here.
+	// leads to BasePath; if it has none, New logs a warning.
 	Enforcer *echomfa.Enforcer
 	// BasePath is where the handler is mounted, such as "/mfa". Required. The
 	// handler serves it and all that is below it; do not strip it. A path that
@@ -54,9 +56,10 @@ type Config struct {
 	// RecentSignIn returns when the user of a request has signed in, with the
 	// password or whatever else stands for them; the zero time means that it
 	// is not known. An error is a 500, but one matching
-	// [echomfa.ErrUnauthenticated] asks to sign in. Optional. Default: the
-	// auth_time of the access token, if GenAuth puts one there. Never use iat,
-	// which a refreshed token has anew.
+	// [echomfa.ErrUnauthenticated] asks to sign in. In practice required:
+	// GenAuth documents no auth_time for access tokens, and without one users
+	// who have no authenticator app cannot add a factor. Default: the auth_time
+	// of the access token. Never use iat, which each refresh of a token renews.
 	RecentSignIn func(r *http.Request) (time.Time, error)
 	// SignInWithin is how long ago a recent sign-in may be, and how long a code
 	// of the authenticator app proves who is there. Optional. Default 15
@@ -182,8 +185,13 @@ func (c Config) prepared() (Config, error) {
 	if c.Enforcer == nil {
 		wrong("Enforcer", "required, made by echomfa.New")
 	}
+	if c.isOfAnotherApp() {
+		wrong("Client", "is of another address or app id than the Client of the Enforcer")
+	}
 	if !strings.HasPrefix(c.BasePath, "/") || path.Clean(c.BasePath) != c.BasePath || c.BasePath == "/" || !isPath(c.BasePath) {
 		wrong("BasePath", `%q is not a path such as "/mfa"`, c.BasePath)
+	} else if at := c.enrollPath(); at != "" && !strings.Contains(at+"/", c.BasePath+"/") && !strings.HasPrefix(c.BasePath, at+"/") {
+		wrong("BasePath", "%q is not where the Enforcer's EnrollURL leads, %q", c.BasePath, at)
 	}
 	switch {
 	case c.PolicyFunc == nil:
@@ -200,6 +208,8 @@ func (c Config) prepared() (Config, error) {
 	for i, key := range c.StateKeys {
 		if len(key) < minKeyBytes {
 			wrong(fmt.Sprintf("StateKeys[%d]", i), "%d bytes are too few: at least %d", len(key), minKeyBytes)
+		} else if bytes.Count(key, key[:1]) == len(key) {
+			wrong(fmt.Sprintf("StateKeys[%d]", i), "all bytes are the same: a key is random, and anybody can guess this one")
 		}
 		c.StateKeys[i] = slices.Clone(key)
 	}
@@ -222,7 +232,7 @@ func (c Config) prepared() (Config, error) {
 		wrong("Enforcer", "its LoginURL leads to these pages, which users without a token do not see")
 	}
 	if u, err := url.Parse(c.HostedURL); c.HostedURL != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "") {
-		wrong("HostedURL", "%q is not an http(s) URL", c.HostedURL)
+		wrong("HostedURL", "is not an http(s) URL") // which may hold a password
 	}
 	if c.Region == "" {
 		c.Region = defaultRegion
@@ -235,6 +245,24 @@ func (c Config) prepared() (Config, error) {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	return c, errors.Join(errs...)
+}
+
+// isOfAnotherApp reports whether the pages would speak of the factors of another
+// app than the one that the Enforcer asks about. Of another lister it is not known.
+func (c *Config) isOfAnotherApp() bool {
+	enforcers, ok := c.Enforcer.Client().(*client.Client)
+	return ok && c.Client != nil && c.Client.AppID() != "" &&
+		(enforcers.AppID() != c.Client.AppID() || enforcers.BaseURL() != c.Client.BaseURL())
+}
+
+// enrollPath returns the path of the Enforcer's EnrollURL, or "" if there is none
+// or it is an address with a host: what a proxy makes of that is not known.
+func (c *Config) enrollPath() string {
+	u, err := url.Parse(c.Enforcer.EnrollLocation(""))
+	if err != nil || u.Host != "" {
+		return ""
+	}
+	return strings.TrimSuffix(u.Path, "/")
 }
 
 // signsInHere reports whether the sign-in page is said to be one of these pages.

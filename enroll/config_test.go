@@ -1,7 +1,11 @@
 package enroll_test
 
 import (
+	"bytes"
+	"context"
+	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -32,12 +36,52 @@ func goodConfig(t *testing.T) enroll.Config {
 // signInAt returns an Enforcer with a LoginURL.
 func signInAt(t *testing.T, url string) *echomfa.Enforcer {
 	t.Helper()
-	genauth, err := client.New(client.Config{BaseURL: "https://genauth.example", AppID: "app"})
-	require.NoError(t, err)
-	mfa, err := echomfa.New(echomfa.Config{Client: genauth, EnrollURL: "/mfa", LoginURL: url})
+	return made(t, echomfa.Config{Client: clientOf(t, "https://genauth.example", "app"), EnrollURL: "/account?enroll", LoginURL: url})
+}
+
+// enrollAt returns an Enforcer with an EnrollURL.
+func enrollAt(t *testing.T, url string) *echomfa.Enforcer {
+	t.Helper()
+	return made(t, echomfa.Config{
+		Client: clientOf(t, "https://genauth.example", "app"), EnrollURL: url, ReturnTo: echomfa.ReturnToConfig{Disabled: true},
+	})
+}
+
+// ofLister returns an Enforcer that asks something else.
+func ofLister(t *testing.T) *echomfa.Enforcer {
+	t.Helper()
+	return made(t, echomfa.Config{
+		Client:    echomfa.FactorListerFunc(func(context.Context, string) ([]client.Factor, error) { return nil, nil }),
+		Namespace: "other", Audience: []string{"other"}, EnrollURL: "/mfa",
+	})
+}
+
+func made(t *testing.T, cfg echomfa.Config) *echomfa.Enforcer {
+	t.Helper()
+	mfa, err := echomfa.New(cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, mfa.Close()) })
 	return mfa
+}
+
+func clientOf(t *testing.T, host, appID string) *client.Client {
+	t.Helper()
+	c, err := client.New(client.Config{BaseURL: host, AppID: appID})
+	require.NoError(t, err)
+	return c
+}
+
+// TestWA5NoEnrollURLIsLogged shows what tells that nobody is sent to the pages.
+func TestWA5NoEnrollURLIsLogged(t *testing.T) {
+	t.Parallel()
+	for url, want := range map[string]int{"": 1, "/mfa": 0, "https://id.example/u": 0} {
+		var log strings.Builder
+		cfg := goodConfig(t)
+		cfg.Enforcer, cfg.Logger = enrollAt(t, url), slog.New(slog.NewTextHandler(&log, nil))
+		_, err := enroll.New(cfg)
+		require.NoError(t, err)
+		assert.Equal(t, want, strings.Count(log.String(), "the Enforcer has no EnrollURL"), url)
+	}
 }
 
 // TestConfig has each mistake, named by its field, and what is none.
@@ -67,7 +111,18 @@ func TestConfig(t *testing.T) {
 		"base path: escaped":       {func(c *config) { c.BasePath = "/mf%61" }, "BasePath:"},
 		"base path: not escaped":   {func(c *config) { c.BasePath = "/m fa" }, "BasePath:"},
 		"base path: URL":           {func(c *config) { c.BasePath = "https://a/mfa" }, "BasePath:"},
-		"base path: deep":          {func(c *config) { c.BasePath = "/account/mfa" }, ""},
+		"base path: deep":          {func(c *config) { c.BasePath, c.Enforcer = "/account/mfa", enrollAt(t, "/account/mfa/") }, ""},
+		"WA5: EnrollURL elsewhere": {func(c *config) { c.BasePath = "/enroll" }, `BasePath: "/enroll" is not where the Enforcer's EnrollURL leads, "/mfa"`},
+		"WA5: EnrollURL, alike":    {func(c *config) { c.BasePath = "/mfa2" }, `BasePath: "/mfa2" is not where`},
+		"WA5: EnrollURL with more": {func(c *config) { c.Enforcer = enrollAt(t, "/tools/mfa?lang=zh#x") }, ""},
+		"WA5: EnrollURL above":     {func(c *config) { c.BasePath, c.Enforcer = "/help/enroll", enrollAt(t, "/help") }, ""},
+		"WA5: EnrollURL, a host":   {func(c *config) { c.Enforcer = enrollAt(t, "https://id.example/u") }, ""},
+		"WA5: no EnrollURL":        {func(c *config) { c.Enforcer = enrollAt(t, "") }, ""},
+		"WA5: Client, another app": {func(c *config) { c.Client = clientOf(t, "https://genauth.example", "other") }, "Client: is of another address or app id"},
+		"WA5: Client elsewhere":    {func(c *config) { c.Client = clientOf(t, "https://other.example", "app") }, "Client: is of another address or app id"},
+		"WA5: Client, the same":    {func(c *config) { c.Client = clientOf(t, "https://genauth.example/", "app") }, ""},
+		"WA5: another lister":      {func(c *config) { c.Enforcer = ofLister(t) }, ""},
+		"WA5: key of equal bytes":  {func(c *config) { c.StateKeys[0] = bytes.Repeat([]byte{7}, 32) }, "StateKeys[0]: all bytes are the same"},
 		"no policy":                {func(c *config) { c.Policy = echomfa.Policy{} }, "Policy:"},
 		"invalid policy":           {func(c *config) { c.Policy = echomfa.AnyOf() }, "Policy:"},
 		"exempt policy":            {func(c *config) { c.Policy = echomfa.Exempt("x") }, "Policy: an exempt policy"},
@@ -76,7 +131,7 @@ func TestConfig(t *testing.T) {
 		"no keys":                  {func(c *config) { c.StateKeys = nil }, "StateKeys:"},
 		"short key":                {func(c *config) { c.StateKeys[0] = c.StateKeys[0][:31] }, "StateKeys[0]: 31 bytes"},
 		"short second key":         {func(c *config) { c.StateKeys = append(c.StateKeys, nil) }, "StateKeys[1]: 0 bytes"},
-		"long key":                 {func(c *config) { c.StateKeys[0] = make([]byte, 64) }, ""},
+		"long key":                 {func(c *config) { c.StateKeys[0] = slices.Concat(c.StateKeys[0], c.StateKeys[0]) }, ""},
 		"SignInWithin: negative":   {func(c *config) { c.SignInWithin = -1 }, "SignInWithin:"},
 		"SignInWithin: no unit":    {func(c *config) { c.SignInWithin = 15 }, "SignInWithin: 15ns is not between"},
 		"SignInWithin: shortest":   {func(c *config) { c.SignInWithin = time.Minute }, ""},

@@ -50,6 +50,9 @@ func New(cfg Config) (*Handler, error) {
 	if h.seal, err = newSealer(cfg.StateKeys); err != nil {
 		return nil, err
 	}
+	if cfg.Enforcer.EnrollLocation("") == "" {
+		cfg.Logger.Warn("no refusal leads to the enrollment pages: the Enforcer has no EnrollURL", slog.String("path", cfg.BasePath))
+	}
 	// A struct of the app may hold the handler in an unexported field, on which fmt
 	// calls no method: with %s it prints what is one pointer away.
 	h.cfg.StateKeys = nil

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/echomfa/echomfa/internal/factortype"
@@ -43,8 +45,10 @@ type Config struct {
 	// UserPoolName names the user pool, as authenticator apps show it. Default
 	// "Example".
 	UserPoolName string
-	// EnabledFactors are the types that users may enroll. Default OTP, SMS,
-	// Email, Face. An empty slice that is not nil enables none.
+	// EnabledFactors are the types that users may enroll: OTP, SMS, Email and
+	// Face, which GenAuth's endpoints enroll, or some of them. A user can have any
+	// other type by User.Factors and [Server.Enroll]. Default: all four. An empty
+	// slice that is not nil enables none.
 	EnabledFactors []FactorType
 	// TokenLifetime is how long tokens are good. Default two hours, rounded
 	// down to seconds.
@@ -100,14 +104,21 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	c.AppIDHeaders = slices.Clone(c.AppIDHeaders)
 	var errs []error
+	_, port, err := net.SplitHostPort(c.Addr)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		errs = append(errs, fmt.Errorf(`genauthtest: Addr: %q is not a host and a port, such as "127.0.0.1:0"`, c.Addr))
+	}
 	if c.TokenLifetime < time.Second {
-		errs = append(errs, fmt.Errorf("genauthtest: TokenLifetime %v is less than a second", c.TokenLifetime))
+		errs = append(errs, fmt.Errorf("genauthtest: TokenLifetime: %v is less than a second", c.TokenLifetime))
 	}
 	for _, t := range c.EnabledFactors {
 		switch t {
 		case OTP, SMS, Email, Face:
 		default:
-			errs = append(errs, fmt.Errorf("genauthtest: EnabledFactors: cannot enroll %q", t))
+			errs = append(errs, fmt.Errorf("genauthtest: EnabledFactors: cannot enroll %q: only OTP, SMS, EMAIL and FACE; give a user another type by User.Factors or Enroll", t))
 		}
 	}
 	return c, errors.Join(errs...)

@@ -115,7 +115,7 @@ func (s *Server) Restart() error {
 	listener, err := lc.Listen(ctx, "tcp", s.address())
 	if err != nil {
 		cancel()
-		return fmt.Errorf("genauthtest: %w", err)
+		return fmt.Errorf("genauthtest: Addr: %w", err)
 	}
 	s.cancel = cancel
 	s.mu.Lock()

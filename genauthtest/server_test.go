@@ -1,6 +1,7 @@
 package genauthtest_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -35,12 +36,18 @@ func TestStopAndRestart(t *testing.T) {
 // one.
 func TestConfigMistakes(t *testing.T) {
 	t.Parallel()
-	_, err := genauthtest.New(genauthtest.Config{TokenLifetime: time.Millisecond, EnabledFactors: []genauthtest.FactorType{"X"}})
-	require.ErrorContains(t, err, "TokenLifetime")
-	require.ErrorContains(t, err, `"X"`)
+	for _, addr := range []string{"8089", "127.0.0.1", "127.0.0.1:x", "127.0.0.1:70000"} {
+		_, err := genauthtest.New(genauthtest.Config{
+			Addr: addr, TokenLifetime: time.Millisecond, EnabledFactors: []genauthtest.FactorType{"X", genauthtest.Passkey},
+		})
+		require.ErrorContains(t, err, fmt.Sprintf("genauthtest: Addr: %q is not a host and a port", addr))
+		require.ErrorContains(t, err, "genauthtest: TokenLifetime: 1ms is less than a second")
+		require.ErrorContains(t, err, `genauthtest: EnabledFactors: cannot enroll "X": only OTP, SMS, EMAIL and FACE`)
+		require.ErrorContains(t, err, `genauthtest: EnabledFactors: cannot enroll "PASSKEY"`)
+	}
 	taken := start(t)
-	_, err = genauthtest.New(genauthtest.Config{Addr: strings.TrimPrefix(taken.URL(), "http://")})
-	require.Error(t, err)
+	_, err := genauthtest.New(genauthtest.Config{Addr: strings.TrimPrefix(taken.URL(), "http://")})
+	require.ErrorContains(t, err, "genauthtest: Addr: ")
 }
 
 // failed is a test that fails, for Start.

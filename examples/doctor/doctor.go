@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/client"
 )
 
@@ -99,7 +100,39 @@ func (d *doctor) examine(ctx context.Context) bool {
 	for _, row := range d.rows(ctx) {
 		d.say("%s %s", row.point, row.finding)
 	}
-	return verdictOf(d.listed) == accepted
+	why := d.refusal(ctx)
+	if why != "" {
+		d.say("echomfa refuses this token: %s", why)
+	}
+	return why == "" && verdictOf(d.listed) == accepted
+}
+
+// refusal says why the middleware would answer 401 to the token, or "". It asks the
+// middleware, which hears from GenAuth what has been heard.
+func (d *doctor) refusal(ctx context.Context) string {
+	heard := func(context.Context, string) ([]client.Factor, error) { return d.factors, d.listed }
+	mfa, err := echomfa.New(echomfa.Config{
+		Client: echomfa.FactorListerFunc(heard), Namespace: "doctor", Audience: []string{d.client.AppID()},
+	})
+	if err != nil {
+		return "the middleware cannot be made with this app id; see AppID"
+	}
+	defer func() { _ = mfa.Close() }()
+	var refused *echomfa.TokenError
+	if _, err = mfa.Decide(ctx, d.token, echomfa.AnyOf(echomfa.OTP)); !errors.As(err, &refused) {
+		return ""
+	}
+	switch named, this := d.claims.isFor(d.client.AppID()); {
+	case errors.Is(d.listed, client.ErrUnauthenticated):
+		return "GenAuth refuses it"
+	case d.claims.isID():
+		return "it is an ID token; send the access token"
+	case d.claims.jwt && d.claims.payload["sub"] == nil, d.claims.payload["sub"] == "":
+		return "it has no sub, so it is not the token of a user"
+	case d.claims.jwt && (!named || !this):
+		return "its aud lacks the app id; see AppID/Audience"
+	}
+	return refused.Reason
 }
 
 // ask makes the calls that more than one row needs.

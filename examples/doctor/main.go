@@ -12,7 +12,8 @@
 // the application.
 //
 // The exit status is 0 if GenAuth knows the application and answers for the token,
-// 1 if it does not, and 2 if the program was called in a wrong way.
+// and echomfa takes the token too, 1 if not, and 2 if the program was called in a
+// wrong way.
 package main
 
 import (
@@ -25,6 +26,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -114,11 +116,20 @@ func readOptions(args []string, getenv func(string) string) (options, error) {
 	}
 	o.config.BaseURL = cmp.Or(o.config.BaseURL, getenv("GENAUTH_HOST"))
 	o.config.AppID = cmp.Or(o.config.AppID, getenv("GENAUTH_APP_ID"))
+	if o.config.BaseURL == "" || o.config.AppID == "" {
+		return options{}, errors.New("the settings are missing: set GENAUTH_HOST (BaseURL) and GENAUTH_APP_ID (AppID), or -host and -app-id")
+	}
 	if *enrolled != "" {
 		o.enrolled = []string{}
 		for name := range strings.SplitSeq(*enrolled, ",") {
 			if name = strings.TrimSpace(name); name != "" && !strings.EqualFold(name, "none") {
 				o.enrolled = append(o.enrolled, string(client.FactorType(name).Normalize()))
+			}
+		}
+		// A misspelled type would read as "it was not enrolled".
+		for _, name := range o.enrolled {
+			if !slices.Contains([]client.FactorType{client.OTP, client.SMS, client.Email, client.Face, client.Passkey}, client.FactorType(name)) {
+				return options{}, errors.New("-enrolled has a type that is not known: it lists OTP, SMS, EMAIL, FACE and PASSKEY, or none")
 			}
 		}
 	}

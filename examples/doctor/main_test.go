@@ -141,16 +141,24 @@ func TestDoctorAgainstEachMode(t *testing.T) {
 		},
 		"header not needed": {cfg: genauthtest.Config{AppIDOptional: true}, factors: otp, has: []string{"x-authing-app-id is honored", "needed? no\n"}},
 		"other apps' tokens": {
-			cfg: genauthtest.Config{AcceptAnyAudience: true}, token: genauthtest.Token{Audience: "other-app-canary"},
-			has: []string{"other apps taken? yes\n"},
+			cfg: genauthtest.Config{AcceptAnyAudience: true}, token: genauthtest.Token{Audience: "other-app-canary"}, bad: true,
+			has: []string{"other apps taken? yes\n", "echomfa refuses this token: its aud lacks the app id; see AppID/Audience\n"},
 		},
 		"other apps' tokens, refused": {
 			token: genauthtest.Token{Audience: "other-app-canary"}, bad: true,
-			has: []string{"other apps taken? no: unauthenticated: HTTP 200, statusCode 401, apiCode 2020\n"},
+			has: []string{"other apps taken? no: unauthenticated: HTTP 200, statusCode 401, apiCode 2020\n", "echomfa refuses this token: GenAuth refuses it\n"},
+		},
+		"no aud": {
+			cfg: genauthtest.Config{AcceptAnyAudience: true}, token: genauthtest.Token{Claims: map[string]any{"aud": nil}}, bad: true,
+			has: []string{"echomfa refuses this token: its aud lacks the app id; see AppID/Audience\n"},
+		},
+		"no sub": {
+			token: genauthtest.Token{Claims: map[string]any{"sub": nil}}, bad: true,
+			has: []string{"echomfa refuses this token: it has no sub, so it is not the token of a user\n"},
 		},
 		"mfaTokens":          {cfg: genauthtest.Config{AcceptMFATokens: true}, token: genauthtest.Token{Kind: genauthtest.KindMFA}, has: []string{"mfaTokens taken? yes\n"}},
 		"mfaTokens, refused": {token: genauthtest.Token{Kind: genauthtest.KindMFA}, bad: true, has: []string{"mfaTokens taken? no: "}},
-		"ID tokens":          {cfg: genauthtest.Config{AcceptIDTokens: true}, token: genauthtest.Token{Kind: genauthtest.KindID}, has: []string{"ID tokens taken? yes\n", "nonce"}},
+		"ID tokens":          {cfg: genauthtest.Config{AcceptIDTokens: true}, token: genauthtest.Token{Kind: genauthtest.KindID}, bad: true, has: []string{"ID tokens taken? yes\n", "nonce", "echomfa refuses this token: it is an ID token; send the access token\n"}},
 		"ID tokens, refused": {token: genauthtest.Token{Kind: genauthtest.KindID}, bad: true, has: []string{"ID tokens taken? no: "}},
 		"expired": {
 			token: genauthtest.Token{Kind: genauthtest.KindID, Audience: "other-app-canary", Lifetime: -time.Hour}, bad: true,
@@ -256,7 +264,9 @@ func TestDoctorCalledWrongly(t *testing.T) {
 		"nothing at all":       {nil, env, "", "no token"},
 		"not a token":          {nil, env, "token canary\n", "not a bearer token"},
 		"too long a token":     {nil, env, strings.Repeat("canary", 10_000), "not a bearer token"},
-		"no settings":          {nil, nil, "token", "BaseURL"},
+		"no settings":          {nil, nil, "token", "set GENAUTH_HOST (BaseURL) and GENAUTH_APP_ID (AppID), or -host and -app-id"},
+		"misspelled -enrolled": {[]string{"-enrolled", "OPT"}, env, "token", "-enrolled has a type that is not known"},
+		"token in -enrolled":   {[]string{"-enrolled", "OTP,token-canary"}, env, "token", "-enrolled has a type that is not known"},
 		"bad address":          {[]string{"-host", "http://canary.example"}, env, "token", "BaseURL"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -304,6 +314,8 @@ func TestSecretsAreTakenOut(t *testing.T) {
 	var s secrets
 	s.addText(map[string]any{"a": []any{"long-value", "short"}, "b": true, "c": nil})
 	assert.Equal(t, "a [redacted] short", s.clean("a long-value short"))
+	// An app id may be short: then it is taken out as a whole word only.
+	assert.Equal(t, `accepted: app id "[redacted]", ([redacted])`, secrets{"a"}.clean(`accepted: app id "a", (a)`))
 }
 
 // TestDoctorEndsWhileItWaitsForAToken has somebody who changes their mind before

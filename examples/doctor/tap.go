@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"regexp"
 	"strings"
 
 	"github.com/echomfa/echomfa/client"
@@ -80,7 +81,7 @@ type secrets []string
 func (s *secrets) addText(value any) {
 	switch v := value.(type) {
 	case string:
-		if len(v) >= 6 {
+		if len(v) >= leastSecret {
 			*s = append(*s, v)
 		}
 	case []any:
@@ -98,7 +99,16 @@ func (s *secrets) addText(value any) {
 // words, names and numbers.
 func (s secrets) clean(line string) string {
 	for _, secret := range s {
-		line = strings.ReplaceAll(line, secret, "[redacted]")
+		if len(secret) >= leastSecret {
+			line = strings.ReplaceAll(line, secret, "[redacted]")
+			continue
+		}
+		// A short app id is a part of other words.
+		word := regexp.MustCompile(`(^|[^0-9A-Za-z_-])` + regexp.QuoteMeta(secret) + `($|[^0-9A-Za-z_-])`)
+		line = word.ReplaceAllString(line, "${1}[redacted]${2}")
 	}
 	return line
 }
+
+// leastSecret is the length from which a value is looked for inside of words.
+const leastSecret = 6

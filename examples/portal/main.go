@@ -51,6 +51,12 @@ func run(ctx context.Context, environ []string, out, errOut io.Writer) int {
 		return 2
 	}
 	defer app.close()
+	if demo == nil {
+		if err := app.genauth.Check(ctx); err != nil {
+			// GenAuth may be away for a moment, so this is not the end.
+			_, _ = fmt.Fprintln(errOut, "portal: GENAUTH_HOST, GENAUTH_APP_ID:", err)
+		}
+	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.addr)
 	if err != nil {
 		_, _ = fmt.Fprintln(errOut, "portal: ADDR:", err)

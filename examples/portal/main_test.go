@@ -148,6 +148,7 @@ func TestSettings(t *testing.T) {
 		"bad enroll url":      {[]string{"ENROLL_URL", "ftp://x"}, "ENROLL_URL"},
 		"host set to nothing": {[]string{"GENAUTH_HOST", "", "GENAUTH_APP_ID", ""}, "GENAUTH_HOST is missing"},
 		"another of them":     {[]string{"GENAUTH_APP_SECRET", "x"}, "GENAUTH_HOST is missing"},
+		"ADDR without a host": {[]string{"ADDR", "8089"}, `ADDR: "8089" is not a host and a port`},
 		"bad base url":        {[]string{"BASE_URL", "x"}, "BASE_URL"},
 		"http host":           {[]string{"GENAUTH_HOST", "http://x.example", "GENAUTH_APP_ID", "a"}, "GENAUTH_HOST"},
 	}
@@ -269,6 +270,30 @@ func TestRun(t *testing.T) {
 	assert.Equal(t, 200, response.StatusCode)
 	stop()
 	assert.Equal(t, 0, <-code)
+}
+
+// TestWBPortalChecksGenAuth shows that the program says at its start what is wrong
+// with a GenAuth of one's own, and starts.
+func TestWBPortalChecksGenAuth(t *testing.T) {
+	t.Parallel()
+	genauth := genauthtest.Start(t)
+	for appID, want := range map[string]string{
+		genauth.AppID(): "", "another-app": "portal: GENAUTH_HOST, GENAUTH_APP_ID: client: check: GenAuth knows no such application",
+	} {
+		ctx, stop := context.WithCancel(t.Context())
+		out, in := io.Pipe()
+		var errOut bytes.Buffer
+		code := make(chan int, 1)
+		go func() {
+			code <- run(ctx, env("ADDR", "127.0.0.1:0", "GENAUTH_HOST", genauth.URL(), "GENAUTH_APP_ID", appID), in, &errOut)
+			_ = in.Close()
+		}()
+		assert.True(t, bufio.NewScanner(out).Scan(), "it listens")
+		stop()
+		assert.Equal(t, 0, <-code)
+		assert.Equal(t, want == "", errOut.Len() == 0)
+		assert.Contains(t, errOut.String(), want)
+	}
 }
 
 // TestFieldF06BehindAPrefix shows that all addresses of the portal have what a proxy

@@ -53,6 +53,10 @@ func readSettings(environ []string) (settings, error) {
 	} else if s.freshFor <= 0 {
 		errs = append(errs, fmt.Errorf("FRESH_FOR: %v is not a positive duration", s.freshFor))
 	}
+	if _, _, err := net.SplitHostPort(s.addr); err != nil {
+		errs = append(errs, fmt.Errorf(`ADDR: %q is not a host and a port, such as "127.0.0.1:8089"`, s.addr))
+		return s, errors.Join(errs...)
+	}
 	switch {
 	case s.host != "" && s.appID != "":
 	case len(genauth) == 0 && isLoopback(s.addr): // the emulator

@@ -2,6 +2,7 @@
 package main
 
 import (
+	"fmt"
 	"log"
 	"net/http"
 	"os"
@@ -22,7 +23,7 @@ func main() {
 func newApp(host, appID string) (*echo.Echo, error) {
 	genauth, err := client.New(client.Config{BaseURL: host, AppID: appID})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("GENAUTH_HOST, GENAUTH_APP_ID: %w", err)
 	}
 	mfa, err := echomfa.New(echomfa.Config{Client: genauth})
 	if err != nil {

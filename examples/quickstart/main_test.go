@@ -59,6 +59,7 @@ func TestQuickstartAgainstEmulator(t *testing.T) {
 func TestQuickstartWithoutSettings(t *testing.T) {
 	t.Parallel()
 	_, err := newApp("", "")
+	assert.ErrorContains(t, err, "GENAUTH_HOST, GENAUTH_APP_ID: ")
 	assert.ErrorContains(t, err, "BaseURL")
 	assert.ErrorContains(t, err, "AppID")
 }
