@@ -72,6 +72,13 @@ func startChromium(profile string, flags ...chromedp.ExecAllocatorOption) (brows
 		chromedp.NoDefaultBrowserCheck,
 		chromedp.Flag("disable-gpu", true),
 		chromedp.Flag("disable-quic", true),
+		// No process for a page that nobody has asked for yet, and none for what the
+		// tests do not use.
+		chromedp.Flag("disable-features", "SpareRendererForSitePerProcess,Translate,MediaRouter,OptimizationHints,AudioServiceOutOfProcess,PaintHolding"),
+		chromedp.Flag("disable-extensions", true),
+		chromedp.Flag("disable-component-extensions-with-background-pages", true),
+		chromedp.Flag("disable-breakpad", true),
+		chromedp.Flag("disable-default-apps", true),
 		chromedp.Flag("disable-background-networking", true),
 		chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-sync", true),
