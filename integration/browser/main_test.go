@@ -63,7 +63,7 @@ type browser struct {
 }
 
 // startChromium starts a browser with a profile of its own.
-func startChromium(profile string, flags ...chromedp.ExecAllocatorOption) (browser, error) {
+func startChromium(profile string) (browser, error) {
 	options := []chromedp.ExecAllocatorOption{
 		chromedp.ExecPath("chromium"),
 		chromedp.UserDataDir(profile),
@@ -96,7 +96,7 @@ func startChromium(profile string, flags ...chromedp.ExecAllocatorOption) (brows
 	if os.Getuid() == 0 {
 		options = append(options, chromedp.NoSandbox)
 	}
-	allocator, free := chromedp.NewExecAllocator(context.Background(), append(options, flags...)...)
+	allocator, free := chromedp.NewExecAllocator(context.Background(), options...)
 	ctx, cancel := chromedp.NewContext(allocator)
 	// The first call starts the browser, which lives as long as its context.
 	if err := chromedp.Do(ctx); err != nil {
