@@ -24,7 +24,7 @@ func Install(t *testing.T, folder string) string {
 	sum := sha256.New()
 	files := make(map[string][]byte)
 	for _, name := range []string{"package.json", "package-lock.json"} {
-		raw, err := os.ReadFile(filepath.Join(folder, name))
+		raw, err := os.ReadFile(filepath.Join(folder, name)) //nolint:gosec // a folder of the tests
 		require.NoError(t, err)
 		files[name] = raw
 		_, _ = sum.Write(raw) // never fails
@@ -42,7 +42,7 @@ func Install(t *testing.T, folder string) string {
 	}
 
 	// It gets its name when it is whole, so that no other run finds half of it.
-	dir, err := os.MkdirTemp(cache, "new-")
+	dir, err := os.MkdirTemp(cache, "new-") //nolint:usetesting // it must be where it can be renamed
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	for name, raw := range files {
