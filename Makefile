@@ -81,8 +81,8 @@ fips: ## run the tests with nothing but FIPS 140 cryptography, but for the emula
 
 # No test may depend on what the machine has time for, so these are sizes of the same
 # tests, and no other ones: siege_test.go has them.
-siege: ## the long ones: floods of minutes, a million decisions about many users, a fleet's calls (ten minutes, on an idle machine)
-	cd integration && go test -race -tags siege -count=1 -timeout 60m -v -run 'TestF27|TestF38|TestF40EnforcersWhileRedisFlaps|TestFleet' .
+siege: ## the long ones: floods of minutes, a million decisions about many users, every address, a fleet's calls (ten minutes, on an idle machine)
+	cd integration && go test -race -tags siege -count=1 -timeout 60m -v -run 'TestF27|TestF38|TestF40EnforcersWhileRedisFlaps|TestFleet|TestT29' .
 	cd examples && go test -race -tags siege -count=1 -timeout 30m -v -run TestFleet ./fleet
 
 bench: ## measure beside peers, in PASSES (8) interleaved passes, and print the tables (half an hour)

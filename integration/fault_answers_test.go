@@ -76,9 +76,9 @@ func TestF09RetryAfterOf429IsKept(t *testing.T) {
 	t.Parallel()
 	limited := func(header ...string) func(*rig) { return spoil(429, code(429, 0), header...) }
 	runAll(t, map[string]fault{
-		"7 seconds":            {begin: limited("Retry-After", "7"), stale: true, after: told(7, 7, 7)},
+		"3 seconds":            {begin: limited("Retry-After", "3"), stale: true, after: told(3, 3, 3)},
 		"an hour is a minute":  {begin: limited("Retry-After", "3600"), stale: true, after: told(60, 3600, 60)},
-		"in a body with a 200": {begin: spoil(200, code(429, 0), "Retry-After", "7"), stale: true, after: told(7, 7, 7)},
+		"in a body with a 200": {begin: spoil(200, code(429, 0), "Retry-After", "3"), stale: true, after: told(3, 3, 3)},
 		"no Retry-After":       {begin: limited(), stale: true, after: told(1, 1, 1)},
 		"over after its time": {begin: limited("Retry-After", "1"), stale: true, after: func(t *testing.T, r *rig, all []reply) {
 			t.Helper()

@@ -45,7 +45,7 @@ func TestF28OneBadTokenRepeated(t *testing.T) {
 			return nil, client.ErrUnauthenticated
 		}, nil)
 		for range 100 {
-			for i := range 100 {
+			for i := range 20 {
 				r.signIn(r.local(t.Context(), caller{browser: i%2 == 0, token: "nobody"}))
 			}
 			pass(t, 600*time.Millisecond)
@@ -102,7 +102,7 @@ func TestF29LongTokens(t *testing.T) {
 
 // TestF29CacheIsBoundedInBytes runs alone: it measures what stays in the heap.
 func TestF29CacheIsBoundedInBytes(t *testing.T) {
-	const tokens = 2000
+	const tokens = 500
 	e := newInMemory(t, func(_ context.Context, token string) ([]client.Factor, error) {
 		if strings.HasPrefix(token, withOTP) {
 			return listing(client.OTP), nil

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/echomfa/echomfa/genauthtest"
+	"github.com/echomfa/echomfa/integration/npmtest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -20,21 +21,16 @@ func TestVendorsNodeSDK(t *testing.T) {
 	genauth := genauthtest.Start(t)
 	genauth.AddUser(genauthtest.User{ID: "alice-id", Username: "alice", Password: "alice-password"})
 	dir := t.TempDir()
-	for _, name := range []string{"package.json", "package-lock.json", "walk.mjs"} {
-		raw, err := os.ReadFile(filepath.Join("testdata", "node", name))
-		require.NoError(t, err)
-		require.NoError(t, os.WriteFile(filepath.Join(dir, name), raw, 0o600))
-	}
-	run := func(program string, args ...string) string {
-		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
-		defer cancel()
-		cmd := exec.CommandContext(ctx, program, args...)
-		cmd.Dir = dir
-		out, err := cmd.CombinedOutput()
-		require.NoError(t, err, string(out))
-		return string(out)
-	}
-	run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
-	assert.Equal(t, "200 []\n200\n200 [\"OTP\"]\n200\n200 []\n", run("node", "walk.mjs", genauth.URL(), genauth.AppID()))
+	program, err := os.ReadFile(filepath.Join("testdata", "node", "walk.mjs"))
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "walk.mjs"), program, 0o600))
+	require.NoError(t, os.Symlink(npmtest.Install(t, filepath.Join("testdata", "node")), filepath.Join(dir, "node_modules")))
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	node := exec.CommandContext(ctx, "node", "walk.mjs", genauth.URL(), genauth.AppID())
+	node.Dir = dir
+	out, err := node.CombinedOutput()
+	require.NoError(t, err, string(out))
+	assert.Equal(t, "200 []\n200\n200 [\"OTP\"]\n200\n200 []\n", string(out))
 	assert.Equal(t, 3, genauth.ListCalls())
 }

@@ -9,4 +9,5 @@ const (
 	isolations = 1_000_000
 	removals   = 200
 	flaps      = 50
+	addresses  = 1
 )

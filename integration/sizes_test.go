@@ -8,7 +8,8 @@ import "time"
 // see siege_test.go.
 const (
 	floodFor   = 2 * time.Second
-	isolations = 100_000
+	isolations = 20_000
 	removals   = 10
 	flaps      = 3
+	addresses  = 7 // of so many, one
 )

@@ -2,7 +2,6 @@ package browser_test
 
 import (
 	"bytes"
-	"context"
 	"flag"
 	"fmt"
 	"image"
@@ -11,12 +10,12 @@ import (
 	"image/png"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"testing"
 
 	"github.com/chromedp/cdproto/page"
+	"github.com/echomfa/echomfa/integration/npmtest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -24,29 +23,10 @@ import (
 //nolint:gochecknoglobals // a flag
 var screenshots = flag.String("screenshots", "", "a folder for the pictures of the pages")
 
-// npmInstall installs what a folder of testdata names, and returns the folder of
-// the packages.
-func npmInstall(t *testing.T, folder string) string {
-	t.Helper()
-	dir := t.TempDir()
-	for _, name := range []string{"package.json", "package-lock.json"} {
-		raw, err := os.ReadFile(filepath.Join("testdata", folder, name))
-		require.NoError(t, err)
-		require.NoError(t, os.WriteFile(filepath.Join(dir, name), raw, 0o600))
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
-	defer cancel()
-	npm := exec.CommandContext(ctx, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
-	npm.Dir = dir
-	out, err := npm.CombinedOutput()
-	require.NoError(t, err, string(out))
-	return filepath.Join(dir, "node_modules")
-}
-
 // axeSource returns axe-core, as npm installs it.
 func axeSource(t *testing.T) string {
 	t.Helper()
-	raw, err := os.ReadFile(filepath.Join(npmInstall(t, "axe"), "axe-core", "axe.min.js"))
+	raw, err := os.ReadFile(filepath.Join(npmtest.Install(t, filepath.Join("testdata", "axe")), "axe-core", "axe.min.js"))
 	require.NoError(t, err)
 	return string(raw)
 }

@@ -63,7 +63,7 @@ type browser struct {
 }
 
 // startChromium starts a browser with a profile of its own.
-func startChromium(profile string, flags ...chromedp.ExecAllocatorOption) (browser, error) {
+func startChromium(profile string) (browser, error) {
 	options := []chromedp.ExecAllocatorOption{
 		chromedp.ExecPath("chromium"),
 		chromedp.UserDataDir(profile),
@@ -72,6 +72,13 @@ func startChromium(profile string, flags ...chromedp.ExecAllocatorOption) (brows
 		chromedp.NoDefaultBrowserCheck,
 		chromedp.Flag("disable-gpu", true),
 		chromedp.Flag("disable-quic", true),
+		// No process for a page that nobody has asked for yet, and none for what the
+		// tests do not use.
+		chromedp.Flag("disable-features", "SpareRendererForSitePerProcess,Translate,MediaRouter,OptimizationHints,AudioServiceOutOfProcess,PaintHolding"),
+		chromedp.Flag("disable-extensions", true),
+		chromedp.Flag("disable-component-extensions-with-background-pages", true),
+		chromedp.Flag("disable-breakpad", true),
+		chromedp.Flag("disable-default-apps", true),
 		chromedp.Flag("disable-background-networking", true),
 		chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-sync", true),
@@ -89,7 +96,7 @@ func startChromium(profile string, flags ...chromedp.ExecAllocatorOption) (brows
 	if os.Getuid() == 0 {
 		options = append(options, chromedp.NoSandbox)
 	}
-	allocator, free := chromedp.NewExecAllocator(context.Background(), append(options, flags...)...)
+	allocator, free := chromedp.NewExecAllocator(context.Background(), options...)
 	ctx, cancel := chromedp.NewContext(allocator)
 	// The first call starts the browser, which lives as long as its context.
 	if err := chromedp.Do(ctx); err != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/integration/npmtest"
 	"github.com/echomfa/echomfa/internal/answertest"
 )
 
@@ -71,7 +73,7 @@ func TestFieldF18ScriptsThatNavigate(t *testing.T) {
 		"htmx 2, boosted form":         {htmx2Script, `<div hx-boost="true">` + form + `</div>`, "?return_to=%2F"},
 		"htmx 2, a part of the page":   {htmx2Script, `<a id="go" hx-get="/admin?page=2">Part</a>`, "?return_to=%2F"},
 	}
-	modules := http.StripPrefix("/npm/", http.FileServer(http.Dir(npmInstall(t, "scripts"))))
+	modules := http.StripPrefix("/npm/", http.FileServer(http.Dir(npmtest.Install(t, filepath.Join("testdata", "scripts")))))
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -220,15 +220,10 @@ func (tb *tab) tabTo(selector string) {
 	require.Fail(tb.t, "the keyboard does not reach "+selector, "at %s", tb)
 }
 
-// TestLanguage walks in Chinese, which is the browser's own setting.
+// TestLanguage walks in Chinese, which is what the browser asks for.
 func TestLanguage(t *testing.T) {
 	t.Parallel()
-	profile := t.TempDir()
-	t.Cleanup(func() { removeAll(profile) })
-	chromium, err := startChromium(profile, chromedp.Flag("accept-lang", "zh-CN,zh"))
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, chromium.stop()) })
-	tb := openTab(t, chromium.context, startPortal(t, startGenAuth(t, genauthtest.Config{})), chromedp.WithNewBrowserContext())
+	tb := chineseTab(t)
 	tb.open(wanted)
 	tb.signIn()
 	tb.lang = "zh-CN"
