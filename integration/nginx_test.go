@@ -17,11 +17,12 @@ import (
 	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/enroll"
 	"github.com/echomfa/echomfa/genauthtest"
-	"github.com/echomfa/echomfa/integration/nginxtest"
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/echomfa/echomfa/integration/nginxtest"
 )
 
 // proxied is an app behind nginx, and a browser that knows it by another name.

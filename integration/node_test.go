@@ -9,9 +9,10 @@ import (
 	"time"
 
 	"github.com/echomfa/echomfa/genauthtest"
-	"github.com/echomfa/echomfa/integration/npmtest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/echomfa/echomfa/integration/npmtest"
 )
 
 // TestVendorsNodeSDK signs in, enrolls and removes a factor by the vendor's own

@@ -15,9 +15,10 @@ import (
 	"testing"
 
 	"github.com/chromedp/cdproto/page"
-	"github.com/echomfa/echomfa/integration/npmtest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/echomfa/echomfa/integration/npmtest"
 )
 
 //nolint:gochecknoglobals // a flag

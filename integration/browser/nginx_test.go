@@ -6,8 +6,9 @@ import (
 	"testing"
 
 	"github.com/echomfa/echomfa/genauthtest"
-	"github.com/echomfa/echomfa/integration/nginxtest"
 	"github.com/stretchr/testify/require"
+
+	"github.com/echomfa/echomfa/integration/nginxtest"
 )
 
 // TestBehindNginx is the walk on plain http and a name that is not localhost, where

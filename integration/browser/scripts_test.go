@@ -8,12 +8,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/internal/answertest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/integration/npmtest"
-	"github.com/echomfa/echomfa/internal/answertest"
 )
 
 // The scripts that navigate in the browser's place, as their makers publish them.

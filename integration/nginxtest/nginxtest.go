@@ -67,7 +67,7 @@ http {
 	}
 }
 `, filepath.Join(dir, "pid"), temp.String(), n.Address, server), 0o600))
-	cmd := exec.Command("nginx", "-p", dir, "-c", conf, "-e", n.log) //nolint:noctx // it is stopped below
+	cmd := exec.Command("nginx", "-p", dir, "-c", conf, "-e", n.log) //nolint:noctx,gosec // it is stopped below, and the name is fixed
 	cmd.Env = append(os.Environ(), "NGINX=3;")
 	cmd.ExtraFiles = []*os.File{n.socket}
 	var out strings.Builder
