@@ -34,6 +34,8 @@ func (m *mount[C]) validate() error {
 		errs = append(errs, errors.New("echomfa: Enforcer: required, made by New"))
 	}
 	switch {
+	case m.policyFunc == nil && m.policy.isZero():
+		errs = append(errs, errors.New("echomfa: Policy: required, or set PolicyFunc"))
 	case m.policyFunc == nil:
 		if err := m.policy.Err(); err != nil {
 			errs = append(errs, fmt.Errorf("echomfa: Policy: %w", err))
