@@ -29,7 +29,7 @@ func parseLookup(lookup string) (credential, error) {
 			return credential{}, lookupSyntaxError(lookup, "")
 		}
 		if rest == circleCookie {
-			return credential{}, fmt.Errorf("echomfa: TokenLookup: %q: this package itself sets a cookie of that name", lookup)
+			return credential{}, lookupSyntaxError(lookup, "the cookie is one that this middleware sets itself")
 		}
 		return credential{cookie: rest}, nil
 	case "query", "form", "param":

@@ -115,7 +115,7 @@ func TestFieldF15TokenLookupThatFindsNoToken(t *testing.T) {
 		"header:X-Token:Berer":                "did you mean Bearer?",
 		"header:authorisation:Bearer ":        "did you mean Authorization?",
 		"header:Authorizaton":                 "did you mean Authorization?",
-		"cookie:echomfa_round":                "sets a cookie of that name",
+		"cookie:echomfa_round":                "that this middleware sets itself",
 		"header:X-Authorization:Bearer ":      "",
 		"header:Authorization:Access ":        "",
 		"header:Authorization:Bearer ":        "",
