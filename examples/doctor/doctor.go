@@ -111,7 +111,7 @@ func (d *doctor) examine(ctx context.Context) bool {
 // middleware, which hears from GenAuth what has been heard.
 func (d *doctor) refusal(ctx context.Context) string {
 	heard := func(context.Context, string) ([]client.Factor, error) { return d.factors, d.listed }
-	mfa, err := echomfa.New(echomfa.Config{
+	mfa, err := echomfa.New(echomfa.Config{ //nolint:contextcheck // New has no context
 		Client: echomfa.FactorListerFunc(heard), Namespace: "doctor", Audience: []string{d.client.AppID()},
 	})
 	if err != nil {
