@@ -1,7 +1,11 @@
 package echomfa_test
 
 import (
+	"os"
+	"path/filepath"
 	"regexp"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -28,6 +32,51 @@ func TestFieldCasesNameEveryTest(t *testing.T) {
 	for test := range declared {
 		if regexp.MustCompile(`^Test(Field|[HNX]\d)`).MatchString(test) && test != "TestFieldCasesNameEveryTest" {
 			assert.True(t, listed[test], "%s is in no row", test)
+		}
+	}
+}
+
+// TestMapNamesEveryFile compares the map in CONTRIBUTING with the tree: each file of
+// the root has its line, each package in internal is named, and so is no other.
+func TestMapNamesEveryFile(t *testing.T) {
+	t.Parallel()
+	text := read(t, "CONTRIBUTING.md")
+	_, text, _ = strings.Cut(text, "## The map")
+	var listed []string
+	for _, row := range regexp.MustCompile("(?m)^\\| `(\\w+\\.go)` \\|").FindAllStringSubmatch(text, -1) {
+		listed = append(listed, row[1])
+	}
+	files, err := filepath.Glob("*.go")
+	require.NoError(t, err)
+	files = slices.DeleteFunc(files, func(name string) bool { return strings.HasSuffix(name, "_test.go") })
+	assert.ElementsMatch(t, files, listed)
+
+	packages, err := os.ReadDir("internal")
+	require.NoError(t, err)
+	for _, p := range packages {
+		assert.Contains(t, text, "`"+p.Name()+"`")
+	}
+	answers := regexp.MustCompile("(?m)^\\| \\d+\\. .* \\| `([\\w/.]+)` \\|$").FindAllStringSubmatch(text, -1)
+	assert.Len(t, answers, 20)
+	for _, answer := range answers {
+		assert.FileExists(t, answer[1])
+	}
+}
+
+// TestDocumentsNameFilesThatExist holds every Go file that a document names against
+// the tree.
+func TestDocumentsNameFilesThatExist(t *testing.T) {
+	t.Parallel()
+	documents, err := filepath.Glob("docs/*.md")
+	require.NoError(t, err)
+	for _, name := range append(documents, "README.md", "CONTRIBUTING.md") {
+		for _, file := range regexp.MustCompile("`([\\w/]+\\.go)`").FindAllStringSubmatch(read(t, name), -1) {
+			found := false
+			for _, dir := range []string{".", "integration", "enroll", "client", "redisstore", "genauthtest"} {
+				_, err := os.Stat(filepath.Join(dir, file[1]))
+				found = found || err == nil
+			}
+			assert.True(t, found, "%s names %s", name, file[1])
 		}
 	}
 }

@@ -12,8 +12,8 @@ import (
 // invalid and nothing satisfies it. Policies do not change; the methods return
 // new ones. They are safe for concurrent use.
 //
-// A policy asks for more and never for less the more is enrolled: it is a
-// monotone function of factor types. Such a function is exactly the list of its
+// Enrolling more factors never breaks a satisfied policy: a policy is a monotone
+// function of factor types. Such a function is exactly the list of its
 // minimal satisfying sets, and that list is the only representation: evaluating
 // is asking whether one of them is contained, comparing is comparing lists.
 type Policy struct {
@@ -65,35 +65,6 @@ func AnyOf(types ...FactorType) Policy { return AtLeast(1, types...) }
 // of distinct types, and with a type that has no constant: see [Custom].
 func AtLeast(n int, types ...FactorType) Policy {
 	distinct, err := distinctNamed(types)
-	if err != nil {
-		return invalid(err)
-	}
-	return atLeast(n, distinct)
-}
-
-// Custom returns the policy that asks for one factor type which has no constant
-// in this package, and is invalid for one that has, as in
-//
-//	AnyOf(OTP).Or(Custom("VOICE"))
-//
-// It declares that the name is meant: in [AnyOf], [AllOf] and [AtLeast] such a
-// type is a mistake, for a misspelled one would lock everybody out. [ParsePolicy]
-// reads such a type in quotes, also where several are counted.
-func Custom(t FactorType) Policy {
-	if named := t.Normalize(); bitOf(named) >= 0 {
-		return invalid(fmt.Errorf("%w: %s has a constant: use %s", ErrInvalidPolicy, named, constantOf(named)))
-	}
-	return customAtLeast(1, t)
-}
-
-// constantOf returns the Go name of a type that has one.
-func constantOf(t FactorType) string {
-	return [...]string{"OTP", "SMS", "Email", "Face", "Passkey"}[bitOf(t)]
-}
-
-// customAtLeast is AtLeast for types that have been declared.
-func customAtLeast(n int, types ...FactorType) Policy {
-	distinct, err := distinctTypes(types)
 	if err != nil {
 		return invalid(err)
 	}

@@ -53,6 +53,35 @@ func checkType(t FactorType) error {
 	return nil
 }
 
+// Custom returns the policy that asks for one factor type which has no constant
+// in this package, and is invalid for one that has, as in
+//
+//	AnyOf(OTP).Or(Custom("VOICE"))
+//
+// It declares that the name is meant: in [AnyOf], [AllOf] and [AtLeast] such a
+// type is a mistake, for a misspelled one would lock everybody out. [ParsePolicy]
+// reads such a type in quotes, also where several are counted.
+func Custom(t FactorType) Policy {
+	if named := t.Normalize(); bitOf(named) >= 0 {
+		return invalid(fmt.Errorf("%w: %s has a constant: use %s", ErrInvalidPolicy, named, constantOf(named)))
+	}
+	return customAtLeast(1, t)
+}
+
+// constantOf returns the Go name of a type that has one.
+func constantOf(t FactorType) string {
+	return [...]string{"OTP", "SMS", "Email", "Face", "Passkey"}[bitOf(t)]
+}
+
+// customAtLeast is AtLeast for types that have been declared.
+func customAtLeast(n int, types ...FactorType) Policy {
+	distinct, err := distinctTypes(types)
+	if err != nil {
+		return invalid(err)
+	}
+	return atLeast(n, distinct)
+}
+
 // unknownType says that a type has no constant, and which one may be meant.
 func unknownType(t FactorType) string {
 	if near, ok := nearest(t.Normalize()); ok {

@@ -2,8 +2,6 @@ package echomfa
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,7 +12,6 @@ import (
 
 	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/internal/bounded"
-	"github.com/echomfa/echomfa/internal/digest"
 )
 
 const (
@@ -70,25 +67,6 @@ func newStoreSource(cfg *Config, c *cache, r *running) *storeSource {
 	t.lookups = lookups{cache: c, table: storeTable, running: r, timeout: cfg.Lookup.Timeout, start: t.start}
 	return t
 }
-
-// storeKey names a token, or a user, to a Store. The parts have their length
-// before them, and the kind, so that no token is taken for a user.
-func storeKey(kind, namespace, name string) StoreKey {
-	return sha256.Sum256(digest.AppendPart(digest.AppendPart(digest.AppendPart(nil, kind), namespace), name))
-}
-
-func tokenKey(namespace, token string) StoreKey { return storeKey("token", namespace, token) }
-
-// userKey names the user of a token; zero stands for none.
-func userKey(namespace, subject string) StoreKey {
-	if subject == "" {
-		return StoreKey{}
-	}
-	return storeKey("user", namespace, subject)
-}
-
-// short is the part of a key by which its tombstone is found.
-func (k StoreKey) short() uint64 { return binary.BigEndian.Uint64(k[:]) }
 
 // fetch returns what the Store has. It is done if that answers the request; if the
 // Store has nothing, or is away, GenAuth is to be asked.

@@ -2,13 +2,36 @@ package echomfa
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"time"
+
+	"github.com/echomfa/echomfa/internal/digest"
 )
 
 // StoreKey names a token, or a user, to a [Store]: SHA-256 over the namespace and
 // the whole token, or the user id. It is not keyed. A Store must not let it out
 // of the process as it is: see [Store].
 type StoreKey [32]byte
+
+// storeKey names a token, or a user, to a Store. The parts have their length
+// before them, and the kind, so that no token is taken for a user.
+func storeKey(kind, namespace, name string) StoreKey {
+	return sha256.Sum256(digest.AppendPart(digest.AppendPart(digest.AppendPart(nil, kind), namespace), name))
+}
+
+func tokenKey(namespace, token string) StoreKey { return storeKey("token", namespace, token) }
+
+// userKey names the user of a token; zero stands for none.
+func userKey(namespace, subject string) StoreKey {
+	if subject == "" {
+		return StoreKey{}
+	}
+	return storeKey("user", namespace, subject)
+}
+
+// short is the part of a key by which its tombstone is found.
+func (k StoreKey) short() uint64 { return binary.BigEndian.Uint64(k[:]) }
 
 // StoredFacts are what GenAuth told about one token. They hold no token, no
 // profile and no verdict.
