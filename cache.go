@@ -32,6 +32,10 @@ type reading struct {
 	// version is what the Store has seen of invalidations, for a Set that
 	// follows, or nil.
 	version *StoreVersion
+	// graves and expires are those of the token, if the cache knows it: what a
+	// question about it needs, without reading its claims again.
+	graves  graves
+	expires uint32
 }
 
 // need is which lookup a request needs: the more is known, the more it is worth.
@@ -137,7 +141,7 @@ func (c *cache) read(k digest.Key, p Policy, now moment) (reading, need) {
 func (c *cache) readLocked(s *shard, k digest.Key, p Policy, now moment) (reading, need) {
 	e, ok := s.entries.Get(k)
 	if ok && c.usable(&e, now) {
-		r := reading{known: true, facts: c.factsOf(&e), source: Cached, age: e.sent.age(now)}
+		r := reading{known: true, facts: c.factsOf(&e), source: Cached, age: e.sent.age(now), graves: e.graves, expires: e.expires}
 		n := c.weigh(k, p, &r, e.epoch)
 		return r, n
 	}

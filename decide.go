@@ -76,9 +76,12 @@ func (d *decider) decide(ctx context.Context, out *Decision, rq *request) error 
 		d.counts.hits.Add(1)
 		return d.conclude(out, r)
 	}
-	q, err := d.ask(ctx, rq.token, key, said, now)
-	if err != nil {
-		return d.conclude(out, reading{err: err})
+	q := askAgain(rq.token, key, &r, arrived)
+	if !r.known || d.store != nil {
+		var err error
+		if q, err = d.ask(ctx, rq.token, key, said, now); err != nil {
+			return d.conclude(out, reading{err: err})
+		}
 	}
 	d.counts.misses.Add(1)
 	return d.conclude(out, d.learn(ctx, q, out.Policy, patience(out, d.timeout)))
@@ -228,6 +231,16 @@ func (d *decider) ask(ctx context.Context, token string, key digest.Key, said *c
 		}
 	}
 	return q, nil
+}
+
+// askAgain makes the question about a token that the cache knows: it has passed what
+// ask holds it against.
+func askAgain(token string, key digest.Key, known *reading, arrived moment) *question {
+	q := &question{token: token, key: key, arrived: arrived, keep: true, graves: known.graves}
+	if known.expires != 0 {
+		q.expires = time.Unix(int64(known.expires), 0)
+	}
+	return q
 }
 
 // invalidate buries what is known of a token or a user.
