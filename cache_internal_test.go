@@ -103,7 +103,7 @@ func TestLargestAnswer(t *testing.T) {
 func TestTypeListsAreBounded(t *testing.T) {
 	t.Parallel()
 	c := newCache(CacheConfig{Size: 64, RefusedSize: 64, FreshFor: time.Minute, DenyFreshFor: time.Second}, "n")
-	keep := func(i int) (reading, need) {
+	keep := func(i int) need {
 		q := &question{key: digest.Key{8: byte(i >> 8), 9: byte(i)}, keep: true}
 		set := Factors(OTP, FactorType(fmt.Sprintf("T%d", i)))
 		c.keep(c.shard(q.key), &flight{q: q, sent: c.send(time.Now()), facts: facts{enrolled: set}})
@@ -111,14 +111,11 @@ func TestTypeListsAreBounded(t *testing.T) {
 		if n == nothing {
 			assert.True(t, r.enrolled.Equal(set), "%v is not %v", r.enrolled, set)
 		}
-		return r, n
+		return n
 	}
 	for i := range maxTypeLists {
-		_, n := keep(i)
-		require.Equal(t, nothing, n, i)
+		require.Equal(t, nothing, keep(i), i)
 	}
-	_, n := keep(maxTypeLists)
-	assert.Equal(t, cold, n, "one list too many")
-	_, n = keep(maxTypeLists - 1)
-	assert.Equal(t, nothing, n, "a list that is known")
+	assert.Equal(t, cold, keep(maxTypeLists), "one list too many")
+	assert.Equal(t, nothing, keep(maxTypeLists-1), "a list that is known")
 }

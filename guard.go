@@ -71,7 +71,7 @@ func (m *mount[C]) announce() {
 // one who answers the refusal to keep it secret.
 func (m *mount[C]) check(c C, r *http.Request, route string) (d Decision, token string, err error) {
 	rq := request{route: route, method: methodLabel(r.Method)}
-	defer func() {
+	defer func() { //nolint:contextcheck // the request carries it
 		if v := recover(); v != nil {
 			d, err = m.enforcer.panicked(r.Context(), "callback", v, m.enforcer.source.secrets(r, rq.token))
 			token = rq.token
@@ -84,7 +84,7 @@ func (m *mount[C]) check(c C, r *http.Request, route string) (d Decision, token 
 	err = m.decide(c, r, &d, &rq)
 	err = m.enforcer.settle(r.Context(), &d, err, &rq)
 	if err != nil {
-		m.enforcer.warnOfGuardedPages(r, &d)
+		m.enforcer.warnOfGuardedPages(r, &d) //nolint:contextcheck // the request carries it
 	}
 	return d, rq.token, err
 }

@@ -113,7 +113,7 @@ func TestFieldF07CirclesByBothPagesEnd(t *testing.T) {
 	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if cookie := session[r.URL.Path]; cookie != "" {
 			w.Header().Set("Set-Cookie", cookie)
-			http.Redirect(w, r, e.ReturnTo(r.FormValue("return_to")), http.StatusFound)
+			http.Redirect(w, r, e.ReturnTo(r.FormValue("return_to")), http.StatusFound) //nolint:contextcheck // it has no context to pass
 			return
 		}
 		admin.ServeHTTP(w, r)

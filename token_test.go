@@ -114,7 +114,7 @@ func TestFieldF15TokenLookupThatFindsNoToken(t *testing.T) {
 		"header:Authorization:Beaer ":         "did you mean Bearer?",
 		"header:X-Token:Berer":                "did you mean Bearer?",
 		"header:authorisation:Bearer ":        "did you mean Authorization?",
-		"header:Authorizaton":                 "did you mean Authorization?",
+		"header:Authorizaton":                 "did you mean Authorization?", //nolint:misspell // that is the case
 		"cookie:echomfa_round":                "that this middleware sets itself",
 		"header:X-Authorization:Bearer ":      "",
 		"header:Authorization:Access ":        "",

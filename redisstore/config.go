@@ -112,7 +112,7 @@ func (c *Config) checkAddresses(mistake func(format string, args ...any)) {
 		mistake("Redis: InitAddress: required, host:port at least once")
 	}
 	// A dial function of the app's own may take other addresses.
-	own := c.Redis.DialCtxFn != nil || c.Redis.DialFn != nil //nolint:staticcheck // it is deprecated, and called
+	own := c.Redis.DialCtxFn != nil || c.Redis.DialFn != nil
 	for i, address := range c.Redis.InitAddress {
 		host, port, err := net.SplitHostPort(address)
 		number, notNumber := strconv.ParseUint(port, 10, 16)
