@@ -49,18 +49,13 @@ func (a audienceRule) admit(c *claims.Claims) admission {
 	return admitted
 }
 
-// err is the error of the refusal, or nil.
+// err is the error of the refusal.
 func (a admission) err() error {
-	switch a {
-	case notAccessToken:
-		return errBadToken("an ID token is not an access token")
-	case notUser:
-		return errBadToken("the token names no user")
-	case notOurs:
-		return errBadToken("the token is meant for another application")
-	case admitted:
-	}
-	return nil
+	return errBadToken([admissions]string{
+		notAccessToken: "an ID token is not an access token",
+		notUser:        "the token names no user",
+		notOurs:        "the token is meant for another application",
+	}[a])
 }
 
 // admissionWatch notices when tokens are refused for what they say of themselves
@@ -107,9 +102,8 @@ func (w *admissionWatch) refused(ctx context.Context, k digest.Key, cause admiss
 			append(numbers, slog.String("expected", w.expected), slog.String("audience", printable(c.Audience)))...)
 	case notUser:
 		w.log.LogAttrs(ctx, slog.LevelError, "mfa tokens are refused because they name no user: send the tokens of users, which have a sub", numbers...)
-	case notAccessToken:
+	default: // notAccessToken
 		w.log.LogAttrs(ctx, slog.LevelError, "mfa tokens are refused because they are ID tokens: send the access token instead", numbers...)
-	case admitted:
 	}
 }
 

@@ -54,6 +54,7 @@ func TestConfigMistakes(t *testing.T) {
 		"W6: StaleIfError, no unit":     {func(c *config) { c.Cache.StaleIfError = 300 }, "Cache.StaleIfError: 300ns is below 1ms"},
 		"W6: MaxWait without a unit":    {func(c *config) { c.Lookup.MaxWait = 500 }, "Lookup.MaxWait: 500ns is below 1ms"},
 		"B: BaseURL with user info":     {func(c *config) { c.ReturnTo.BaseURL = "https://u:hunter2@app.example" }, "ReturnTo.BaseURL: has user info"},
+		"B: BaseURL with two slashes":   {func(c *config) { c.ReturnTo.BaseURL = "https://app.example/a//b" }, `ReturnTo.BaseURL: "https://app.example/a//b" has two slashes in its path`},
 		"B: BaseURL without a scheme":   {func(c *config) { c.ReturnTo.BaseURL = "app.example" }, `ReturnTo.BaseURL: "app.example" is not an address: put "https://" before it`},
 		"B: BaseURL with a blank":       {func(c *config) { c.ReturnTo.BaseURL = "https://app.example/a b" }, "ReturnTo.BaseURL: \"https://app.example/a b\" has a character"},
 		"B: BaseURL with a fragment":    {func(c *config) { c.ReturnTo.BaseURL = "https://app.example/#x" }, "ReturnTo.BaseURL: \"https://app.example/#x\" has a fragment"},

@@ -129,6 +129,21 @@ func TestLookupAfterTheEnd(t *testing.T) {
 	})
 }
 
+// TestStoreAfterTheEnd has a request come to the Store after the lookups have ended.
+func TestStoreAfterTheEnd(t *testing.T) {
+	t.Parallel()
+	ended := newRunning()
+	ended.close()
+	s := &storeSource{}
+	s.lookups = lookups{
+		cache: newCache(CacheConfig{Size: 64, RefusedSize: 64, FreshFor: time.Minute, DenyFreshFor: time.Second}, "n"),
+		table: storeTable, running: ended, timeout: time.Second, start: s.start,
+	}
+	r, done, err := s.fetch(t.Context(), &question{name: StoreKey{1}}, AnyOf(OTP), reading{})
+	require.ErrorIs(t, err, ErrClosed)
+	assert.False(t, done || r.known)
+}
+
 // TestStoreIsNotAskedForWhatIsKnown has another request learn the answer before this
 // one comes to the Store.
 func TestStoreIsNotAskedForWhatIsKnown(t *testing.T) {
