@@ -51,7 +51,7 @@ func (a audienceRule) admit(c *claims.Claims) admission {
 
 // err is the error of the refusal.
 func (a admission) err() error {
-	return errBadToken([admissions]string{
+	return errBadToken([admissions]string{ //nolint:gosec // G101 takes the word token for one
 		notAccessToken: "an ID token is not an access token",
 		notUser:        "the token names no user",
 		notOurs:        "the token is meant for another application",

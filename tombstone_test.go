@@ -94,6 +94,27 @@ func TestStoreIsReadAcrossAnInvalidation(t *testing.T) {
 	})
 }
 
+// TestClientLeavesWhileTheStoreIsAsked shows that a request ends with its context,
+// and that the next one has the answer of the lookup that it has left behind.
+func TestClientLeavesWhileTheStoreIsAsked(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d, token := newDirectory(), userToken("alice", 1)
+		store := &gatedStore{Memory: storetest.NewMemory(), gets: make(chan struct{})}
+		d.enroll(token, echomfa.OTP)
+		e := fleet(t, 1, store, d)[0]
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		got, err := e.Decide(ctx, token, otp())
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.Equal(t, echomfa.Unavailable, got.Outcome)
+		assert.Zero(t, d.total(), "GenAuth is not asked for a request that has ended")
+		close(store.gets)
+		synctest.Wait()
+		assert.Equal(t, echomfa.Allowed, decide(t, e, token, otp()).Outcome)
+	})
+}
+
 // TestX13InvalidationForgetsRefusals shows that a remembered refusal goes with
 // everything else that is known of a user or a token, here and elsewhere.
 func TestX13InvalidationForgetsRefusals(t *testing.T) {
