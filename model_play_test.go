@@ -180,7 +180,7 @@ func (n *node) invalidate(token int, user bool) {
 	}
 	n.mu.Lock()
 	begun := time.Now()
-	c := &cut{from: begun, done: begun.Add(24 * time.Hour), byToken: !user, here: true}
+	c := &cut{from: begun, done: begun.Add(24 * time.Hour), here: true}
 	for k := range modelUsers {
 		if k == token || user && modelUsers[k] == modelUsers[token] {
 			n.cuts[k] = append(n.cuts[k], c)

@@ -42,7 +42,6 @@ type word struct {
 // come after done, what was asked for before from is void.
 type cut struct {
 	from, done time.Time
-	byToken    bool // Invalidate on this instance, which knows the token
 	here       bool // Invalidate or InvalidateUser on this instance
 }
 
