@@ -30,7 +30,7 @@ if [ -d integration ]; then
 	need git git
 	need npm npm
 	need node nodejs
-	need chromium chromium
+	need chromium-headless-shell chromium-headless-shell
 	need nginx nginx-light
 fi
 

@@ -311,8 +311,10 @@ func (tb *tab) see(event any) {
 			problem("console: %s %s", text, e.Entry.URL)
 		}
 	case *audits.EventIssueAdded:
-		details, _ := json.Marshal(e.Issue.Details)
-		problem("issue: %s %s", e.Issue.Code, details)
+		// The browser's own page, where it cannot show one of ours, has issues too.
+		if details, _ := json.Marshal(e.Issue.Details); !strings.Contains(string(details), `"url":"chrome-error://`) {
+			problem("issue: %s %s", e.Issue.Code, details)
+		}
 	}
 }
 
