@@ -15,7 +15,7 @@ VULNDB   ?= https://vuln.go.dev
 # MODEL: without a collection of garbage, histories are only for memory to hold.
 FIPS       := GODEBUG=fips140=only GOGC=off MODEL=100
 
-.PHONY: help all fmt lint test cover fuzz model mutants mutate fips siege bench bench-compare vuln verify examples screenshots tidy-check ci
+.PHONY: help all fmt lint test cover fuzz model mutants mutate fips slow siege bench bench-compare vuln verify examples screenshots tidy-check ci
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -78,6 +78,10 @@ fips: ## run the tests with nothing but FIPS 140 cryptography, but for the emula
 	    $(FIPS) go test -count=1 $$(go list ./... | grep -vE '/(genauthtest|enroll)$$') ;; \
 	  *) $(FIPS) go test -count=1 ./... ;; \
 	esac
+
+slow: ## what takes too long for test.sh: an app that uses the modules as others do, and axe over every page
+	cd integration && go test -tags slow -count=1 -run '^TestModulesAreUsableFromOutside$$' .
+	cd integration && go test -count=1 -run '^TestPages$$' ./browser -accessible
 
 # No test may depend on what the machine has time for, so these are sizes of the same
 # tests, and no other ones: siege_test.go has them.

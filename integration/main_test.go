@@ -1,12 +1,18 @@
 package integration_test
 
 import (
+	"flag"
 	"testing"
 
 	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) {
+	// Most of these tests wait for what is at the other end of a socket.
+	flag.Parse()
+	if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == parallel.DefValue {
+		_ = flag.Set("test.parallel", "8")
+	}
 	goleak.VerifyTestMain(m,
 		// A toxiproxy whose toxics change while it has connections leaves some of
 		// its own goroutines behind.

@@ -21,20 +21,29 @@ import (
 	"github.com/echomfa/echomfa/integration/npmtest"
 )
 
-//nolint:gochecknoglobals // a flag
-var screenshots = flag.String("screenshots", "", "a folder for the pictures of the pages")
+//nolint:gochecknoglobals // flags
+var (
+	accessible  = flag.Bool("accessible", false, "look for violations of WCAG 2.2, level A and AA, with axe")
+	screenshots = flag.String("screenshots", "", "a folder for the pictures of the pages")
+)
 
-// axeSource returns axe-core, as npm installs it.
+// axeSource returns axe-core, as npm installs it, if it is asked for.
 func axeSource(t *testing.T) string {
 	t.Helper()
+	if !*accessible {
+		return ""
+	}
 	raw, err := os.ReadFile(filepath.Join(npmtest.Install(t, filepath.Join("testdata", "axe")), "axe-core", "axe.min.js"))
 	require.NoError(t, err)
 	return string(raw)
 }
 
-// assertAccessible runs axe over the page.
+// assertAccessible runs axe over the page, if it is asked for.
 func (tb *tab) assertAccessible(name, axe string) {
 	tb.t.Helper()
+	if axe == "" {
+		return
+	}
 	type result struct {
 		Passes     int
 		Violations []string

@@ -5,6 +5,7 @@ package browser_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -25,7 +26,14 @@ var shared struct {
 	chromium browser
 }
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(suite{m}) }
+func TestMain(m *testing.M) {
+	// Most of these tests wait for the browser.
+	flag.Parse()
+	if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == parallel.DefValue {
+		_ = flag.Set("test.parallel", "4")
+	}
+	goleak.VerifyTestMain(suite{m})
+}
 
 type suite struct{ m *testing.M }
 

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/network"
 	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/internal/answertest"
 	"github.com/stretchr/testify/assert"
@@ -50,47 +52,65 @@ func TestFieldF18ScriptsThatNavigate(t *testing.T) {
 	t.Parallel()
 	const link, form = `<a id="go" href="/admin?page=2">Admin</a>`, `<form action="/admin" method="post"><button id="go">Save</button></form>`
 	const back = "?return_to=%2Fadmin%3Fpage%3D2"
-	tests := map[string]struct{ script, body, want string }{
-		"Turbo link":                   {turboScript, link, back},
-		"Turbo form":                   {turboScript, form, ""},
-		"Turbo form, GET":              {turboScript, `<form action="/admin"><input name="page" value="2"><button id="go">Find</button></form>`, back},
-		"Turbo link for streams":       {turboScript, `<a id="go" href="/admin?page=2" data-turbo-stream>Admin</a>`, back},
-		"Turbo form, assets tracked":   {turboScript, `<link rel="stylesheet" href="data:text/css," data-turbo-track="reload">` + form, ""},
-		"Turbo link in a frame":        {turboScript, `<turbo-frame id="f">` + link + `</turbo-frame>`, back},
-		"Turbo form in a frame":        {turboScript, `<turbo-frame id="f">` + form + `</turbo-frame>`, ""},
-		"Turbo link that advances":     {turboScript, `<turbo-frame id="f" data-turbo-action="advance">` + link + `</turbo-frame>`, back},
-		"Turbo frame that loads":       {turboScript, `<turbo-frame id="f"></turbo-frame><button id="go" onclick="f.src='/admin?page=2'">Load</button>`, back},
-		"Unpoly link":                  {unpolyScript, `<a id="go" href="/admin?page=2" up-follow>Admin</a>`, back},
-		"Unpoly link to a fragment":    {unpolyScript, `<a id="go" href="/admin?page=2" up-target="#x">Admin</a><p id="x">`, back},
-		"Unpoly link to a modal":       {unpolyScript, `<a id="go" href="/admin?page=2" up-layer="new modal">Admin</a>`, back},
-		"Unpoly link in a modal":       {unpolyScript, `<script>addEventListener("load", () => up.layer.open({content: '<div><a id="go" href="/admin?page=2" up-follow>Admin</a></div>', animation: false}))</script>`, back},
-		"Unpoly form":                  {unpolyScript, strings.Replace(form, "method", "up-submit method", 1), ""},
-		"Unpoly form, failures hidden": {unpolyScript, strings.Replace(form, "method", `up-submit up-fail-target=":none" method`, 1), ""},
-		"Inertia visit":                {inertiaScript, link, back},
-		"Inertia form":                 {inertiaScript, form, ""},
-		"htmx 4, boosted":              {htmxScript, `<div hx-boost="true" hx-boost:inherited="true">` + link + `</div>`, back},
-		"htmx 2, boosted":              {htmx2Script, `<div hx-boost="true">` + link + `</div>`, back},
-		"htmx 2, boosted form":         {htmx2Script, `<div hx-boost="true">` + form + `</div>`, "?return_to=%2F"},
-		"htmx 2, a part of the page":   {htmx2Script, `<a id="go" hx-get="/admin?page=2">Part</a>`, "?return_to=%2F"},
+	type row struct{ name, body, want string }
+	tests := []struct {
+		name, script string
+		rows         []row
+	}{
+		{"Turbo", turboScript, []row{
+			{"link", link, back},
+			{"form", form, ""},
+			{"form, GET", `<form action="/admin"><input name="page" value="2"><button id="go">Find</button></form>`, back},
+			{"link for streams", `<a id="go" href="/admin?page=2" data-turbo-stream>Admin</a>`, back},
+			{"form, assets tracked", `<link rel="stylesheet" href="data:text/css," data-turbo-track="reload">` + form, ""},
+			{"link in a frame", `<turbo-frame id="f">` + link + `</turbo-frame>`, back},
+			{"form in a frame", `<turbo-frame id="f">` + form + `</turbo-frame>`, ""},
+			{"link that advances", `<turbo-frame id="f" data-turbo-action="advance">` + link + `</turbo-frame>`, back},
+			{"frame that loads", `<turbo-frame id="f"></turbo-frame><button id="go" onclick="f.src='/admin?page=2'">Load</button>`, back},
+		}},
+		{"Unpoly", unpolyScript, []row{
+			{"link", `<a id="go" href="/admin?page=2" up-follow>Admin</a>`, back},
+			{"link to a fragment", `<a id="go" href="/admin?page=2" up-target="#x">Admin</a><p id="x">`, back},
+			{"link to a modal", `<a id="go" href="/admin?page=2" up-layer="new modal">Admin</a>`, back},
+			{"link in a modal", `<script>addEventListener("load", () => up.layer.open({content: '<div><a id="go" href="/admin?page=2" up-follow>Admin</a></div>', animation: false}))</script>`, back},
+			{"form", strings.Replace(form, "method", "up-submit method", 1), ""},
+			{"form, failures hidden", strings.Replace(form, "method", `up-submit up-fail-target=":none" method`, 1), ""},
+		}},
+		{"Inertia", inertiaScript, []row{
+			{"visit", link, back},
+			{"form", form, ""},
+		}},
+		{"htmx 4", htmxScript, []row{
+			{"boosted", `<div hx-boost="true" hx-boost:inherited="true">` + link + `</div>`, back},
+		}},
+		{"htmx 2", htmx2Script, []row{
+			{"boosted", `<div hx-boost="true">` + link + `</div>`, back},
+			{"boosted form", `<div hx-boost="true">` + form + `</div>`, "?return_to=%2F"},
+			{"a part of the page", `<a id="go" hx-get="/admin?page=2">Part</a>`, "?return_to=%2F"},
+		}},
 	}
 	modules := http.StripPrefix("/npm/", http.FileServer(http.Dir(npmtest.Install(t, filepath.Join("testdata", "scripts")))))
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			token, page := answertest.NotEnrolled, "/mfa"
-			if strings.HasSuffix(name, "link") || strings.HasSuffix(name, "form") {
-				token, page = "", "/login"
+			tb := newTab(t, "") // for all rows: opening one takes longer than a row
+			for _, row := range test.rows {
+				token, page := answertest.NotEnrolled, "/mfa"
+				if strings.HasSuffix(row.name, "link") || strings.HasSuffix(row.name, "form") {
+					token, page = "", "/login"
+				}
+				call(tb, network.ClearBrowserCookies, cdp.Empty{}) // they know no port
+				tb.app = startScripted(t, modules, token, test.script+row.body)
+				tb.open("/")
+				if test.script == inertiaScript {
+					tb.wait("window.ready === true")
+				}
+				tb.wait("document.querySelector('#go') !== null")
+				tb.click("#go")
+				tb.wait(fmt.Sprintf("document.readyState === 'complete' && location.pathname + location.search === %q", page+row.want))
+				tb.wait("document.querySelector('h1').textContent === 'Help'")
+				assert.Equal(t, "fresh", eval[string](tb, "document.documentElement.dataset.is"), "%s: a page of its own", row.name)
 			}
-			tb := newTab(t, startScripted(t, modules, token, test.script+test.body))
-			tb.open("/")
-			if test.script == inertiaScript {
-				tb.wait("window.ready === true")
-			}
-			tb.wait("document.querySelector('#go') !== null")
-			tb.click("#go")
-			tb.wait(fmt.Sprintf("document.readyState === 'complete' && location.pathname + location.search === %q", page+test.want))
-			tb.wait("document.querySelector('h1').textContent === 'Help'")
-			assert.Equal(t, "fresh", eval[string](tb, "document.documentElement.dataset.is"), "a page of its own")
 			tb.mu.Lock()
 			defer tb.mu.Unlock()
 			tb.problems = nil // such as a line on the console for the status 403

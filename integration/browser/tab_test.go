@@ -262,19 +262,25 @@ func (tb *tab) prefix() string {
 func (tb *tab) at(status int64, heading string) {
 	tb.t.Helper()
 	tb.wait(fmt.Sprintf("document.readyState === 'complete' && document.querySelector('h1').textContent === %q", heading))
-	where := eval[string](tb, "location.href")
+	page := eval[struct {
+		Where, Lang   string
+		Headings      int
+		Width, Window int
+	}](tb, `({
+		where: location.href, lang: document.documentElement.lang, headings: document.querySelectorAll("h1").length,
+		width: document.documentElement.scrollWidth, window: window.innerWidth,
+	})`)
 	tb.mu.Lock()
 	got := tb.status[tb.loader]
 	if status >= 400 {
 		// This is how Chromium says what the test expects.
-		tb.expected[fmt.Sprintf("console: Failed to load resource: the server responded with a status of %d", status)+" "+where]++
+		tb.expected[fmt.Sprintf("console: Failed to load resource: the server responded with a status of %d", status)+" "+page.Where]++
 	}
 	tb.mu.Unlock()
-	assert.Equal(tb.t, status, got, "the status of %s", tb)
-	assert.Equal(tb.t, tb.lang, eval[string](tb, "document.documentElement.lang"))
-	assert.Equal(tb.t, 1, eval[int](tb, "document.querySelectorAll('h1').length"))
-	width := eval[[2]int](tb, "[document.documentElement.scrollWidth, window.innerWidth]")
-	assert.LessOrEqual(tb.t, width[0], width[1], "%s has to be scrolled sideways", tb)
+	assert.Equal(tb.t, status, got, "the status of %s", page.Where)
+	assert.Equal(tb.t, tb.lang, page.Lang)
+	assert.Equal(tb.t, 1, page.Headings)
+	assert.LessOrEqual(tb.t, page.Width, page.Window, "%s has to be scrolled sideways", page.Where)
 }
 
 // see is told every event of the tab, in order.

@@ -78,7 +78,7 @@ func TestExpired(t *testing.T) {
 func TestRemoved(t *testing.T) {
 	t.Parallel()
 	genauth := startGenAuth(t, genauthtest.Config{})
-	tb := newTab(t, startPortal(t, genauth, "FRESH_FOR=2s"))
+	tb := newTab(t, startPortal(t, genauth, "FRESH_FOR=1s"))
 	tb.blocked()
 	tb.enrollOTP()
 	genauth.Reset("bob-id")
