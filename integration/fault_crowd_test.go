@@ -107,7 +107,7 @@ func TestF31FirstCallerGoes(t *testing.T) {
 	for _, c := range callers() {
 		t.Run(c.String(), func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t)
+			r := newRig(t, func(s *setup) { s.enforcer.Cache.DenyFreshFor = 30 * time.Second })
 			release := r.front.hold()
 			first, leave := context.WithCancel(t.Context())
 			defer leave()

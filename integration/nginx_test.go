@@ -75,6 +75,7 @@ func (p *proxied) app(change func(*echomfa.Config)) http.Handler {
 	cfg := echomfa.Config{
 		Client: genauth, TokenLookup: "cookie:session", EnrollURL: "/mfa", LoginURL: "/login",
 		ReturnTo: echomfa.ReturnToConfig{BaseURL: p.origin + p.prefix},
+		Lookup:   echomfa.LookupConfig{Timeout: patience},
 	}
 	if change != nil {
 		change(&cfg)

@@ -92,12 +92,13 @@ func (b *buffer) String() string {
 // app's address.
 func mount(t *testing.T, genauth *genauthtest.Server, configure func(*enroll.Config)) string {
 	t.Helper()
-	genauthClient, err := client.New(client.Config{BaseURL: genauth.URL(), AppID: genauth.AppID()})
+	genauthClient, err := client.New(client.Config{BaseURL: genauth.URL(), AppID: genauth.AppID(), Timeout: patience})
 	require.NoError(t, err)
 	t.Cleanup(genauthClient.CloseIdleConnections)
 	token := genauth.AccessToken("bob-id")
 	enforcer, err := echomfa.New(echomfa.Config{
 		Client: genauthClient, EnrollURL: "/mfa", LoginURL: "/login",
+		Lookup: echomfa.LookupConfig{Timeout: patience},
 		Token: func(*http.Request) (string, error) { return token, nil },
 	})
 	require.NoError(t, err)

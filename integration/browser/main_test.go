@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 	// Most of these tests wait for the browser.
 	flag.Parse()
 	if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == parallel.DefValue {
-		_ = flag.Set("test.parallel", "4")
+		_ = flag.Set("test.parallel", "3")
 	}
 	goleak.VerifyTestMain(suite{m})
 }
