@@ -99,7 +99,7 @@ func mount(t *testing.T, genauth *genauthtest.Server, configure func(*enroll.Con
 	enforcer, err := echomfa.New(echomfa.Config{
 		Client: genauthClient, EnrollURL: "/mfa", LoginURL: "/login",
 		Lookup: echomfa.LookupConfig{Timeout: patience},
-		Token: func(*http.Request) (string, error) { return token, nil },
+		Token:  func(*http.Request) (string, error) { return token, nil },
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, enforcer.Close()) })
