@@ -3,12 +3,12 @@ package echomfa
 import (
 	"context"
 	"errors"
-	"html/template"
 	"net/http"
 	"slices"
 	"sync"
 
 	"github.com/echomfa/echomfa/internal/hidden"
+	"github.com/echomfa/echomfa/internal/page"
 	"github.com/echomfa/echomfa/internal/redact"
 )
 
@@ -28,7 +28,7 @@ type Enforcer struct {
 	enroll   destination
 	login    destination
 	returnTo returnTo
-	pages    *template.Template
+	pages    page.Pages
 	decider  *decider
 	mounted  policies
 
@@ -48,7 +48,7 @@ func New(cfg Config) (*Enforcer, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	e.pages = newPages()
+	e.pages = page.New()
 	e.decider = newDecider(&e.cfg)
 	return e, nil
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/echomfa/echomfa/internal/accept"
 )
 
 // A browser that is sent to sign in and comes back with what is refused again
@@ -32,11 +34,11 @@ type circles struct{ enroll, login atomic.Int64 }
 
 // moves reports whether a client is sent on without its user's doing. If it has
 // been sent there again and again, the page that it gets says so.
-func (e *Enforcer) moves(w http.ResponseWriter, r *http.Request, kind clientKind, answer *reply) bool {
+func (e *Enforcer) moves(w http.ResponseWriter, r *http.Request, kind accept.Kind, answer *reply) bool {
 	switch {
-	case kind == program, kind == framed:
+	case kind == accept.Program, kind == accept.Framed:
 		return false // a frame has not the room for what comes next
-	case kind == browser && !isGet(r), isPrefetch(r):
+	case kind == accept.Browser && !isGet(r), accept.IsPrefetch(r):
 		return true // nobody posts a form again by itself
 	}
 	field, last := "EnrollURL", &e.circles.enroll
@@ -98,15 +100,4 @@ func (e *Enforcer) circleCookie(r *http.Request, value string) *http.Cookie {
 		HttpOnly: true, SameSite: http.SameSiteLaxMode,
 		Secure: r.TLS != nil || e.returnTo.origin != nil && e.returnTo.origin.Scheme == "https",
 	}
-}
-
-// isPrefetch reports whether a request was made before the user has asked for
-// the page, as browsers, Turbo and htmx say it.
-func isPrefetch(r *http.Request) bool {
-	for _, name := range []string{"Sec-Purpose", "Purpose", "X-Sec-Purpose"} {
-		if strings.HasPrefix(r.Header.Get(name), "prefetch") {
-			return true
-		}
-	}
-	return r.Header.Get("Hx-Preloaded") == "true"
 }

@@ -12,7 +12,9 @@ import (
 	"time"
 
 	"github.com/echomfa/echomfa/client"
+	"github.com/echomfa/echomfa/internal/accept"
 	"github.com/echomfa/echomfa/internal/fieldvalue"
+	"github.com/echomfa/echomfa/internal/page"
 	"github.com/echomfa/echomfa/internal/retryafter"
 )
 
@@ -124,14 +126,14 @@ func (e *Enforcer) WriteRefusal(w http.ResponseWriter, r *http.Request, err erro
 // writeRefusal writes the default answer.
 func (e *Enforcer) writeRefusal(w http.ResponseWriter, r *http.Request, err error) {
 	e.setRefusalHeaders(w.Header(), r, err)
-	answer, kind := e.replyTo(err), kindOf(r)
-	v := view{problem: &answer.problem}
+	answer, kind := e.replyTo(err), accept.KindOf(r)
+	v := page.View{}
 	if to := answer.destination; to != nil && to.text != "" && !to.is(r) {
 		v.Moves, v.Step = e.moves(w, r, kind, &answer), answer.step
 		back, why := e.backTo(r, kind)
 		e.leftOut(r.Context(), why)
 		h := w.Header()
-		if v.Moves && (kind == browser || kind == inertia) {
+		if v.Moves && (kind == accept.Browser || kind == accept.Inertia) {
 			h.Del("Www-Authenticate") // belongs to a 401
 		}
 		if len(back) > longReturnBytes {
@@ -139,18 +141,19 @@ func (e *Enforcer) writeRefusal(w http.ResponseWriter, r *http.Request, err erro
 		}
 		v.Link = e.location(r.Context(), to, back, roomFor(h))
 	}
+	v.Title, v.Detail, v.DecisionID = answer.Title, answer.Detail, answer.DecisionID
 	switch kind {
-	case browser:
+	case accept.Browser:
 		if v.Moves {
 			redirect(w, r, v.Link)
 			return
 		}
-	case inertia:
+	case accept.Inertia:
 		if v.Moves {
 			leaveInertia(w, v.Link)
 			return
 		}
-	case htmx:
+	case accept.HTMX:
 		if v.Moves {
 			// The script would follow a redirect without the browser leaving
 			// the page.
@@ -158,31 +161,31 @@ func (e *Enforcer) writeRefusal(w http.ResponseWriter, r *http.Request, err erro
 		}
 		writeProblem(w, r, answer.Status, answer.body)
 		return
-	case unpoly:
+	case accept.Unpoly:
 		if v.Moves {
 			// Another layer is there wherever the request comes from, and however
 			// the page shows failures.
 			w.Header().Set("X-Up-Open-Layer", `{"target": "main"}`)
 		}
-	case turbo:
+	case accept.Turbo:
 		switch {
-		case isPrefetch(r):
+		case accept.IsPrefetch(r):
 			writeProblem(w, r, answer.Status, answer.body) // a stream would be put into the page
 			return
 		case v.Moves, !isGet(r):
-			e.writeHTML(w, r, turboStream, "stream", &v)
+			writeHTML(w, r, accept.TurboStream, answer.Status, e.pages.Stream(&v))
 			return
 		}
-	case turboFrame:
+	case accept.TurboFrame:
 		if v.Whole = v.Moves; !v.Moves {
-			v.Frame = frameName(r)
+			v.Frame = accept.FrameName(r)
 		}
-	case program:
+	case accept.Program:
 		writeProblem(w, r, answer.Status, answer.body)
 		return
-	case framed:
+	case accept.Framed:
 	}
-	e.writeHTML(w, r, "text/html", "page", &v)
+	writeHTML(w, r, "text/html", answer.Status, e.pages.Whole(&v))
 }
 
 // longReturnBytes is from where on a return-to needs the room of other headers.
@@ -190,9 +193,9 @@ const longReturnBytes = 1024
 
 // backTo returns the return-to of a request. A posted address is no page to come
 // back to.
-func (e *Enforcer) backTo(r *http.Request, kind clientKind) (back string, why omission) {
+func (e *Enforcer) backTo(r *http.Request, kind accept.Kind) (back string, why omission) {
 	switch {
-	case kind == htmx:
+	case kind == accept.HTMX:
 		return e.returnTo.fromHTMX(r)
 	case isGet(r):
 		return e.returnTo.fromRequest(r)
@@ -201,15 +204,6 @@ func (e *Enforcer) backTo(r *http.Request, kind clientKind) (back string, why om
 }
 
 func isGet(r *http.Request) bool { return r.Method == http.MethodGet || r.Method == http.MethodHead }
-
-// frameName returns the Turbo frame that a request is for, unless it is too long
-// to be one that somebody has written.
-func frameName(r *http.Request) string {
-	if name := r.Header.Get("Turbo-Frame"); len(name) <= maxFrameName {
-		return name
-	}
-	return ""
-}
 
 // setRefusalHeaders sets what every refusal carries, whoever writes it.
 func (e *Enforcer) setRefusalHeaders(h http.Header, r *http.Request, err error) {
@@ -321,17 +315,13 @@ func writeProblem(w http.ResponseWriter, r *http.Request, status int, body any) 
 	writeBody(w, r, status, b.Bytes())
 }
 
-// writeHTML writes a view as the template of that name.
-func (e *Enforcer) writeHTML(w http.ResponseWriter, r *http.Request, mediaType, name string, v *view) {
-	var b bytes.Buffer
-	if err := e.pages.ExecuteTemplate(&b, name, v); err != nil {
-		b.Reset() // cannot happen: the template is constant
-	}
+// writeHTML writes a page, or what a script puts into one.
+func writeHTML(w http.ResponseWriter, r *http.Request, mediaType string, status int, body []byte) {
 	h := w.Header()
 	h.Set("Content-Type", mediaType+"; charset=utf-8")
-	h.Set("Content-Security-Policy", pagePolicy(kindOf(r) == framed && r.Header.Get("Sec-Fetch-Site") == "same-origin"))
+	h.Set("Content-Security-Policy", page.Policy(accept.KindOf(r) == accept.Framed && r.Header.Get("Sec-Fetch-Site") == "same-origin"))
 	h.Set("Referrer-Policy", "no-referrer")
-	writeBody(w, r, v.Status, b.Bytes())
+	writeBody(w, r, status, body)
 }
 
 // writeBody writes the whole answer. A client that has gone does not matter.

@@ -184,15 +184,3 @@ func whyMalformed(token string) string {
 func hasPrefixFold(s, prefix string) bool {
 	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
 }
-
-// isHTTPToken reports whether s is a token of RFC 9110, section 5.6.2: what a
-// header name, a cookie name and an authentication scheme are made of.
-func isHTTPToken(s string) bool {
-	for i := range len(s) {
-		c := s[i]
-		if c <= ' ' || c >= 0x7f || strings.IndexByte(`"(),/:;<=>?@[\]{}`, c) >= 0 {
-			return false
-		}
-	}
-	return s != ""
-}

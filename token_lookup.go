@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/textproto"
 	"strings"
+
+	"github.com/echomfa/echomfa/internal/fieldvalue"
 )
 
 const defaultTokenLookup = "header:Authorization:Bearer "
@@ -16,7 +18,7 @@ func parseLookup(lookup string) (credential, error) {
 	case "header":
 		name, prefix, _ := strings.Cut(rest, ":")
 		scheme := strings.TrimRight(prefix, " ")
-		if !isHTTPToken(name) || (scheme != "" && !isHTTPToken(scheme)) {
+		if !fieldvalue.IsToken(name) || (scheme != "" && !fieldvalue.IsToken(scheme)) {
 			return credential{}, lookupSyntaxError(lookup, "")
 		}
 		c := credential{header: textproto.CanonicalMIMEHeaderKey(name), scheme: scheme, spaced: scheme != prefix}
@@ -25,7 +27,7 @@ func parseLookup(lookup string) (credential, error) {
 		}
 		return c, nil
 	case "cookie":
-		if !isHTTPToken(rest) {
+		if !fieldvalue.IsToken(rest) {
 			return credential{}, lookupSyntaxError(lookup, "")
 		}
 		if rest == circleCookie {

@@ -44,3 +44,15 @@ func Elements(s string, separator byte) func(func(string) bool) {
 		yield(s[start:])
 	}
 }
+
+// IsToken reports whether s is a token of RFC 9110, section 5.6.2: what a
+// header name, a cookie name and an authentication scheme are made of.
+func IsToken(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if c <= ' ' || c >= 0x7f || strings.IndexByte(`"(),/:;<=>?@[\]{}`, c) >= 0 {
+			return false
+		}
+	}
+	return s != ""
+}

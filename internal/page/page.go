@@ -1,14 +1,15 @@
-package echomfa
+// Package page has the page for a browser that cannot be redirected, and for
+// scripts that put the answer into theirs. It shows nothing of the request but the
+// name of the Turbo frame that asked for it, and needs nothing but itself.
+package page
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
 	"html/template"
 )
 
-// The page for a browser that cannot be redirected, and for scripts that put the
-// answer into theirs. It shows nothing of the request but the name of the Turbo
-// frame that asked for it, and needs nothing but itself.
 const (
 	pageStyle = `body{margin:0;font:1rem/1.5 system-ui,sans-serif;color:#1c1c1e;background:#f6f6f8}` +
 		`main{max-width:34rem;margin:12vh auto;padding:2rem;background:#fff;border:1px solid #d9d9de;border-radius:.75rem}` +
@@ -48,31 +49,44 @@ const (
 `
 )
 
-// view is what a page shows.
-type view struct {
-	*problem
-	Link  string // where the user can go on, or empty
-	Step  string // what is done there
-	Moves bool   // the browser goes there by itself
-	Whole bool   // a Turbo frame gives way to the whole page
-	Frame string // the Turbo frame that shows the page, or empty
+// View is what a page shows.
+type View struct {
+	Title, Detail string
+	DecisionID    string // or empty
+	Link          string // where the user can go on, or empty
+	Step          string // what is done there
+	Moves         bool   // the browser goes there by itself
+	Whole         bool   // a Turbo frame gives way to the whole page
+	Frame         string // the Turbo frame that shows the page, or empty
 }
 
-const (
-	turboStream  = "text/vnd.turbo-stream.html"
-	maxFrameName = 256
-)
+// Pages writes views.
+type Pages struct{ templates *template.Template }
 
-// newPages returns the page and, as "stream", what Turbo puts into the app's own.
-func newPages() *template.Template {
+// New returns the pages.
+func New() Pages {
 	t := template.Must(template.New("page").Parse(textHTML + pageHTML))
 	template.Must(t.New("stream").Parse(streamHTML))
-	return t
+	return Pages{templates: t}
 }
 
-// pagePolicy allows the page its own style and nothing else. A page in a frame
+// Whole returns a view as a page of its own.
+func (p Pages) Whole(v *View) []byte { return p.write("page", v) }
+
+// Stream returns a view as what Turbo puts into the app's own page.
+func (p Pages) Stream(v *View) []byte { return p.write("stream", v) }
+
+func (p Pages) write(name string, v *View) []byte {
+	var b bytes.Buffer
+	if err := p.templates.ExecuteTemplate(&b, name, v); err != nil {
+		b.Reset() // cannot happen: the template is constant
+	}
+	return b.Bytes()
+}
+
+// Policy is a Content-Security-Policy that allows the page its own style and nothing else. A page in a frame
 // is shown to the app's own pages only.
-func pagePolicy(sameOriginFrame bool) string {
+func Policy(sameOriginFrame bool) string {
 	ancestors := "'none'"
 	if sameOriginFrame {
 		ancestors = "'self'"

@@ -1,4 +1,6 @@
-package echomfa
+// Package accept tells who is asking: a program, a browser, or a script that
+// navigates for one. That decides what a refusal looks like, and nothing else.
+package accept
 
 import (
 	"net/http"
@@ -7,72 +9,98 @@ import (
 	"github.com/echomfa/echomfa/internal/fieldvalue"
 )
 
-// clientKind is who is asking, which decides what a refusal looks like. A
-// program gets a problem document, never a redirect or a page. What a client
-// says of itself chooses among these answers, and has no other effect.
-type clientKind uint8
+// Kind is who is asking, which decides what a refusal looks like. A program gets a
+// problem document, never a redirect or a page. What a client says of itself
+// chooses among these answers, and has no other effect.
+type Kind uint8
 
+// The kinds of clients. The zero value is a program.
 const (
-	program    clientKind = iota
-	browser               // a navigation: somebody sees the answer
-	framed                // a navigation inside a frame of another page
-	htmx                  // a script that follows HX-Redirect
-	inertia               // one that follows X-Inertia-Location
-	unpoly                // one that puts the answer into the page
-	turboFrame            // the same, for a <turbo-frame>
-	turbo                 // the same, for the whole page
+	Program    Kind = iota
+	Browser         // a navigation: somebody sees the answer
+	Framed          // a navigation inside a frame of another page
+	HTMX            // a script that follows HX-Redirect
+	Inertia         // one that follows X-Inertia-Location
+	Unpoly          // one that puts the answer into the page
+	TurboFrame      // the same, for a <turbo-frame>
+	Turbo           // the same, for the whole page
 )
 
-// kindOf tells a browser's navigation, and a script that navigates for it, from
+// TurboStream is the media type of what Turbo puts into the page.
+const TurboStream = "text/vnd.turbo-stream.html"
+
+const maxFrameName = 256
+
+// KindOf tells a browser's navigation, and a script that navigates for it, from
 // a program's call. Where the browser says it itself (Fetch Metadata), nothing
 // else counts; otherwise the Accept header must name text/html.
-func kindOf(r *http.Request) clientKind {
+func KindOf(r *http.Request) Kind {
 	h := r.Header
 	switch {
 	case h.Get("Hx-Request") == "true":
-		return htmx
+		return HTMX
 	case h.Get("X-Inertia") == "true":
-		return inertia
+		return Inertia
 	case (len(h["X-Up-Version"]) > 0 || len(h["X-Up-Target"]) > 0) && !accepts(h["Accept"], "application/json"):
-		return unpoly // and not the app's own call by up.request
-	case accepts(h["Accept"], turboStream):
-		return turbo
+		return Unpoly // and not the app's own call by up.request
+	case accepts(h["Accept"], TurboStream):
+		return Turbo
 	case h.Get("Turbo-Frame") != "":
-		return turboFrame
+		return TurboFrame
 	case h.Get("X-Turbo-Request-Id") != "" && h.Get("X-Requested-With") == "" && prefersHTML(h["Accept"]):
-		return turbo // and not the app's own call by Turbo's fetch
+		return Turbo // and not the app's own call by Turbo's fetch
 	}
 	if modes := h["Sec-Fetch-Mode"]; len(modes) == 1 && modes[0] == "navigate" {
 		return kindOfNavigation(h["Sec-Fetch-Dest"])
 	} else if len(modes) > 0 || len(h["Sec-Fetch-Dest"]) > 0 || len(h["Sec-Fetch-Site"]) > 0 {
-		return program
+		return Program
 	}
 	if strings.EqualFold(h.Get("X-Requested-With"), "XMLHttpRequest") {
-		return program
+		return Program
 	}
 	if prefersHTML(h["Accept"]) {
-		return browser
+		return Browser
 	}
-	return program
+	return Program
 }
 
 // kindOfNavigation looks at where the answer goes. A link with the download
 // attribute is a navigation too, with the destination "empty": what it gets is
 // saved as the file.
-func kindOfNavigation(destinations []string) clientKind {
+func kindOfNavigation(destinations []string) Kind {
 	if len(destinations) == 0 {
-		return browser // of before there was Sec-Fetch-Dest
+		return Browser // of before there was Sec-Fetch-Dest
 	}
 	if len(destinations) > 1 {
-		return program
+		return Program
 	}
 	switch destinations[0] {
 	case "document":
-		return browser
+		return Browser
 	case "iframe", "frame", "embed", "object", "fencedframe":
-		return framed
+		return Framed
 	}
-	return program
+	return Program
+}
+
+// IsPrefetch reports whether a request was made before the user has asked for
+// the page, as browsers, Turbo and htmx say it.
+func IsPrefetch(r *http.Request) bool {
+	for _, name := range []string{"Sec-Purpose", "Purpose", "X-Sec-Purpose"} {
+		if strings.HasPrefix(r.Header.Get(name), "prefetch") {
+			return true
+		}
+	}
+	return r.Header.Get("Hx-Preloaded") == "true"
+}
+
+// FrameName returns the Turbo frame that a request is for, unless it is too long
+// to be one that somebody has written.
+func FrameName(r *http.Request) string {
+	if name := r.Header.Get("Turbo-Frame"); len(name) <= maxFrameName {
+		return name
+	}
+	return ""
 }
 
 // accepts reports whether an Accept header names a media type.
@@ -143,7 +171,7 @@ func mediaRange(element string) (name string, q int, ok bool) {
 			weight, valid := fieldvalue.Quality(value)
 			q, ok, weighted = weight, ok && valid && !weighted, true
 		default:
-			ok = ok && isHTTPToken(key) && (isHTTPToken(value) || isQuotedString(value))
+			ok = ok && fieldvalue.IsToken(key) && (fieldvalue.IsToken(value) || isQuotedString(value))
 		}
 	}
 	return name, q, ok
