@@ -1,10 +1,14 @@
 package echomfa
 
 import (
+	"fmt"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/echomfa/echomfa/client"
+	"github.com/echomfa/echomfa/internal/spelling"
 )
 
 // FactorType names a kind of MFA factor. The set is open: types that have no
@@ -158,4 +162,68 @@ func (s FactorSet) String() string {
 		b.WriteString(string(t))
 	}
 	return b.String()
+}
+
+// distinctTypes normalizes types and drops repetitions.
+func distinctTypes(types []FactorType) ([]FactorType, error) {
+	if len(types) == 0 {
+		return nil, fmt.Errorf("%w: no factor types", ErrInvalidPolicy)
+	}
+	for _, t := range types {
+		if err := checkType(t); err != nil {
+			return nil, err
+		}
+	}
+	distinct := Factors(types...).Types()
+	if len(distinct) > maxPolicyTypes {
+		return nil, errTooManyTypes()
+	}
+	return distinct, nil
+}
+
+// distinctNamed is distinctTypes for types that must have a constant.
+func distinctNamed(types []FactorType) ([]FactorType, error) {
+	distinct, err := distinctTypes(types)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range types {
+		if bitOf(t.Normalize()) < 0 {
+			return nil, fmt.Errorf("%w: %s (a custom type is Custom(%q))", ErrInvalidPolicy, unknownType(t), t)
+		}
+	}
+	return distinct, nil
+}
+
+func checkType(t FactorType) error {
+	switch {
+	case t == "":
+		return fmt.Errorf("%w: an empty factor type", ErrInvalidPolicy)
+	case len(t) > maxTypeBytes:
+		return fmt.Errorf("%w: a factor type of over %d bytes", ErrInvalidPolicy, maxTypeBytes)
+	case strings.TrimSpace(string(t)) != string(t):
+		// No type has one, and so nobody would be let in.
+		return fmt.Errorf("%w: factor type %q begins or ends with a blank", ErrInvalidPolicy, t)
+	case !utf8.ValidString(string(t)) || strings.ContainsFunc(string(t), func(r rune) bool { return !unicode.IsPrint(r) }):
+		return fmt.Errorf("%w: factor type %q is not printable", ErrInvalidPolicy, t)
+	}
+	return nil
+}
+
+// constantOf returns the Go name of a type that has one.
+func constantOf(t FactorType) string {
+	return [...]string{"OTP", "SMS", "Email", "Face", "Passkey"}[bitOf(t)]
+}
+
+// unknownType says that a type has no constant, and which one may be meant.
+func unknownType(t FactorType) string {
+	all := named()
+	if near, ok := spelling.Nearest(t.Normalize(), all[:]); ok {
+		return fmt.Sprintf("unknown factor type %q: did you mean %s?", t, near)
+	}
+	var known []string
+	for _, constant := range all {
+		known = append(known, string(constant))
+	}
+	return fmt.Sprintf("unknown factor type %q: the known ones are %s", t, strings.Join(known, ", "))
 }

@@ -1,11 +1,12 @@
 package echomfa
 
 import (
-	"cmp"
 	"fmt"
 	"math/bits"
 	"slices"
 	"strings"
+
+	"github.com/echomfa/echomfa/internal/bitsets"
 )
 
 // Policy says which factor types a user must have enrolled. The zero Policy is
@@ -71,6 +72,30 @@ func AtLeast(n int, types ...FactorType) Policy {
 	return atLeast(n, distinct)
 }
 
+// Custom returns the policy that asks for one factor type which has no constant
+// in this package, and is invalid for one that has, as in
+//
+//	AnyOf(OTP).Or(Custom("VOICE"))
+//
+// It declares that the name is meant: in [AnyOf], [AllOf] and [AtLeast] such a
+// type is a mistake, for a misspelled one would lock everybody out. [ParsePolicy]
+// reads such a type in quotes, also where several are counted.
+func Custom(t FactorType) Policy {
+	if named := t.Normalize(); bitOf(named) >= 0 {
+		return invalid(fmt.Errorf("%w: %s has a constant: use %s", ErrInvalidPolicy, named, constantOf(named)))
+	}
+	return customAtLeast(1, t)
+}
+
+// customAtLeast is AtLeast for types that have been declared.
+func customAtLeast(n int, types ...FactorType) Policy {
+	distinct, err := distinctTypes(types)
+	if err != nil {
+		return invalid(err)
+	}
+	return atLeast(n, distinct)
+}
+
 // Exempt returns the policy that asks for nothing: no token is read and nobody
 // is asked. The reason is for whoever reads the configuration, and required.
 // It cannot be combined with other policies.
@@ -97,55 +122,20 @@ func atLeast(n int, distinct []FactorType) Policy {
 		return invalid(fmt.Errorf("%w: %d of %d distinct factor types: a type that is listed twice counts once", ErrInvalidPolicy, n, len(distinct)))
 	}
 	set := Factors(distinct...)
-	all := set.mask(set.others())
-	members := make([]uint32, 0, len(distinct))
-	for m := all; m != 0; m &= m - 1 {
-		members = append(members, m&-m)
-	}
-	if binomial(len(distinct), n) > maxPolicySets {
+	if bitsets.Binomial(len(distinct), n) > maxPolicySets {
 		return invalid(errTooManySets())
 	}
-	var sets []uint32
-	choose(members, n, 0, func(mask uint32) { sets = append(sets, mask) })
-	return minimal(set.others(), sets)
-}
-
-// choose calls yield for the union of every n of the members with mask.
-func choose(members []uint32, n int, mask uint32, yield func(uint32)) {
-	if n == 0 {
-		yield(mask)
-		return
-	}
-	for i := range len(members) - n + 1 {
-		choose(members[i+1:], n-1, mask|members[i], yield)
-	}
-}
-
-// binomial returns n over k. Its arguments are at most maxPolicyTypes.
-func binomial(n, k int) int {
-	b := 1
-	for i := range k {
-		b = b * (n - i) / (i + 1)
-	}
-	return b
+	return minimal(set.others(), bitsets.Choose(set.mask(set.others()), n))
 }
 
 // minimal makes a policy of satisfying sets: those that contain another one are
 // left out. Going by size, a set that is kept stays.
 func minimal(others []FactorType, sets []uint32) Policy {
-	slices.SortFunc(sets, bySize)
-	var kept []uint32
-	var used uint32
-	for _, s := range sets {
-		if containsOne(s, kept) {
-			continue
-		}
-		if len(kept) == maxPolicySets {
-			return invalid(errTooManySets())
-		}
-		kept = append(kept, s)
-		used |= s
+	kept, ok := bitsets.Minimal(sets, maxPolicySets)
+	if !ok {
+		return invalid(errTooManySets())
 	}
+	used := bitsets.Union(kept)
 	if bits.OnesCount32(used) > maxPolicyTypes {
 		return invalid(errTooManyTypes())
 	}
@@ -154,22 +144,8 @@ func minimal(others []FactorType, sets []uint32) Policy {
 	for i, s := range kept {
 		kept[i] = renumber(s, others, left)
 	}
-	slices.SortFunc(kept, bySize)
+	slices.SortFunc(kept, bitsets.BySize)
 	return Policy{p: &policy{others: left, sets: kept}}
-}
-
-func bySize(a, b uint32) int {
-	return cmp.Or(cmp.Compare(bits.OnesCount32(a), bits.OnesCount32(b)), cmp.Compare(a, b))
-}
-
-// containsOne reports whether mask contains one of the sets.
-func containsOne(mask uint32, sets []uint32) bool {
-	for _, s := range sets {
-		if s&^mask == 0 {
-			return true
-		}
-	}
-	return false
 }
 
 // renumber translates a mask from one list of other types to another, which
@@ -275,11 +251,7 @@ func (p Policy) Types() []FactorType {
 	if p.p == nil {
 		return nil
 	}
-	var used uint32
-	for _, s := range p.p.sets {
-		used |= s
-	}
-	return typesOf(used, p.p.others)
+	return typesOf(bitsets.Union(p.p.sets), p.p.others)
 }
 
 // satisfied reports whether the factors satisfy the policy. It does not
@@ -288,7 +260,7 @@ func (p Policy) satisfied(enrolled FactorSet) bool {
 	if p.p == nil {
 		return false
 	}
-	return p.p.exempt || containsOne(enrolled.mask(p.p.others), p.p.sets)
+	return p.p.exempt || bitsets.HoldsOne(enrolled.mask(p.p.others), p.p.sets)
 }
 
 // Evaluate reports whether the enrolled factors satisfy the policy, and what is
@@ -306,11 +278,11 @@ func (p Policy) Evaluate(enrolled FactorSet) Result {
 	for i, s := range p.p.sets {
 		short[i] = s &^ has
 	}
-	slices.SortFunc(short, bySize)
+	slices.SortFunc(short, bitsets.BySize)
 	var missing [][]FactorType
 	var kept []uint32
 	for _, s := range short {
-		if !containsOne(s, kept) {
+		if !bitsets.HoldsOne(s, kept) {
 			kept = append(kept, s)
 			missing = append(missing, typesOf(s, p.p.others))
 		}

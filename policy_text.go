@@ -2,8 +2,12 @@ package echomfa
 
 import (
 	"fmt"
+	"math/bits"
 	"strconv"
 	"strings"
+
+	"github.com/echomfa/echomfa/internal/bitsets"
+	"github.com/echomfa/echomfa/internal/policylex"
 )
 
 const (
@@ -43,7 +47,7 @@ func ParsePolicy(text string) (Policy, error) {
 	if len(text) > maxPolicyText {
 		return Policy{}, fmt.Errorf("%w: a text of over %d bytes", ErrInvalidPolicy, maxPolicyText)
 	}
-	p := parser{text: text}
+	p := parser{Scanner: policylex.Scanner{Text: text}}
 	if err := p.next(); err != nil {
 		return Policy{}, err
 	}
@@ -58,101 +62,46 @@ const exemptAlone = "an exemption stands alone: it cannot be combined"
 
 // parser reads by recursive descent, one token ahead.
 type parser struct {
-	text  string
-	at    int    // where the token begins
-	end   int    // where it ends
-	word  string // the token: a word in lower case, a quoted type with its quote, a sign, or "" at the end
-	depth int
+	policylex.Scanner
+
+	depth int // of parentheses
 }
 
 func (p *parser) errorf(format string, args ...any) error {
-	return &PolicySyntaxError{Offset: p.at, Message: fmt.Sprintf(format, args...)}
+	return &PolicySyntaxError{Offset: p.At, Message: fmt.Sprintf(format, args...)}
 }
 
 // next reads a token.
 func (p *parser) next() error {
-	p.at = p.end
-	for p.at < len(p.text) && strings.IndexByte(" \t\r\n", p.text[p.at]) >= 0 {
-		p.at++
+	if why := p.Next(); why != "" {
+		return p.errorf("%s", why)
 	}
-	rest := p.text[p.at:]
-	p.end = p.at
-	switch {
-	case rest == "":
-		p.word = ""
-		return nil
-	case strings.IndexByte("(),", rest[0]) >= 0:
-		p.word = rest[:1]
-	case rest[0] == '"':
-		quoted, err := strconv.QuotedPrefix(rest)
-		if err != nil {
-			return p.errorf("a quoted text that does not end, or has an unknown escape")
-		}
-		p.word = quoted
-	default:
-		n := strings.IndexFunc(rest, func(r rune) bool { return !isWordRune(r) })
-		if n < 0 {
-			n = len(rest)
-		}
-		if n == 0 {
-			return p.unexpected([]rune(rest)[0])
-		}
-		p.word = rest[:n]
-	}
-	p.end += len(p.word)
 	return nil
 }
 
-// unexpected refuses a character, and says what to write for those that other
-// languages have.
-func (p *parser) unexpected(r rune) error {
-	switch r {
-	case '|':
-		return p.errorf("unexpected %q: write or", r)
-	case '&', '+':
-		return p.errorf("unexpected %q: write and", r)
-	case '\'', '`', '\u2018', '\u2019', '\u201c', '\u201d', '\u201e', '\u00ab', '\u00bb', '\uff02':
-		return p.errorf(`unexpected %q: write double quotes, as in "VOICE"`, r)
-	}
-	return p.errorf("unexpected %q", r)
-}
-
-func isWordRune(r rune) bool {
-	return r == '_' || r == '-' || 'a' <= r|0x20 && r|0x20 <= 'z' || '0' <= r && r <= '9'
-}
-
-func (p *parser) is(word string) bool { return strings.EqualFold(p.word, word) }
-
 // expect reads over a sign or keyword.
 func (p *parser) expect(word string) error {
-	if !p.is(word) {
-		return p.errorf("expected %q, found %s", word, p.found())
+	if !p.Is(word) {
+		return p.errorf("expected %q, found %s", word, p.Found())
 	}
 	return p.next()
-}
-
-func (p *parser) found() string {
-	if p.word == "" {
-		return "the end"
-	}
-	return strconv.Quote(p.word)
 }
 
 // whole reads the text: an exemption, or a policy.
 func (p *parser) whole() (Policy, error) {
 	read := p.alternatives
-	if p.is("exempt") {
+	if p.Is("exempt") {
 		read = p.exemption
 	}
 	policy, err := read()
 	if err != nil {
 		return Policy{}, err
 	}
-	if _, exempt := policy.IsExempt(); exempt && p.word != "" {
+	if _, exempt := policy.IsExempt(); exempt && p.Word != "" {
 		return Policy{}, p.errorf("%s", exemptAlone)
 	}
-	if p.word != "" {
-		return Policy{}, p.errorf("expected \"and\", \"or\" or the end, found %s", p.found())
+	if p.Word != "" {
+		return Policy{}, p.errorf("expected \"and\", \"or\" or the end, found %s", p.Found())
 	}
 	return policy, nil
 }
@@ -161,9 +110,9 @@ func (p *parser) exemption() (Policy, error) {
 	if err := p.next(); err != nil {
 		return Policy{}, err
 	}
-	reason, err := strconv.Unquote(p.word)
-	if err != nil || p.word[0] != '"' {
-		return Policy{}, p.errorf("expected a reason in quotes, found %s", p.found())
+	reason, err := strconv.Unquote(p.Word)
+	if err != nil || p.Word[0] != '"' {
+		return Policy{}, p.errorf("expected a reason in quotes, found %s", p.Found())
 	}
 	return p.checked(Exempt(reason))
 }
@@ -193,7 +142,7 @@ func (p *parser) conjunction() (Policy, error) {
 
 func (p *parser) chain(word string, read func() (Policy, error), join func(p, q Policy) Policy) (Policy, error) {
 	policy, err := read()
-	for err == nil && p.is(word) {
+	for err == nil && p.Is(word) {
 		if err = p.next(); err != nil {
 			break
 		}
@@ -211,9 +160,9 @@ func (p *parser) chain(word string, read func() (Policy, error), join func(p, q 
 // part = type | number "of" list | "(" alternatives ")".
 func (p *parser) part() (Policy, error) {
 	switch {
-	case p.is("("):
+	case p.Is("("):
 		return p.group()
-	case p.word != "" && strings.Trim(p.word, "0123456789") == "":
+	case p.Word != "" && strings.Trim(p.Word, "0123456789") == "":
 		return p.count()
 	}
 	t, err := p.factorType()
@@ -241,9 +190,9 @@ func (p *parser) group() (Policy, error) {
 
 // count = number "of" "(" type { "," type } ")".
 func (p *parser) count() (Policy, error) {
-	n, err := strconv.Atoi(p.word)
+	n, err := strconv.Atoi(p.Word)
 	if err != nil {
-		return Policy{}, p.errorf("%s is too large", p.word)
+		return Policy{}, p.errorf("%s is too large", p.Word)
 	}
 	start := *p
 	if err := p.next(); err != nil {
@@ -265,7 +214,7 @@ func (p *parser) count() (Policy, error) {
 		if err := p.next(); err != nil {
 			return Policy{}, err
 		}
-		if !p.is(",") {
+		if !p.Is(",") {
 			break
 		}
 		if err := p.next(); err != nil {
@@ -285,22 +234,101 @@ func (p *parser) count() (Policy, error) {
 // factorType returns the type that the present token names. One without a
 // constant has been declared by its quotes.
 func (p *parser) factorType() (FactorType, error) {
-	if strings.HasPrefix(p.word, `"`) {
-		text, _ := strconv.Unquote(p.word) // next has seen that it is whole
+	if strings.HasPrefix(p.Word, `"`) {
+		text, _ := strconv.Unquote(p.Word) // next has seen that it is whole
 		t := FactorType(text)
 		if err := checkType(t); err != nil {
 			return "", p.explain(err)
 		}
 		return t, nil
 	}
-	t := FactorType(p.word).Normalize()
+	t := FactorType(p.Word).Normalize()
 	switch {
 	case bitOf(t) >= 0:
 		return t, nil
-	case p.is("exempt"):
+	case p.Is("exempt"):
 		return "", p.errorf("%s", exemptAlone)
-	case p.word == "" || strings.IndexByte("(),", p.word[0]) >= 0 || p.is("and") || p.is("or") || p.is("of"):
-		return "", p.errorf("expected a factor type, found %s", p.found())
+	case p.Word == "" || strings.IndexByte("(),", p.Word[0]) >= 0 || p.Is("and") || p.Is("or") || p.Is("of"):
+		return "", p.errorf("expected a factor type, found %s", p.Found())
 	}
-	return "", p.errorf("%s (a custom type is quoted)", unknownType(FactorType(p.word)))
+	return "", p.errorf("%s (a custom type is quoted)", unknownType(FactorType(p.Word)))
+}
+
+// String returns the policy's text, by which [ParsePolicy] makes an equal
+// policy. The text of an invalid policy says why, and does not parse.
+func (p Policy) String() string {
+	if err := p.Err(); err != nil {
+		return err.Error()
+	}
+	if p.p.exempt {
+		return "exempt " + strconv.Quote(p.p.reason)
+	}
+	return spell(p.p.sets, p.p.others)
+}
+
+// spell writes satisfying sets in the shortest of a few forms.
+func spell(sets []uint32, others []FactorType) string {
+	common, all := sets[0], bitsets.Union(sets)
+	for _, s := range sets {
+		common &= s
+	}
+	switch {
+	case len(sets) == 1:
+	case common != 0:
+		rest := make([]uint32, len(sets))
+		for i, s := range sets {
+			rest[i] = s &^ common
+		}
+		text := spell(rest, others)
+		if !bitsets.AreChosen(rest) {
+			text = "(" + text + ")"
+		}
+		return spellAll(common, others) + " and " + text
+	case bitsets.AreChosen(sets):
+		types := make([]string, 0, bits.OnesCount32(all))
+		for _, t := range typesOf(all, others) {
+			types = append(types, spellType(t))
+		}
+		return strconv.Itoa(bits.OnesCount32(sets[0])) + " of (" + strings.Join(types, ", ") + ")"
+	}
+	alternatives := make([]string, 0, len(sets))
+	for _, s := range sets {
+		alternatives = append(alternatives, spellAll(s, others))
+	}
+	return strings.Join(alternatives, " or ")
+}
+
+func spellAll(mask uint32, others []FactorType) string {
+	types := typesOf(mask, others)
+	words := make([]string, 0, len(types))
+	for _, t := range types {
+		words = append(words, spellType(t))
+	}
+	return strings.Join(words, " and ")
+}
+
+func spellType(t FactorType) string {
+	if bitOf(t) >= 0 {
+		return string(t)
+	}
+	return strconv.Quote(string(t))
+}
+
+// MarshalText returns the policy's text. An invalid policy is an error.
+func (p Policy) MarshalText() ([]byte, error) {
+	if err := p.Err(); err != nil {
+		return nil, err
+	}
+	return []byte(p.String()), nil
+}
+
+// UnmarshalText reads a policy as [ParsePolicy] does. On an error the policy
+// stays as it was.
+func (p *Policy) UnmarshalText(text []byte) error {
+	parsed, err := ParsePolicy(string(text))
+	if err != nil {
+		return err
+	}
+	*p = parsed
+	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/echomfa/echomfa/internal/fieldvalue"
+	"github.com/echomfa/echomfa/internal/spelling"
 )
 
 const defaultTokenLookup = "header:Authorization:Bearer "
@@ -74,20 +75,14 @@ func (c *credential) neverFinds() error {
 		return fmt.Errorf("a scheme stands before the token: write %q", defaultTokenLookup)
 	case scheme == "" && c.spaced:
 		return fmt.Errorf("the prefix is a blank: write %q", "header:"+c.header)
-	case isMisspelled(scheme, "bearer"):
+	case spelling.OneOff(scheme, "bearer"):
 		return fmt.Errorf("unknown scheme %s: did you mean Bearer?", c.scheme)
-	case isMisspelled(c.header, "Authorization"):
+	case spelling.OneOff(c.header, "Authorization"):
 		return fmt.Errorf("unknown header %s: did you mean Authorization?", c.header)
 	case !c.spaced && (c.header == "Authorization" || isBearerScheme(scheme)):
 		return fmt.Errorf("a blank stands between scheme and token: write %q", "header:"+c.header+":"+c.scheme+" ")
 	}
 	return nil
-}
-
-// isMisspelled reports whether a word is not the one that is meant, but differs from
-// it in one letter.
-func isMisspelled(word, meant string) bool {
-	return word != meant && len(word) >= len(meant)-1 && len(word) <= len(meant)+1 && distance(word, meant) == 1
 }
 
 // isBearerScheme reports whether a prefix in lower case is a word that clients

@@ -1,12 +1,14 @@
-package echomfa
+package spelling_test
 
 import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+
+	"github.com/echomfa/echomfa/internal/spelling"
 )
 
-// byDefinition is what distance counts, in exponential time: letters to add,
+// byDefinition is what Distance counts, in exponential time: letters to add,
 // remove or change, or to swap with their neighbor.
 func byDefinition(a, b string) int {
 	if a == "" || b == "" {
@@ -36,7 +38,7 @@ func TestDistance(t *testing.T) {
 	assert.Len(t, words, 1+3+9+27)
 	for _, a := range words {
 		for _, b := range words {
-			assert.Equal(t, byDefinition(a, b), distance(a, b), "%q and %q", a, b)
+			assert.Equal(t, byDefinition(a, b), spelling.Distance(a, b), "%q and %q", a, b)
 		}
 	}
 	for _, row := range []struct {
@@ -45,6 +47,6 @@ func TestDistance(t *testing.T) {
 	}{
 		{"OPT", "OTP", 1}, {"EMIAL", "EMAIL", 1}, {"EMAILS", "EMAIL", 1}, {"PASSKY", "PASSKEY", 1}, {"FAEC", "FACE", 1}, {"", "OTP", 3},
 	} {
-		assert.Equal(t, row.want, distance(row.a, row.b), "%q and %q", row.a, row.b)
+		assert.Equal(t, row.want, spelling.Distance(row.a, row.b), "%q and %q", row.a, row.b)
 	}
 }

@@ -1,0 +1,52 @@
+// Package spelling finds the word that somebody may have meant.
+package spelling
+
+// maxMistakes is how many letters of a word somebody mistypes.
+const maxMistakes = 2
+
+// Nearest returns the known word of which another may be a misspelling: it differs
+// in two letters at most, and in fewer than half of them.
+func Nearest[S ~string](word S, known []S) (best S, ok bool) {
+	least := min(maxMistakes+1, (len(word)+1)/2)
+	for _, candidate := range known {
+		if extra := len(word) - len(candidate); extra > maxMistakes || -extra > maxMistakes {
+			continue // a text may be long
+		}
+		if d := Distance(string(word), string(candidate)); d < least {
+			best, least = candidate, d
+		}
+	}
+	return best, best != ""
+}
+
+// OneOff reports whether a word is not the one that is meant, but differs from it
+// in one letter.
+func OneOff(word, meant string) bool {
+	return word != meant && len(word) >= len(meant)-1 && len(word) <= len(meant)+1 && Distance(word, meant) == 1
+}
+
+// Distance is the number of letters to add, remove or change, or to swap with
+// their neighbor.
+func Distance(a, b string) int {
+	var before []int
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		next := make([]int, len(b)+1)
+		next[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			next[j+1] = min(row[j]+cost, row[j+1]+1, next[j]+1)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				next[j+1] = min(next[j+1], before[j-1]+1)
+			}
+		}
+		before, row = row, next
+	}
+	return row[len(b)]
+}
