@@ -188,7 +188,7 @@ func (c Config) prepared() (Config, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	errs = append(errs, c.Cache.prepare(), c.Lookup.prepare())
+	errs = append(errs, c.ReturnTo.prepare(), c.Cache.prepare(), c.Lookup.prepare())
 	return c, errors.Join(errs...)
 }
 

@@ -8,7 +8,6 @@ import (
 	"sync"
 
 	"github.com/echomfa/echomfa/internal/hidden"
-	"github.com/echomfa/echomfa/internal/page"
 	"github.com/echomfa/echomfa/internal/redact"
 )
 
@@ -25,15 +24,9 @@ type Enforcer struct {
 
 	cfg      Config
 	source   credential
-	enroll   destination
-	login    destination
-	returnTo returnTo
-	pages    page.Pages
-	decider  *decider
-	mounted  policies
-
-	guarded struct{ enroll, login sync.Once } // it has been said that the page is guarded
-	circles circles
+	decider  *decider  // decides
+	refusals *refusals // answers
+	required policies
 }
 
 // New returns an Enforcer, or all that is wrong with the configuration, each
@@ -44,11 +37,12 @@ func New(cfg Config) (*Enforcer, error) {
 	e := &Enforcer{cfg: cfg}
 	errs := []error{err}
 	e.source, err = newCredential(cfg.TokenLookup, cfg.Token)
-	errs = append(errs, err, e.setDestinations())
+	errs = append(errs, err)
+	e.refusals, err = newRefusals(&e.cfg, &e.source)
+	errs = append(errs, err)
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	e.pages = page.New()
 	e.decider = newDecider(&e.cfg)
 	return e, nil
 }
@@ -81,7 +75,7 @@ func (e *Enforcer) Decide(ctx context.Context, token string, p Policy) (d Decisi
 	}
 	defer func() {
 		if v := recover(); v != nil {
-			d, err = e.panicked(ctx, "callback", v, redact.Of(token))
+			d, err = panicked(ctx, e.cfg.Logger, "callback", v, redact.Of(token))
 		}
 	}()
 	rq := request{token: token}
@@ -164,7 +158,7 @@ func (e *Enforcer) Policies() []Policy {
 	if !e.ready() {
 		return nil
 	}
-	return e.mounted.all()
+	return e.required.all()
 }
 
 // policies is a list of distinct policies that grows as mounts are made.

@@ -58,7 +58,7 @@ func (m *mount[C]) announce() {
 	if m.policyFunc != nil {
 		return
 	}
-	m.enforcer.mounted.add(m.policy)
+	m.enforcer.required.add(m.policy)
 	for _, t := range m.policy.weak() {
 		m.enforcer.cfg.Logger.LogAttrs(context.Background(), slog.LevelWarn,
 			"mfa policy is satisfied by a factor that users may have without having enrolled it",
@@ -73,7 +73,7 @@ func (m *mount[C]) check(c C, r *http.Request, route string) (d Decision, token 
 	rq := request{route: route, method: methodLabel(r.Method)}
 	defer func() { //nolint:contextcheck // the request carries it
 		if v := recover(); v != nil {
-			d, err = m.enforcer.panicked(r.Context(), "callback", v, m.enforcer.source.secrets(r, rq.token))
+			d, err = panicked(r.Context(), m.enforcer.cfg.Logger, "callback", v, m.enforcer.source.secrets(r, rq.token))
 			token = rq.token
 		}
 	}()
@@ -84,7 +84,7 @@ func (m *mount[C]) check(c C, r *http.Request, route string) (d Decision, token 
 	err = m.decide(c, r, &d, &rq)
 	err = m.enforcer.settle(r.Context(), &d, err, &rq)
 	if err != nil {
-		m.enforcer.warnOfGuardedPages(r, &d) //nolint:contextcheck // the request carries it
+		m.enforcer.refusals.warnOfGuardedPages(r, &d) //nolint:contextcheck // the request carries it
 	}
 	return d, rq.token, err
 }
@@ -115,27 +115,6 @@ func (m *mount[C]) decide(c C, r *http.Request, d *Decision, rq *request) error 
 		}
 	}
 	return m.enforcer.decider.decide(r.Context(), d, rq)
-}
-
-// warnOfGuardedPages says once, and by the field, that the page by which a user
-// could get past the refusals is refused too. It cannot be known before: neither
-// Echo nor net/http tells a middleware on which routes it is put.
-func (e *Enforcer) warnOfGuardedPages(r *http.Request, d *Decision) {
-	if d.Outcome == Denied {
-		return // the app's own mistake says nothing of the policy
-	}
-	if e.enroll.is(r) {
-		e.guarded.enroll.Do(func() {
-			e.cfg.Logger.LogAttrs(r.Context(), slog.LevelError, "mfa EnrollURL is itself guarded: users without a factor cannot reach it",
-				slog.String("decision_id", d.ID), slog.Bool("enforced", d.Enforced))
-		})
-	}
-	if e.login.is(r) {
-		e.guarded.login.Do(func() {
-			e.cfg.Logger.LogAttrs(r.Context(), slog.LevelError, "mfa LoginURL is itself guarded: users without a token cannot reach it",
-				slog.String("decision_id", d.ID), slog.Bool("enforced", d.Enforced))
-		})
-	}
 }
 
 func (m *mount[C]) enforced() bool {
@@ -183,7 +162,7 @@ func (c concealed) Is(target error) bool {
 // panicked makes a panic a refusal that tells the client nothing, and nobody the
 // token. Aborting a handler by [http.ErrAbortHandler] is no failure, and goes on,
 // without what it may be wrapped in: net/http logs that.
-func (e *Enforcer) panicked(ctx context.Context, where string, v any, secrets redact.Secrets) (Decision, error) {
+func panicked(ctx context.Context, log *slog.Logger, where string, v any, secrets redact.Secrets) (Decision, error) {
 	if aborted, ok := v.(error); ok && errors.Is(aborted, http.ErrAbortHandler) {
 		panic(http.ErrAbortHandler)
 	}
@@ -192,7 +171,7 @@ func (e *Enforcer) panicked(ctx context.Context, where string, v any, secrets re
 	err := &internalError{decisionID: d.ID, err: &panicError{where: where, value: said}}
 	func() {
 		defer func() { _ = recover() }() // it may be the logger that panics
-		e.cfg.Logger.LogAttrs(ctx, slog.LevelError, "mfa callback panicked", slog.String("decision_id", d.ID),
+		log.LogAttrs(ctx, slog.LevelError, "mfa callback panicked", slog.String("decision_id", d.ID),
 			slog.String("panic", said), slog.String("stack", secrets.Hide(string(debug.Stack()))))
 	}()
 	return d, err

@@ -54,7 +54,7 @@ func (e *Enforcer) Handler(cfg HandlerConfig) func(http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			d, token, err := m.check(r, r, r.Pattern)
 			if !d.proceeds() {
-				e.refuseHTTP(w, r, err, token, cfg.ErrorHandler)
+				e.refusals.answerHTTP(w, r, err, token, cfg.ErrorHandler)
 				return
 			}
 			if e.cfg.KeepDecision {
@@ -65,25 +65,25 @@ func (e *Enforcer) Handler(cfg HandlerConfig) func(http.Handler) http.Handler {
 	}
 }
 
-// refuseHTTP answers a refusal. The token is the request's, as far as it is known.
-func (e *Enforcer) refuseHTTP(w http.ResponseWriter, r *http.Request, err error, token string,
+// answerHTTP answers a refusal. The token is the request's, as far as it is known.
+func (f *refusals) answerHTTP(w http.ResponseWriter, r *http.Request, err error, token string,
 	handle func(http.ResponseWriter, *http.Request, error),
 ) {
 	tracked := &writeTracker{ResponseWriter: w, status: situationOf(err).status()}
 	defer func() {
 		if v := recover(); v != nil {
-			_, err := e.panicked(r.Context(), "ErrorHandler", v, e.source.secrets(r, token))
+			_, err := panicked(r.Context(), f.log, "ErrorHandler", v, f.source.secrets(r, token))
 			if !tracked.wrote {
-				e.writeRefusal(w, r, err)
+				f.write(w, r, err)
 			}
 		}
 	}()
-	e.setRefusalHeaders(w.Header(), r, err)
+	f.setHeaders(w.Header(), r, err)
 	if handle != nil {
 		handle(tracked, r, err)
 	}
 	if !tracked.wrote {
-		e.writeRefusal(tracked, r, err)
+		f.write(tracked, r, err)
 	}
 }
 

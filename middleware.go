@@ -122,12 +122,12 @@ func (cfg *MiddlewareConfig) refuse(c echo.Context, err error, token string) (re
 	}
 	defer func() {
 		if v := recover(); v != nil {
-			_, err := cfg.Enforcer.panicked(r.Context(), "ErrorHandler", v, cfg.Enforcer.source.secrets(r, token))
+			_, err := panicked(r.Context(), cfg.Enforcer.cfg.Logger, "ErrorHandler", v, cfg.Enforcer.source.secrets(r, token))
 			cfg.answer(c, err)
 			returned = nil
 		}
 	}()
-	cfg.Enforcer.setRefusalHeaders(w.Header(), r, err)
+	cfg.Enforcer.refusals.setHeaders(w.Header(), r, err)
 	if cfg.ErrorHandler != nil {
 		if returned := cfg.ErrorHandler(c, httpError(err)); returned != nil {
 			return withoutSecretsHTTP(returned, cfg.Enforcer.source.secrets(r, token))
@@ -140,7 +140,7 @@ func (cfg *MiddlewareConfig) refuse(c echo.Context, err error, token string) (re
 // answer writes the default answer, unless there is one.
 func (cfg *MiddlewareConfig) answer(c echo.Context, err error) {
 	if !c.Response().Committed {
-		cfg.Enforcer.writeRefusal(c.Response(), c.Request(), err)
+		cfg.Enforcer.refusals.write(c.Response(), c.Request(), err)
 	}
 }
 

@@ -1,24 +1,44 @@
 package echomfa
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
+	"log/slog"
 	"math"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/internal/accept"
+	"github.com/echomfa/echomfa/internal/answer"
 	"github.com/echomfa/echomfa/internal/fieldvalue"
 	"github.com/echomfa/echomfa/internal/page"
+	"github.com/echomfa/echomfa/internal/redirectloop"
 	"github.com/echomfa/echomfa/internal/retryafter"
+	"github.com/echomfa/echomfa/internal/returnto"
 )
 
-// refusal answers, in the words of RFC 9457. The types are pages of this
+// refusals answers the requests that are refused. Whatever an answer is made of is
+// here: who may be sent where, in which words, and with which headers.
+type refusals struct {
+	realm    string
+	log      *slog.Logger
+	source   *credential // whose secrets no answer may show
+	returnTo *returnto.App
+	enroll   returnto.Destination
+	login    returnto.Destination
+	pages    page.Pages
+
+	leftOut [returnto.Omissions]atomic.Bool            // it has been said why
+	circles struct{ enroll, login redirectloop.Alarm } // it has been said that browsers go round
+	guarded struct{ enroll, login sync.Once }          // it has been said that the page is guarded
+}
+
+// Refusals to programs are in the words of RFC 9457. The types are pages of this
 // project: an address that explains itself.
 const problemBase = "https://github.com/echomfa/echomfa/blob/main/docs/problems.md#"
 
@@ -42,22 +62,22 @@ type enrollmentProblem struct {
 // reply is how an error is answered.
 type reply struct {
 	problem
-	body        any          // the problem, or more than it
-	destination *destination // where a browser goes instead, or nil
-	step        string       // what the user does there
-	reason      string       // why the user has to
+	body        any                   // the problem, or more than it
+	destination *returnto.Destination // where a browser goes instead, or nil
+	step        string                // what the user does there
+	reason      string                // why the user has to
 }
 
-func (e *Enforcer) replyTo(err error) reply {
+func (f *refusals) replyTo(err error) reply {
 	switch situationOf(err) {
 	case notEnrolled:
 		missing := &NotEnrolledError{}
 		errors.As(err, &missing)
-		return e.replyNotEnrolled(&missing.Decision)
+		return f.replyNotEnrolled(&missing.Decision)
 	case unauthenticated:
 		token := &TokenError{}
 		errors.As(err, &token)
-		return e.replyUnauthenticated(token)
+		return f.replyUnauthenticated(token)
 	case unavailable:
 		var lookup *LookupError
 		p := problem{
@@ -81,7 +101,7 @@ func (e *Enforcer) replyTo(err error) reply {
 	return reply{problem: p, body: p}
 }
 
-func (e *Enforcer) replyNotEnrolled(d *Decision) reply {
+func (f *refusals) replyNotEnrolled(d *Decision) reply {
 	p := problem{
 		Type: problemBase + "not-enrolled", Title: "Enrollment Required", Status: http.StatusForbidden,
 		Detail:     "This page needs a sign-in factor that you have not enrolled: " + alternatives(d.Missing) + ".",
@@ -92,22 +112,22 @@ func (e *Enforcer) replyNotEnrolled(d *Decision) reply {
 	}
 	// The slices are never nil, so that they are arrays in JSON.
 	body := enrollmentProblem{
-		problem: p, EnrollURL: e.enroll.text,
+		problem: p, EnrollURL: f.enroll.Text,
 		Missing:  append([][]FactorType{}, d.Missing...),
 		Enrolled: append([]FactorType{}, d.Enrolled.Types()...),
 	}
 	return reply{
 		problem: p, body: body,
-		destination: &e.enroll, step: "Set up a sign-in factor", reason: alternatives(d.Missing),
+		destination: &f.enroll, step: "Set up a sign-in factor", reason: alternatives(d.Missing),
 	}
 }
 
-func (e *Enforcer) replyUnauthenticated(t *TokenError) reply {
+func (f *refusals) replyUnauthenticated(t *TokenError) reply {
 	p := problem{
 		Type: problemBase + "unauthenticated", Title: "Unauthorized", Status: http.StatusUnauthorized,
 		Detail: "Please sign in.", DecisionID: t.DecisionID,
 	}
-	return reply{problem: p, body: p, destination: &e.login, step: "Sign in", reason: t.Reason}
+	return reply{problem: p, body: p, destination: &f.login, step: "Sign in", reason: t.Reason}
 }
 
 // WriteRefusal writes the default answer to an error of this package: the
@@ -120,18 +140,18 @@ func (e *Enforcer) WriteRefusal(w http.ResponseWriter, r *http.Request, err erro
 		http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
 		return
 	}
-	e.writeRefusal(w, r, err)
+	e.refusals.write(w, r, err)
 }
 
-// writeRefusal writes the default answer.
-func (e *Enforcer) writeRefusal(w http.ResponseWriter, r *http.Request, err error) {
-	e.setRefusalHeaders(w.Header(), r, err)
-	answer, kind := e.replyTo(err), accept.KindOf(r)
+// write writes the default answer.
+func (f *refusals) write(w http.ResponseWriter, r *http.Request, err error) {
+	f.setHeaders(w.Header(), r, err)
+	said, kind := f.replyTo(err), accept.KindOf(r)
 	v := page.View{}
-	if to := answer.destination; to != nil && to.text != "" && !to.is(r) {
-		v.Moves, v.Step = e.moves(w, r, kind, &answer), answer.step
-		back, why := e.backTo(r, kind)
-		e.leftOut(r.Context(), why)
+	if to := said.destination; to != nil && to.Text != "" && !to.Is(r) {
+		v.Moves, v.Step = f.moves(w, r, kind, &said), said.step
+		back, why := f.backTo(r, kind)
+		f.logOmission(r.Context(), why)
 		h := w.Header()
 		if v.Moves && (kind == accept.Browser || kind == accept.Inertia) {
 			h.Del("Www-Authenticate") // belongs to a 401
@@ -139,18 +159,18 @@ func (e *Enforcer) writeRefusal(w http.ResponseWriter, r *http.Request, err erro
 		if len(back) > longReturnBytes {
 			h.Set("Vary", "*") // says no less, and leaves room
 		}
-		v.Link = e.location(r.Context(), to, back, roomFor(h))
+		v.Link = f.location(r.Context(), to, back, returnto.RoomFor(h))
 	}
-	v.Title, v.Detail, v.DecisionID = answer.Title, answer.Detail, answer.DecisionID
+	v.Title, v.Detail, v.DecisionID = said.Title, said.Detail, said.DecisionID
 	switch kind {
 	case accept.Browser:
 		if v.Moves {
-			redirect(w, r, v.Link)
+			answer.Redirect(w, r, v.Link)
 			return
 		}
 	case accept.Inertia:
 		if v.Moves {
-			leaveInertia(w, v.Link)
+			answer.LeaveInertia(w, v.Link)
 			return
 		}
 	case accept.HTMX:
@@ -159,7 +179,7 @@ func (e *Enforcer) writeRefusal(w http.ResponseWriter, r *http.Request, err erro
 			// the page.
 			w.Header().Set("Hx-Redirect", v.Link)
 		}
-		writeProblem(w, r, answer.Status, answer.body)
+		answer.Problem(w, r, said.Status, said.body)
 		return
 	case accept.Unpoly:
 		if v.Moves {
@@ -170,10 +190,10 @@ func (e *Enforcer) writeRefusal(w http.ResponseWriter, r *http.Request, err erro
 	case accept.Turbo:
 		switch {
 		case accept.IsPrefetch(r):
-			writeProblem(w, r, answer.Status, answer.body) // a stream would be put into the page
+			answer.Problem(w, r, said.Status, said.body) // a stream would be put into the page
 			return
-		case v.Moves, !isGet(r):
-			writeHTML(w, r, accept.TurboStream, answer.Status, e.pages.Stream(&v))
+		case v.Moves, !accept.IsGet(r):
+			answer.HTML(w, r, said.Status, accept.TurboStream, page.Policy(false), f.pages.Stream(&v))
 			return
 		}
 	case accept.TurboFrame:
@@ -181,11 +201,55 @@ func (e *Enforcer) writeRefusal(w http.ResponseWriter, r *http.Request, err erro
 			v.Frame = accept.FrameName(r)
 		}
 	case accept.Program:
-		writeProblem(w, r, answer.Status, answer.body)
+		answer.Problem(w, r, said.Status, said.body)
 		return
 	case accept.Framed:
 	}
-	writeHTML(w, r, "text/html", answer.Status, e.pages.Whole(&v))
+	inside := kind == accept.Framed && r.Header.Get("Sec-Fetch-Site") == "same-origin"
+	answer.HTML(w, r, said.Status, "text/html", page.Policy(inside), f.pages.Whole(&v))
+}
+
+// moves reports whether a client is sent on without its user's doing. If it has
+// been sent there again and again, the page that it gets says so.
+func (f *refusals) moves(w http.ResponseWriter, r *http.Request, kind accept.Kind, said *reply) bool {
+	switch {
+	case kind == accept.Program, kind == accept.Framed:
+		return false // a frame has not the room for what comes next
+	case kind == accept.Browser && !accept.IsGet(r), accept.IsPrefetch(r):
+		return true // nobody posts a form again by itself
+	}
+	field, alarm := "EnrollURL", &f.circles.enroll
+	sent := "You were sent to set up sign-in factors several times, but this page still needs one that you have not enrolled"
+	if said.destination == &f.login {
+		field, alarm = "LoginURL", &f.circles.login
+		sent = "You were sent to sign in several times, but this page still cannot use your sign-in"
+	}
+	if cookie, ok := redirectloop.Next(r, f.pathOf(r), f.secure(r)); ok {
+		http.SetCookie(w, cookie)
+		return true
+	}
+	reason := f.source.secrets(r).Hide(said.reason) // it may be the application's own words
+	if said.Detail = sent + "."; reason != "" {
+		said.Detail = sent + ": " + reason + "."
+	}
+	if alarm.Due() {
+		f.log.LogAttrs(r.Context(), slog.LevelError,
+			"mfa sends browsers in a circle: they come back and are refused again",
+			slog.String("decision_id", said.DecisionID), slog.String("field", field), slog.String("error", reason))
+	}
+	return false
+}
+
+// pathOf returns the path by which a browser has asked for a page.
+func (f *refusals) pathOf(r *http.Request) string {
+	back, _ := f.returnTo.FromRequest(r)
+	path, _, _ := strings.Cut(back, "?")
+	return path
+}
+
+// secure reports whether browsers reach this app by https.
+func (f *refusals) secure(r *http.Request) bool {
+	return r.TLS != nil || f.returnTo.Origin != nil && f.returnTo.Origin.Scheme == "https"
 }
 
 // longReturnBytes is from where on a return-to needs the room of other headers.
@@ -193,23 +257,21 @@ const longReturnBytes = 1024
 
 // backTo returns the return-to of a request. A posted address is no page to come
 // back to.
-func (e *Enforcer) backTo(r *http.Request, kind accept.Kind) (back string, why omission) {
+func (f *refusals) backTo(r *http.Request, kind accept.Kind) (back string, why returnto.Omission) {
 	switch {
 	case kind == accept.HTMX:
-		return e.returnTo.fromHTMX(r)
-	case isGet(r):
-		return e.returnTo.fromRequest(r)
+		return f.returnTo.FromHTMX(r)
+	case accept.IsGet(r):
+		return f.returnTo.FromRequest(r)
 	}
-	return "", kept
+	return "", returnto.Kept
 }
 
-func isGet(r *http.Request) bool { return r.Method == http.MethodGet || r.Method == http.MethodHead }
-
-// setRefusalHeaders sets what every refusal carries, whoever writes it.
-func (e *Enforcer) setRefusalHeaders(h http.Header, r *http.Request, err error) {
+// setHeaders sets what every refusal carries, whoever writes it.
+func (f *refusals) setHeaders(h http.Header, r *http.Request, err error) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
-	addVary(h, "Accept", "Sec-Fetch-Mode", "Sec-Fetch-Dest", "Sec-Fetch-Site", "X-Requested-With", "Cookie",
+	fieldvalue.AddVary(h, "Accept", "Sec-Fetch-Mode", "Sec-Fetch-Dest", "Sec-Fetch-Site", "X-Requested-With", "Cookie",
 		"HX-Request", "HX-Boosted", "HX-History-Restore-Request", "HX-Current-URL", "X-Inertia", "X-Up-Version", "X-Up-Target",
 		"Turbo-Frame", "X-Turbo-Request-Id", "Sec-Purpose", "X-Sec-Purpose", "Purpose", "HX-Preloaded")
 	var (
@@ -225,7 +287,7 @@ func (e *Enforcer) setRefusalHeaders(h http.Header, r *http.Request, err error) 
 			// GenAuth's own refusal, from a call that the application made.
 			token = &TokenError{Code: codeInvalidToken}
 		}
-		h.Set("Www-Authenticate", e.challenge(r, token))
+		h.Set("Www-Authenticate", f.challenge(r, token))
 	case unavailable:
 		wait := retryafter.Least
 		if errors.As(err, &lookup) {
@@ -242,12 +304,12 @@ func wholeSeconds(d time.Duration) int { return int(math.Ceil(d.Seconds())) }
 // challenge is the WWW-Authenticate of RFC 6750, section 3. A request without
 // any token gets no error code. The error may be the application's own: it has not
 // been looked through for secrets where [Enforcer.WriteRefusal] is given it.
-func (e *Enforcer) challenge(r *http.Request, t *TokenError) string {
-	s := `Bearer realm="` + e.cfg.Realm + `"`
+func (f *refusals) challenge(r *http.Request, t *TokenError) string {
+	s := `Bearer realm="` + f.realm + `"`
 	if t == nil || t.Code == "" {
 		return s
 	}
-	secrets := e.source.secrets(r)
+	secrets := f.source.secrets(r)
 	s += `, error="` + quotable(secrets.Hide(t.Code)) + `"`
 	if t.Reason != "" {
 		s += `, error_description="` + quotable(secrets.Hide(t.Reason)) + `"`
@@ -261,74 +323,4 @@ func quotable(s string) string {
 	return string(slices.DeleteFunc([]byte(s), func(c byte) bool {
 		return c < ' ' || c > '~' || c == '"' || c == '\\'
 	}))
-}
-
-// addVary adds names that are not there yet. Other middleware has its own.
-func addVary(h http.Header, names ...string) {
-	have := h["Vary"]
-	if len(have) > 0 {
-		names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return headerHasToken(have, name) })
-	}
-	if len(names) > 0 {
-		h.Add("Vary", strings.Join(names, ", "))
-	}
-}
-
-func headerHasToken(lines []string, name string) bool {
-	for _, line := range lines {
-		for element := range fieldvalue.Elements(line, ',') {
-			if element = strings.Trim(element, " \t"); element == "*" || strings.EqualFold(element, name) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// redirect sends a browser away. 302 becomes a GET; 303 says so for a form, and
-// neither replays its body, as 307 and 308 would.
-func redirect(w http.ResponseWriter, r *http.Request, location string) {
-	status := http.StatusSeeOther
-	if isGet(r) {
-		status = http.StatusFound
-	}
-	h := w.Header()
-	h.Set("Location", location)
-	w.WriteHeader(status)
-}
-
-// leaveInertia sends a browser away by Inertia's answer for another app's page,
-// which makes it leave the page whatever the address is:
-// https://inertiajs.com/redirects#external-redirects
-func leaveInertia(w http.ResponseWriter, location string) {
-	h := w.Header()
-	h.Set("X-Inertia-Location", location)
-	w.WriteHeader(http.StatusConflict)
-}
-
-func writeProblem(w http.ResponseWriter, r *http.Request, status int, body any) {
-	var b bytes.Buffer
-	if err := json.NewEncoder(&b).Encode(body); err != nil {
-		b.Reset() // cannot happen: the body holds strings and numbers
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	writeBody(w, r, status, b.Bytes())
-}
-
-// writeHTML writes a page, or what a script puts into one.
-func writeHTML(w http.ResponseWriter, r *http.Request, mediaType string, status int, body []byte) {
-	h := w.Header()
-	h.Set("Content-Type", mediaType+"; charset=utf-8")
-	h.Set("Content-Security-Policy", page.Policy(accept.KindOf(r) == accept.Framed && r.Header.Get("Sec-Fetch-Site") == "same-origin"))
-	h.Set("Referrer-Policy", "no-referrer")
-	writeBody(w, r, status, body)
-}
-
-// writeBody writes the whole answer. A client that has gone does not matter.
-func writeBody(w http.ResponseWriter, r *http.Request, status int, body []byte) {
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(status)
-	if r.Method != http.MethodHead {
-		_, _ = w.Write(body)
-	}
 }

@@ -1,16 +1,15 @@
 package echomfa
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
-	"strconv"
-	"strings"
 
-	"github.com/echomfa/echomfa/internal/urlpath"
+	"github.com/echomfa/echomfa/internal/page"
+	"github.com/echomfa/echomfa/internal/returnto"
 )
 
 // ReturnToConfig says how the enrollment page and the login page learn where
@@ -31,289 +30,166 @@ type ReturnToConfig struct {
 	Disabled bool
 }
 
-const (
-	defaultReturnParam = "return_to"
+const defaultReturnParam = "return_to"
 
-	// maxReturnBytes is how long an address may be to come back to, its path and
-	// query as they came.
-	maxReturnBytes = 2560
-	// maxNestedBytes is how long it may be with the return-to of a page on the way,
-	// each of whose bytes may be escaped.
-	maxNestedBytes = 4 * maxReturnBytes
-	// maxLocationBytes is how long a Location with a return-to may be.
-	maxLocationBytes = 3584
-	// minLocationBytes is what a Location may take whatever other headers do, and
-	// maxHeadBytes what all of them may take together otherwise: more than nginx
-	// reads by default. reservedBytes of it are for the status line and for
-	// headers that are set later.
-	minLocationBytes = 2048
-	maxHeadBytes     = 4096
-	reservedBytes    = 256
-)
-
-// destination is EnrollURL or LoginURL, taken apart. The zero destination is
-// none.
-type destination struct {
-	text     string // as a browser reaches it, or empty
-	path     string // decoded, as the app registers it
-	foreign  bool   // it is not of this app, as far as is known
-	stripped bool   // BaseURL has a path, which http.StripPrefix may take off
-	absolute bool   // the return-to needs BaseURL before it
-	before   string // what stands before a return-to; empty if there is none
-	after    string // the fragment
+// prepare sets the default and validates what can be without the destinations.
+func (c *ReturnToConfig) prepare() error {
+	if c.Param == "" {
+		c.Param = defaultReturnParam
+	}
+	if url.QueryEscape(c.Param) != c.Param {
+		return fmt.Errorf("echomfa: ReturnTo.Param: %q needs escaping in a query", c.Param)
+	}
+	return nil
 }
 
-// setDestinations validates EnrollURL, LoginURL and ReturnTo.
-func (e *Enforcer) setDestinations() error {
-	cfg := &e.cfg.ReturnTo
-	if cfg.Param == "" {
-		cfg.Param = defaultReturnParam
+// newRefusals returns what answers, or all that is wrong with EnrollURL, LoginURL and
+// ReturnTo.
+func newRefusals(cfg *Config, source *credential) (*refusals, error) {
+	f := &refusals{realm: cfg.Realm, log: cfg.Logger, source: source, pages: page.New()}
+	var base, enroll, login error
+	f.returnTo, base = returnto.NewApp(cfg.ReturnTo.BaseURL, cfg.ReturnTo.Param)
+	f.enroll, enroll = f.returnTo.NewDestination("EnrollURL", cfg.EnrollURL, cfg.ReturnTo.Disabled)
+	f.login, login = f.returnTo.NewDestination("LoginURL", cfg.LoginURL, cfg.ReturnTo.Disabled)
+	errs := []error{base, enroll, login}
+	if cfg.EnrollURL != "" && cfg.EnrollURL == cfg.LoginURL {
+		errs = append(errs, fmt.Errorf("echomfa: EnrollURL and LoginURL: both are %q: a page cannot tell whether to sign in or to enroll", cfg.LoginURL))
 	}
-	var errs []error
-	if url.QueryEscape(cfg.Param) != cfg.Param {
-		errs = append(errs, fmt.Errorf("echomfa: ReturnTo.Param: %q needs escaping in a query", cfg.Param))
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
 	}
-	e.returnTo.param = cfg.Param
-	if cfg.BaseURL != "" {
-		errs = append(errs, e.returnTo.setBase(cfg.BaseURL))
-	}
-	var err error
-	e.enroll, err = e.returnTo.newDestination("EnrollURL", e.cfg.EnrollURL, *cfg)
-	errs = append(errs, err)
-	e.login, err = e.returnTo.newDestination("LoginURL", e.cfg.LoginURL, *cfg)
-	if e.cfg.EnrollURL != "" && e.cfg.EnrollURL == e.cfg.LoginURL {
-		errs = append(errs, fmt.Errorf("echomfa: EnrollURL and LoginURL: both are %q: a page cannot tell whether to sign in or to enroll", e.cfg.LoginURL))
-	}
-	if err := errors.Join(append(errs, err)...); err != nil {
-		return err
-	}
-	e.warnOfLoginURL()
-	return nil
+	f.warnOfLoginURL()
+	return f, nil
 }
 
 // warnOfLoginURL says that browsers may come back from LoginURL as they went. An
 // EnrollURL alone is fine: programs find it in the 403.
-func (e *Enforcer) warnOfLoginURL() {
-	if e.login.text != "" && e.source.header == "Authorization" {
-		e.cfg.Logger.Warn("mfa LoginURL is set, but browsers do not send the Authorization header: set TokenLookup to a cookie, unless a proxy sets the header")
+func (f *refusals) warnOfLoginURL() {
+	if f.login.Text != "" && f.source.header == "Authorization" {
+		f.log.Warn("mfa LoginURL is set, but browsers do not send the Authorization header: set TokenLookup to a cookie, unless a proxy sets the header")
 	}
 }
 
-// browserHost returns the host and port of an address as browsers write them in
-// Origin, with which this one is compared: in lower case, and without the port that
-// goes unsaid.
-func browserHost(u *url.URL) (host string, ok bool) {
-	host = strings.ToLower(strings.TrimSuffix(u.Host, ":"))
-	if strings.ContainsFunc(host, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`%,*"<>^{}|`, r) }) {
-		return "", false
+// warnOfGuardedPages says once, and by the field, that the page by which a user
+// could get past the refusals is refused too. It cannot be known before: neither
+// Echo nor net/http tells a middleware on which routes it is put.
+func (f *refusals) warnOfGuardedPages(r *http.Request, d *Decision) {
+	if d.Outcome == Denied {
+		return // the app's own mistake says nothing of the policy
 	}
-	port := u.Port()
-	if number, err := strconv.ParseUint(cmp.Or(port, portOf(u)), 10, 16); err != nil || number == 0 {
-		return "", false
+	if f.enroll.Is(r) {
+		f.guarded.enroll.Do(func() {
+			f.log.LogAttrs(r.Context(), slog.LevelError, "mfa EnrollURL is itself guarded: users without a factor cannot reach it",
+				slog.String("decision_id", d.ID), slog.Bool("enforced", d.Enforced))
+		})
 	}
-	if port != "" && port == portOf(&url.URL{Scheme: u.Scheme}) {
-		host = strings.TrimSuffix(host, ":"+port)
-	}
-	return host, true
-}
-
-func (o *returnTo) setBase(text string) error {
-	const field = "ReturnTo.BaseURL"
-	base, err := url.Parse(text)
-	if err != nil {
-		return wrongAddress(field, text, "cannot be parsed")
-	}
-	if mustBeEscaped(text) {
-		return wrongAddress(field, text, unescaped)
-	}
-	if why := whyNotBase(base); why != "" {
-		return wrongAddress(field, text, why)
-	}
-	host, ok := browserHost(base)
-	if !ok {
-		return wrongAddress(field, text, "has a host or a port that browsers do not write so")
-	}
-	o.origin, o.prefix = &url.URL{Scheme: base.Scheme, Host: host}, strings.TrimRight(base.EscapedPath(), "/")
-	return nil
-}
-
-func isWebOrigin(u *url.URL) bool {
-	return (u.Scheme == "https" || u.Scheme == "http") && u.Hostname() != "" && u.User == nil && u.Opaque == ""
-}
-
-func (o *returnTo) newDestination(field, text string, cfg ReturnToConfig) (destination, error) {
-	if text == "" {
-		return destination{}, nil
-	}
-	u, err := url.Parse(text)
-	if err != nil {
-		return destination{}, wrongAddress(field, text, "cannot be parsed")
-	}
-	if mustBeEscaped(text) {
-		return destination{}, wrongAddress(field, text, unescaped)
-	}
-	d := destination{text: text, stripped: o.prefix != ""}
-	path := u.EscapedPath()
-	switch {
-	case u.Scheme == "" && u.Host == "" && urlpath.Safe(path):
-		if _, twice := o.withoutPrefix(path); twice {
-			return destination{}, fmt.Errorf("echomfa: %s: %q has the path of ReturnTo.BaseURL: give the path as the app registers it", field, text)
-		}
-		d.text = o.prefix + text
-	case isWebOrigin(u):
-		var own bool
-		path, own = o.ownPath(u)
-		d.foreign = o.origin != nil && !own
-		d.absolute = o.origin == nil || !sameOrigin(o.origin, u)
-	default:
-		return destination{}, wrongAddress(field, text, whyNoDestination(u))
-	}
-	d.path = urlpath.Decode(path)
-	if cfg.Disabled {
-		return d, nil
-	}
-	if d.absolute && o.origin == nil {
-		return destination{}, fmt.Errorf("echomfa: ReturnTo.BaseURL: required because %s is on another origin, or set ReturnTo.Disabled", field)
-	}
-	if u.Query().Has(cfg.Param) {
-		return destination{}, fmt.Errorf("echomfa: %s: has a parameter %q already", field, cfg.Param)
-	}
-	d.before, _, _ = strings.Cut(d.text, "#")
-	if u.Fragment != "" {
-		d.after = "#" + u.EscapedFragment()
-	}
-	switch {
-	case u.RawQuery != "":
-		d.before += "&" + cfg.Param + "="
-	default:
-		d.before = strings.TrimSuffix(d.before, "?") + "?" + cfg.Param + "="
-	}
-	return d, nil
-}
-
-// whyNoDestination says why an address is neither a path of this app nor the
-// address of another one.
-func whyNoDestination(u *url.URL) string {
-	switch {
-	case u.Scheme == "" && u.Host == "":
-		return whyUnsafe(u.EscapedPath())
-	case u.Scheme == "":
-		return `begins with two slashes: write a path such as "/mfa", or an address with "https://"`
-	}
-	return whyNotOrigin(u)
-}
-
-// ownPath returns the path of an absolute address as this app registers it, and
-// whether it is one of this app.
-func (o *returnTo) ownPath(u *url.URL) (path string, own bool) {
-	path = urlpath.Escaped(u)
-	if o.origin == nil || !sameOrigin(o.origin, u) {
-		return path, false
-	}
-	if o.prefix == "" {
-		return path, true
-	}
-	return o.withoutPrefix(path)
-}
-
-func sameOrigin(a, b *url.URL) bool {
-	return a.Scheme == b.Scheme && strings.EqualFold(a.Hostname(), b.Hostname()) && portOf(a) == portOf(b)
-}
-
-// portOf returns the port of an http or https URL, which may go unsaid.
-func portOf(u *url.URL) string {
-	switch {
-	case u.Port() != "":
-		return u.Port()
-	case u.Scheme == "https":
-		return "443"
-	default:
-		return "80"
+	if f.login.Is(r) {
+		f.guarded.login.Do(func() {
+			f.log.LogAttrs(r.Context(), slog.LevelError, "mfa LoginURL is itself guarded: users without a token cannot reach it",
+				slog.String("decision_id", d.ID), slog.Bool("enforced", d.Enforced))
+		})
 	}
 }
 
-// is reports whether the request is for the destination itself, to which it
-// must not be sent again. It looks at the path only: the Host is the client's to
-// choose and a proxy's to change, and a redirect that is left out does less harm
-// than one that does not end.
-func (d *destination) is(r *http.Request) bool {
-	if d.text == "" || d.foreign {
-		return false
-	}
-	want := strings.TrimSuffix(d.path, "/")
-	u, _ := urlpath.Original(r)
-	if u != nil && strings.TrimSuffix(u.Path, "/") == want {
-		return true
-	}
-	// Below http.StripPrefix, another page may have the path of this one.
-	return (u == nil || d.stripped) && strings.TrimSuffix(r.URL.Path, "/") == want
-}
-
-// roomFor returns how long a Location may be beside the headers that are set.
-func roomFor(h http.Header) int {
-	room := maxHeadBytes - reservedBytes - len("Location: \r\n")
-	for name, values := range h {
-		for _, value := range values {
-			room -= len(name) + len(": \r\n") + len(value)
-		}
-	}
-	return min(max(room, minLocationBytes), maxLocationBytes)
-}
-
-// location returns the address of a destination with a return-to that was
-// checked, of at most room bytes: without the return-to if it is longer.
-func (e *Enforcer) location(ctx context.Context, d *destination, back string, room int) string {
-	if back == "" || d.before == "" {
-		return d.text
-	}
-	for _, back := range []string{back, e.beyondEnrollment(back)} {
-		if back == "" {
-			continue
-		}
-		if d.absolute {
-			back = e.returnTo.origin.String() + back
-		}
-		for _, escape := range []func(string) string{url.QueryEscape, escapeLittle} {
-			if at := d.before + escape(back) + d.after; len(at) <= room {
-				return at
-			}
-		}
-	}
-	e.leftOut(ctx, tooLarge)
-	return d.text
-}
-
-// beyondEnrollment returns the return-to of the enrollment page in its address,
-// or "". It is what to go back to where an address is too long to be escaped once
-// more: the user comes to the enrollment page again, from the page that needs it.
-func (e *Enforcer) beyondEnrollment(back string) string {
-	address, query, found := strings.Cut(back, "?")
-	if !found || e.enroll.foreign || e.enroll.before == "" {
+// ReturnTo returns the address to send a browser back to, from a value that came
+// with a request, such as the return_to parameter on an enrollment page: path and
+// query in this app, or "" if the value is not safe to send a browser to. BaseURL
+// before it is taken off, but for its path, which a browser needs and which is put
+// on if it is missing. An address of more than 2,560 bytes is left out, not counting
+// the return-to of a page on the way: where that makes it too long for a redirect, and
+// the page is the enrollment page, its return-to is returned in its place. Whoever redirects to a return-to must check it again:
+// anybody can make a link to the enrollment page.
+func (e *Enforcer) ReturnTo(value string) string {
+	if !e.ready() {
 		return ""
 	}
-	path, _ := e.returnTo.withoutPrefix(address)
-	if strings.TrimSuffix(urlpath.Decode(path), "/") != strings.TrimSuffix(e.enroll.path, "/") {
-		return ""
-	}
-	values, err := url.ParseQuery(query)
-	if err != nil {
-		return ""
-	}
-	inner, _ := e.returnTo.check(values.Get(e.cfg.ReturnTo.Param))
-	return inner
+	return e.refusals.back(value)
 }
 
-// escapeLittle escapes for a query what has to be, where [url.QueryEscape] takes
-// too much room: slashes and the like may stand there (RFC 3986, section 3.4).
-func escapeLittle(s string) string {
-	var b strings.Builder
-	for i := range len(s) {
-		switch c := s[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte("-._~!$()*,:@/?=", c) >= 0:
-			b.WriteByte(c)
-		default:
-			_, _ = fmt.Fprintf(&b, "%%%02X", c)
-		}
+// ReturnToParam returns the name of the parameter that carries a return-to, as
+// [ReturnToConfig] says.
+func (e *Enforcer) ReturnToParam() string {
+	if !e.ready() {
+		return defaultReturnParam
 	}
-	return b.String()
+	return e.cfg.ReturnTo.Param
+}
+
+// LoginLocation returns the LoginURL as a browser reaches it, with a return-to, for
+// a page that asks the user to sign in, or "" if there is no LoginURL. A return-to
+// that [Enforcer.ReturnTo] would not pass is left out, and so is one that makes the
+// address longer than 3,584 bytes. If it is the enrollment page with a return-to of
+// its own, that one is passed on instead of leaving both out.
+func (e *Enforcer) LoginLocation(returnTo string) string {
+	if !e.ready() {
+		return ""
+	}
+	return e.refusals.address(&e.refusals.login, returnTo)
+}
+
+// EnrollLocation returns the EnrollURL as [Enforcer.LoginLocation] returns the
+// LoginURL, or "" if there is none.
+func (e *Enforcer) EnrollLocation(returnTo string) string {
+	if !e.ready() {
+		return ""
+	}
+	return e.refusals.address(&e.refusals.enroll, returnTo)
+}
+
+// Address returns a path of this app as a browser reaches it, for links, forms and
+// redirects: with the path of [ReturnToConfig].BaseURL before it. Behind a proxy that
+// takes a path off, set BaseURL: without it nothing is put on, and what
+// http.StripPrefix takes off is not known here. The return-to is added if it is not
+// "", as in [Enforcer.LoginLocation].
+func (e *Enforcer) Address(path, returnTo string) string {
+	if !e.ready() {
+		return path
+	}
+	page := e.refusals.returnTo.Page(path)
+	return e.refusals.address(&page, returnTo)
+}
+
+// Origin returns the origin by which browsers reach this app, as
+// [ReturnToConfig].BaseURL says, or "" if that is not set. The enrollment pages trust
+// its forms.
+func (e *Enforcer) Origin() string {
+	if !e.ready() || e.refusals.returnTo.Origin == nil {
+		return ""
+	}
+	return e.refusals.returnTo.Origin.String()
+}
+
+// back returns the address to send a browser back to, from a value that came with a
+// request.
+func (f *refusals) back(value string) string {
+	if value == "" {
+		return ""
+	}
+	back, why := f.returnTo.Back(value, &f.enroll)
+	f.logOmission(context.Background(), why)
+	return back
+}
+
+// address returns the address of a destination with a return-to that came with a
+// request.
+func (f *refusals) address(to *returnto.Destination, value string) string {
+	return f.location(context.Background(), to, f.back(value), returnto.MaxLocationBytes)
+}
+
+// location returns the address of a destination with a return-to that was checked,
+// of at most room bytes.
+func (f *refusals) location(ctx context.Context, to *returnto.Destination, back string, room int) string {
+	address, why := f.returnTo.Location(to, back, &f.enroll, room)
+	f.logOmission(ctx, why)
+	return address
+}
+
+// logOmission logs that a return-to is left out, once for each reason: clients can
+// cause as many as they like.
+func (f *refusals) logOmission(ctx context.Context, why returnto.Omission) {
+	if why == returnto.Kept || f.leftOut[why].Swap(true) {
+		return
+	}
+	slog.New(calmHandler{f.log.Handler()}).LogAttrs(ctx, slog.LevelWarn,
+		"mfa return-to left out: the user does not come back to the page that was wanted", slog.String("reason", why.String()))
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/internal/fieldvalue"
 	"github.com/echomfa/echomfa/internal/redact"
+	"github.com/echomfa/echomfa/internal/redirectloop"
 	"github.com/echomfa/echomfa/internal/spelling"
 	"github.com/echomfa/echomfa/internal/urlpath"
 )
@@ -209,7 +210,7 @@ func parseLookup(lookup string) (credential, error) {
 		if !fieldvalue.IsToken(rest) {
 			return credential{}, lookupSyntaxError(lookup, "")
 		}
-		if rest == circleCookie {
+		if rest == redirectloop.CookieName {
 			return credential{}, lookupSyntaxError(lookup, "the cookie is one that this middleware sets itself")
 		}
 		return credential{cookie: rest}, nil

@@ -195,3 +195,6 @@ func isQuotedString(s string) bool {
 	}
 	return false
 }
+
+// IsGet reports whether a request only asks for what it gets.
+func IsGet(r *http.Request) bool { return r.Method == http.MethodGet || r.Method == http.MethodHead }

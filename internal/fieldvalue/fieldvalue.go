@@ -2,7 +2,11 @@
 // common: lists, and weights.
 package fieldvalue
 
-import "strings"
+import (
+	"net/http"
+	"slices"
+	"strings"
+)
 
 // MaxQuality is the quality of what is taken in full.
 const MaxQuality = 1000
@@ -55,4 +59,26 @@ func IsToken(s string) bool {
 		}
 	}
 	return s != ""
+}
+
+// AddVary adds names to Vary that are not there yet. Other middleware has its own.
+func AddVary(h http.Header, names ...string) {
+	have := h["Vary"]
+	if len(have) > 0 {
+		names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return hasToken(have, name) })
+	}
+	if len(names) > 0 {
+		h.Add("Vary", strings.Join(names, ", "))
+	}
+}
+
+func hasToken(lines []string, name string) bool {
+	for _, line := range lines {
+		for element := range Elements(line, ',') {
+			if element = strings.Trim(element, " \t"); element == "*" || strings.EqualFold(element, name) {
+				return true
+			}
+		}
+	}
+	return false
 }

@@ -1,8 +1,10 @@
-package echomfa
+package returnto
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/echomfa/echomfa/internal/urlpath"
@@ -70,4 +72,54 @@ func whyNotBase(u *url.URL) string {
 		return "has two slashes in its path"
 	}
 	return ""
+}
+
+// whyNoDestination says why an address is neither a path of this app nor the
+// address of another one.
+func whyNoDestination(u *url.URL) string {
+	switch {
+	case u.Scheme == "" && u.Host == "":
+		return whyUnsafe(u.EscapedPath())
+	case u.Scheme == "":
+		return `begins with two slashes: write a path such as "/mfa", or an address with "https://"`
+	}
+	return whyNotOrigin(u)
+}
+
+// browserHost returns the host and port of an address as browsers write them in
+// Origin, with which this one is compared: in lower case, and without the port that
+// goes unsaid.
+func browserHost(u *url.URL) (host string, ok bool) {
+	host = strings.ToLower(strings.TrimSuffix(u.Host, ":"))
+	if strings.ContainsFunc(host, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`%,*"<>^{}|`, r) }) {
+		return "", false
+	}
+	port := u.Port()
+	if number, err := strconv.ParseUint(cmp.Or(port, portOf(u)), 10, 16); err != nil || number == 0 {
+		return "", false
+	}
+	if port != "" && port == portOf(&url.URL{Scheme: u.Scheme}) {
+		host = strings.TrimSuffix(host, ":"+port)
+	}
+	return host, true
+}
+
+func isWebOrigin(u *url.URL) bool {
+	return (u.Scheme == "https" || u.Scheme == "http") && u.Hostname() != "" && u.User == nil && u.Opaque == ""
+}
+
+func sameOrigin(a, b *url.URL) bool {
+	return a.Scheme == b.Scheme && strings.EqualFold(a.Hostname(), b.Hostname()) && portOf(a) == portOf(b)
+}
+
+// portOf returns the port of an http or https URL, which may go unsaid.
+func portOf(u *url.URL) string {
+	switch {
+	case u.Port() != "":
+		return u.Port()
+	case u.Scheme == "https":
+		return "443"
+	default:
+		return "80"
+	}
 }
