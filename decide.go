@@ -4,9 +4,9 @@ import (
 	"context"
 	"encoding/binary"
 	"log/slog"
-	"strings"
 	"time"
 
+	"github.com/echomfa/echomfa/internal/admission"
 	"github.com/echomfa/echomfa/internal/claims"
 	"github.com/echomfa/echomfa/internal/digest"
 	"github.com/echomfa/echomfa/internal/retryafter"
@@ -35,8 +35,8 @@ type decider struct {
 	store     *storeSource // or nil
 	genauth   *genauthSource
 	running   *running
-	audience  audienceRule
-	admission admissionWatch
+	audience  admission.Rule
+	admission *admission.Watch
 	namespace string
 	timeout   time.Duration
 	counts    decisionCounts
@@ -45,10 +45,10 @@ type decider struct {
 func newDecider(cfg *Config) *decider {
 	d := &decider{
 		cache: newCache(cfg.Cache, cfg.Namespace), running: newRunning(),
-		audience:  audienceRule{accepted: cfg.Audience, any: cfg.InsecureAnyAudience},
+		audience:  admission.Rule{Accepted: cfg.Audience, Any: cfg.InsecureAnyAudience},
 		namespace: cfg.Namespace, timeout: cfg.Lookup.Timeout,
 	}
-	d.admission.log, d.admission.expected = slog.New(calmHandler{cfg.Logger.Handler()}), strings.Join(cfg.Audience, " ")
+	d.admission = admission.NewWatch(slog.New(calmHandler{cfg.Logger.Handler()}), cfg.Audience)
 	d.genauth = newGenauthSource(cfg, d.cache, d.running)
 	if d.store = newStoreSource(cfg, d.cache, d.running); d.store != nil {
 		d.genauth.share = d.store.shareAnswer
@@ -100,7 +100,7 @@ func (d *decider) learn(ctx context.Context, q *question, p Policy, patience tim
 		r, done, err = s.fetch(waiting, q, p, r)
 	}
 	if r.known && done && q.user != (StoreKey{}) { // a JWT's
-		d.admission.accept(q.key)
+		d.admission.Accepted(q.key)
 	}
 	// What was left out may be what the policy asks for.
 	partial := r.partial && !p.satisfied(r.enrolled)
@@ -210,9 +210,9 @@ func (d *decider) ask(ctx context.Context, token string, key digest.Key, said *c
 		}
 		said = &c
 	}
-	if cause := d.audience.admit(said); cause != admitted {
-		d.admission.refused(ctx, key, cause, said)
-		return nil, cause.err()
+	if verdict := d.audience.Admit(said); verdict != admission.Admitted {
+		d.admission.Refused(ctx, key, verdict, said)
+		return nil, errBadToken(verdict.Reason())
 	}
 	q := &question{
 		token: token, key: key, arrived: d.cache.moment(now), expires: said.Expires, keep: said.Storable(now),

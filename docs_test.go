@@ -195,7 +195,7 @@ func TestEnrollmentPageNamesEveryField(t *testing.T) {
 func TestLogSchemaIsComplete(t *testing.T) {
 	t.Parallel()
 	written := make(map[string]bool)
-	for _, pattern := range []string{"*.go", "client/*.go", "enroll/*.go"} {
+	for _, pattern := range []string{"*.go", "internal/*/*.go", "client/*.go", "enroll/*.go"} {
 		for _, name := range glob(t, pattern) {
 			if !strings.HasSuffix(name, "_test.go") {
 				logged(t, name, written)

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"math/bits"
-	"sync"
 )
 
 // settle ends a decision: it gets its ID, is counted, logged and observed.
@@ -98,41 +96,6 @@ func (p Policy) label() string {
 		return name
 	}
 	return p.String()
-}
-
-// refusalWatch notices when tokens that GenAuth had accepted are suddenly
-// refused on most look-ups: a changed app id or a revoked key looks to each
-// user like an expired session, and to nobody like what it is.
-type refusalWatch struct {
-	mu      sync.Mutex
-	last    uint32 // the newest results, one bit each: set if refused
-	samples int
-	alarmed bool
-}
-
-const (
-	watchWindow = 20
-	watchLeast  = 10
-)
-
-// note records what came of renewing a token that had been accepted.
-func (w *refusalWatch) note(ctx context.Context, log *slog.Logger, refused bool) {
-	w.mu.Lock()
-	w.last = w.last << 1 & (1<<watchWindow - 1)
-	if refused {
-		w.last |= 1
-	}
-	w.samples = min(w.samples+1, watchWindow)
-	bad := bits.OnesCount32(w.last)
-	alarm := w.samples >= watchLeast && bad*2 > w.samples
-	rising := alarm && !w.alarmed
-	w.alarmed = alarm
-	samples := w.samples
-	w.mu.Unlock()
-	if rising {
-		log.LogAttrs(ctx, slog.LevelError, "mfa tokens that had been accepted are now refused by GenAuth",
-			slog.Int("refused", bad), slog.Int("of", samples))
-	}
 }
 
 // calmHandler keeps a panic of the application's log handler from ending the

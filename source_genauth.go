@@ -13,6 +13,7 @@ import (
 	"github.com/sony/gobreaker/v2"
 
 	"github.com/echomfa/echomfa/client"
+	"github.com/echomfa/echomfa/internal/admission"
 	"github.com/echomfa/echomfa/internal/budget"
 	"github.com/echomfa/echomfa/internal/redact"
 	"github.com/echomfa/echomfa/internal/retryafter"
@@ -49,7 +50,7 @@ type genauthSource struct {
 	budget     *budget.Budget
 	breaker    *gobreaker.TwoStepCircuitBreaker[struct{}]
 	log        *slog.Logger
-	watch      refusalWatch
+	watch      admission.RefusalWatch
 	counts     lookupCounts
 	open       atomic.Bool // the breaker's state as it was logged last
 	// share is called with each flight after its callers have their answer.
@@ -153,7 +154,7 @@ func (g *genauthSource) fly(ctx context.Context, f *flight) {
 	result := resultOf(err)
 	g.counts.add(result)
 	if f.known && (result == resultFacts || result == resultRefused) {
-		g.watch.note(ctx, g.log, result == resultRefused)
+		g.watch.Note(ctx, g.log, result == resultRefused)
 	}
 }
 

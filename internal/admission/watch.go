@@ -1,9 +1,9 @@
-package echomfa
+package admission
 
 import (
 	"context"
 	"log/slog"
-	"slices"
+	"math/bits"
 	"strings"
 	"sync"
 	"time"
@@ -12,113 +12,79 @@ import (
 	"github.com/echomfa/echomfa/internal/digest"
 )
 
-// audienceRule is who a JWT-shaped token must be meant for. Any app of the
-// same GenAuth would accept it otherwise (RFC 9068, section 4).
-type audienceRule struct {
-	accepted []string
-	any      bool
-}
-
-// admission is what a token says of itself. Each value but the first is a cause
-// for refusing it.
-type admission uint8
-
+// A watch looks at this many of the newest, and says nothing of fewer than these.
 const (
-	admitted admission = iota
-	notAccessToken
-	notUser
-	notOurs
-
-	admissions = int(notOurs) + 1
+	watchWindow = 20
+	watchLeast  = 10
 )
 
-// admit checks a token before GenAuth is asked: whether it is meant for this
-// application and for a user. That GenAuth accepts a token is necessary and
-// not sufficient.
-func (a audienceRule) admit(c *claims.Claims) admission {
-	switch {
-	case !c.JWT:
-		return admitted
-	case c.IDToken:
-		return notAccessToken
-	case c.Subject == "":
-		return notUser
-	case !a.any && !slices.ContainsFunc(c.Audience, func(s string) bool { return slices.Contains(a.accepted, s) }):
-		return notOurs
-	}
-	return admitted
-}
-
-// err is the error of the refusal.
-func (a admission) err() error {
-	return errBadToken([admissions]string{ //nolint:gosec // G101 takes the word token for one
-		notAccessToken: "an ID token is not an access token",
-		notUser:        "the token names no user",
-		notOurs:        "the token is meant for another application",
-	}[a])
-}
-
-// admissionWatch notices when tokens are refused for what they say of themselves
+// Watch notices when tokens are refused for what they say of themselves
 // and it is likely that none would be accepted: a wrong app id, or a frontend that
 // sends the ID token, looks to each user like an expired session.
-type admissionWatch struct {
+type Watch struct {
 	log      *slog.Logger
 	expected string // the audiences
 
 	mu       sync.Mutex
-	accepted bool                            // GenAuth has told the factors of some JWT's user
-	recent   [watchWindow]checkedToken       // the newest distinct tokens, in a ring
-	next     int                             // where the next one goes
-	causes   [admissions]admissionCauseWatch // by what is wrong
+	accepted bool                      // GenAuth has told the factors of some JWT's user
+	recent   [watchWindow]checkedToken // the newest distinct tokens, in a ring
+	next     int                       // where the next one goes
+	causes   [verdicts]causeWatch      // by what is wrong
+}
+
+// NewWatch returns a Watch that logs to a logger. Its line names the audiences that
+// are accepted.
+func NewWatch(log *slog.Logger, accepted []string) *Watch {
+	return &Watch{log: log, expected: strings.Join(accepted, " ")}
 }
 
 type checkedToken struct {
 	key  digest.Key
-	was  admission
+	was  Verdict
 	used bool
 }
 
-type admissionCauseWatch struct {
+type causeWatch struct {
 	alarmed bool
 	logged  time.Time
 }
 
-// admissionPause is how long an alarm is not repeated. Clients choose which tokens
+// repeatAfter is how long an alarm is not repeated. Clients choose which tokens
 // are checked: they must not fill the log by good and bad ones in turn.
-const admissionPause = time.Hour
+const repeatAfter = time.Hour
 
-// refused notes that a token was refused for what it says of itself, and says so
+// Refused notes that a token was refused for what it says of itself, and says so
 // at Error: at the first one, if no token has been accepted yet, and when most of
 // the last 20 tokens are refused so.
-func (w *admissionWatch) refused(ctx context.Context, k digest.Key, cause admission, c *claims.Claims) {
+func (w *Watch) Refused(ctx context.Context, k digest.Key, cause Verdict, c *claims.Claims) {
 	bad, of, alarm := w.note(k, cause)
 	if !alarm {
 		return
 	}
 	numbers := []slog.Attr{slog.Int("refused", bad), slog.Int("of", of)}
 	switch cause {
-	case notOurs:
+	case NotOurs:
 		w.log.LogAttrs(ctx, slog.LevelError, "mfa tokens are refused for their audience: check AppID of client.Config, and Audience",
 			append(numbers, slog.String("expected", w.expected), slog.String("audience", printable(c.Audience)))...)
-	case notUser:
+	case NotUser:
 		w.log.LogAttrs(ctx, slog.LevelError, "mfa tokens are refused because they name no user: send the tokens of users, which have a sub", numbers...)
-	default: // notAccessToken
+	default: // NotAccessToken
 		w.log.LogAttrs(ctx, slog.LevelError, "mfa tokens are refused because they are ID tokens: send the access token instead", numbers...)
 	}
 }
 
-// accept notes that GenAuth has told the factors of a JWT's user.
-func (w *admissionWatch) accept(k digest.Key) { w.note(k, admitted) }
+// Accepted notes that GenAuth has told the factors of a JWT's user.
+func (w *Watch) Accepted(k digest.Key) { w.note(k, Admitted) }
 
 // note records a token and reports how many of the newest were refused for the
 // same cause, and whether to say so. A token counts once among them: one client
 // that keeps sending a wrong token is no sign of a wrong configuration.
-func (w *admissionWatch) note(k digest.Key, was admission) (bad, of int, alarm bool) {
+func (w *Watch) note(k digest.Key, was Verdict) (bad, of int, alarm bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.accepted = w.accepted || was == admitted
+	w.accepted = w.accepted || was == Admitted
 	w.put(k, was)
-	var counts [admissions]int
+	var counts [verdicts]int
 	for i := range w.recent {
 		if w.recent[i].used {
 			of++
@@ -130,14 +96,14 @@ func (w *admissionWatch) note(k digest.Key, was admission) (bad, of int, alarm b
 			w.causes[cause].alarmed = false
 		}
 	}
-	if was == admitted {
+	if was == Admitted {
 		return 0, of, false
 	}
 	bad = counts[was]
 	cause := &w.causes[was]
 	most := bad*2 > of && of >= watchLeast
 	first := !w.accepted && cause.logged.IsZero()
-	if now := time.Now(); first || most && !cause.alarmed && (cause.logged.IsZero() || now.Sub(cause.logged) >= admissionPause) {
+	if now := time.Now(); first || most && !cause.alarmed && (cause.logged.IsZero() || now.Sub(cause.logged) >= repeatAfter) {
 		cause.alarmed, cause.logged = true, now
 		return bad, of, true
 	}
@@ -145,7 +111,7 @@ func (w *admissionWatch) note(k digest.Key, was admission) (bad, of int, alarm b
 }
 
 // put adds a token to the ring, unless it is there.
-func (w *admissionWatch) put(k digest.Key, was admission) {
+func (w *Watch) put(k digest.Key, was Verdict) {
 	for i := range w.recent {
 		if w.recent[i].used && w.recent[i].key == k {
 			w.recent[i].was = was
@@ -169,4 +135,34 @@ func printable(audience []string) string {
 		return ""
 	}
 	return text
+}
+
+// RefusalWatch notices when tokens that GenAuth had accepted are suddenly
+// refused on most look-ups: a changed app id or a revoked key looks to each
+// user like an expired session, and to nobody like what it is.
+type RefusalWatch struct {
+	mu      sync.Mutex
+	last    uint32 // the newest results, one bit each: set if refused
+	samples int
+	alarmed bool
+}
+
+// Note records what came of renewing a token that had been accepted.
+func (w *RefusalWatch) Note(ctx context.Context, log *slog.Logger, refused bool) {
+	w.mu.Lock()
+	w.last = w.last << 1 & (1<<watchWindow - 1)
+	if refused {
+		w.last |= 1
+	}
+	w.samples = min(w.samples+1, watchWindow)
+	bad := bits.OnesCount32(w.last)
+	alarm := w.samples >= watchLeast && bad*2 > w.samples
+	rising := alarm && !w.alarmed
+	w.alarmed = alarm
+	samples := w.samples
+	w.mu.Unlock()
+	if rising {
+		log.LogAttrs(ctx, slog.LevelError, "mfa tokens that had been accepted are now refused by GenAuth",
+			slog.Int("refused", bad), slog.Int("of", samples))
+	}
 }
