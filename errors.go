@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/internal/bounded"
 	"github.com/echomfa/echomfa/internal/budget"
+	"github.com/echomfa/echomfa/internal/redact"
 )
 
 // Three failures have three answers: whoever lacks a factor gets a 403,
@@ -276,4 +278,61 @@ type panicError struct {
 
 func (e *panicError) Error() string {
 	return fmt.Sprintf("echomfa: panic in %s: %v", e.where, e.value)
+}
+
+// withoutToken returns err, or an error that says the same without the token. A
+// Verify function or a lister may quote what it was given, and their errors are
+// logged.
+func withoutToken(err error, token string) error { return withoutSecrets(err, redact.Of(token)) }
+
+// withoutSecrets returns err if neither it nor an error inside it shows a secret,
+// and otherwise an error that says the same without.
+func withoutSecrets(err error, secrets redact.Secrets) error {
+	if err == nil || !secrets.Told(err) {
+		return err
+	}
+	if refusal := (*TokenError)(nil); errors.As(err, &refusal) && !undetermined(err) {
+		// How it is answered does not change.
+		return &TokenError{
+			Code: secrets.Hide(refusal.Code), Reason: secrets.Hide(refusal.Reason),
+			Err: withoutSecrets(refusal.Err, secrets),
+		}
+	}
+	return secrets.HideIn(err)
+}
+
+// rememberedBytes is how much of an error's text a remembered refusal keeps.
+const rememberedBytes = 256
+
+// remembered returns what the memory of a refused token keeps of its error: a
+// small value of this package. An error of a lister or of Verify may be large, or
+// hold the request that it was made for.
+func remembered(err error) error {
+	var (
+		refusal *TokenError
+		api     *client.APIError
+	)
+	if !errors.As(err, &refusal) {
+		refusal = &TokenError{Code: codeInvalidToken, Reason: "the token was refused", Err: err}
+	}
+	kept := &TokenError{Code: shortened(refusal.Code), Reason: shortened(refusal.Reason)}
+	if refusal.Err == nil {
+		return kept
+	}
+	var parts []error
+	if errors.As(refusal.Err, &api) {
+		parts = []error{api} // its texts are short
+	}
+	kept.Err = redact.NewError(shortened(refusal.Err.Error()),
+		func(target error) bool { return errors.Is(target, ErrUnauthenticated) }, parts...)
+	return kept
+}
+
+// shortened returns a text of a bounded length that holds no larger one in
+// memory.
+func shortened(text string) string {
+	if len(text) > rememberedBytes {
+		text = strings.ToValidUTF8(text[:rememberedBytes], "") + "..."
+	}
+	return strings.Clone(text)
 }

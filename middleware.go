@@ -158,7 +158,7 @@ func withoutSecretsHTTP(err error, secrets redact.Secrets) error {
 		return withoutSecrets(err, secrets)
 	}
 	said := fmt.Sprintf("%v %+v", h.Message, h.Message)
-	if !secrets.Shown(said) && (h.Internal == nil || !tells(h.Internal, secrets)) {
+	if !secrets.Shown(said) && (h.Internal == nil || !secrets.Told(h.Internal)) {
 		return err
 	}
 	clean := &echo.HTTPError{Code: h.Code, Message: h.Message}
