@@ -3,7 +3,6 @@ package echomfa
 import (
 	"context"
 	"encoding/binary"
-	"log/slog"
 	"time"
 
 	"github.com/echomfa/echomfa/internal/admission"
@@ -12,7 +11,7 @@ import (
 	"github.com/echomfa/echomfa/internal/retryafter"
 )
 
-// request is what a mount, or [Enforcer.Decide], knows of the request that it
+// request is what a guard, or [Enforcer.Decide], knows of the request that it
 // decides about.
 type request struct {
 	route, method string
@@ -48,7 +47,7 @@ func newDecider(cfg *Config) *decider {
 		audience:  admission.Rule{Accepted: cfg.Audience, Any: cfg.InsecureAnyAudience},
 		namespace: cfg.Namespace, timeout: cfg.Lookup.Timeout,
 	}
-	d.admission = admission.NewWatch(slog.New(calmHandler{cfg.Logger.Handler()}), cfg.Audience)
+	d.admission = admission.NewWatch(panicProof(cfg.Logger), cfg.Audience)
 	d.genauth = newGenauthSource(cfg, d.cache, d.running)
 	if d.store = newStoreSource(cfg, d.cache, d.running); d.store != nil {
 		d.genauth.share = d.store.shareAnswer
@@ -109,7 +108,7 @@ func (d *decider) learn(ctx context.Context, q *question, p Policy, patience tim
 		return r
 	case ctx.Err() != nil: // the client has gone
 		return reading{err: ctx.Err()}
-	case err != nil && (!resultOf(err).stale() || refuses(err)):
+	case err != nil && (!failureOf(err).stale() || refuses(err)):
 		return reading{err: err}
 	}
 	if old, ok := d.cache.standIn(q.key, p, d.cache.moment(time.Now())); ok {
@@ -149,15 +148,15 @@ func (d *decider) conclude(out *Decision, r reading) error {
 		}
 		r.err = errPartial
 	}
-	switch resultOf(r.err) {
-	case resultRefused:
+	switch failureOf(r.err) {
+	case failureRefused:
 		out.Outcome = Unauthenticated
 		return r.err
-	case resultPanic:
+	case failurePanic:
 		return r.err // Denied
-	case resultFacts: // cannot be: what is not known has an error
+	case noFailure: // cannot be: what is not known has an error
 		return errNoResult
-	case resultLimited, resultMisconfigured, resultUnavailable, resultMalformed, resultTurnedAway:
+	case failureLimited, failureMisconfigured, failureUnavailable, failureMalformed, failureTurnedAway:
 	}
 	out.Outcome = Unavailable
 	wait := max(d.genauth.budget.RetryAfter(time.Now()), retryafter.Of(r.err))

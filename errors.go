@@ -104,42 +104,43 @@ func (s situation) status() int {
 	return http.StatusInternalServerError
 }
 
-// result is what came of a look-up, by class. The zero value is a failure.
-type result uint8
+// failureClass is why a look-up told nothing of the user, or that it did. The zero
+// value is a failure.
+type failureClass uint8
 
 const (
-	resultUnavailable   result = iota // timeout, transport, 5xx, 6xx, or unknown
-	resultFacts                       // GenAuth told the factors
-	resultRefused                     // GenAuth or Verify refused the token
-	resultLimited                     // GenAuth said: too many requests
-	resultMisconfigured               // GenAuth refused the question
-	resultMalformed                   // the answer could not be read
-	resultPanic                       // the lister or Verify panicked
-	resultTurnedAway                  // not asked: budget, breaker, or closed
+	failureUnavailable   failureClass = iota // timeout, transport, 5xx, 6xx, or unknown
+	noFailure                                // GenAuth told the factors
+	failureRefused                           // GenAuth or Verify refused the token
+	failureLimited                           // GenAuth said: too many requests
+	failureMisconfigured                     // GenAuth refused the question
+	failureMalformed                         // the answer could not be read
+	failurePanic                             // the lister or Verify panicked
+	failureTurnedAway                        // not asked: budget, breaker, or closed
 
-	results = int(resultTurnedAway) + 1
+	failureClasses = int(failureTurnedAway) + 1
 )
 
-func resultOf(err error) result {
+func failureOf(err error) failureClass {
 	var panicked *panicError
 	switch {
 	case err == nil:
-		return resultFacts
+		return noFailure
 	case errors.As(err, &panicked):
-		return resultPanic
+		return failurePanic
 	case errors.Is(err, budget.ErrQueueFull), errors.Is(err, budget.ErrQueueWait), errors.Is(err, budget.ErrPaused),
 		errors.Is(err, errBreakerOpen), errors.Is(err, errReportWait), errors.Is(err, bounded.ErrTooMany), errors.Is(err, ErrClosed):
-		return resultTurnedAway
+		return failureTurnedAway
 	case errors.Is(err, ErrUnauthenticated) && !undetermined(err):
-		return resultRefused
+		return failureRefused
 	case errors.Is(err, client.ErrRateLimited):
-		return resultLimited
+		return failureLimited
 	case errors.Is(err, ErrMisconfigured):
-		return resultMisconfigured
+		return failureMisconfigured
 	case errors.Is(err, client.ErrMalformed):
-		return resultMalformed
+		return failureMalformed
 	default:
-		return resultUnavailable
+		return failureUnavailable
 	}
 }
 
@@ -164,18 +165,18 @@ func refuses(err error) bool {
 	return errors.Is(err, ErrUnauthenticated) || errors.Is(err, ErrMisconfigured)
 }
 
-// outage reports whether the result speaks of GenAuth being down. A 401, 403 or
+// outage reports whether the class speaks of GenAuth being down. A 401, 403 or
 // 429 is an answer, and a panic is the application's: the breaker must not open
 // because of what tokens users send.
-func (r result) outage() bool { return r == resultUnavailable || r == resultMalformed }
+func (c failureClass) outage() bool { return c == failureUnavailable || c == failureMalformed }
 
 // stale reports whether older facts may stand in, within StaleIfError. Never
 // when GenAuth has spoken about this token or about this app.
-func (r result) stale() bool {
-	switch r {
-	case resultUnavailable, resultLimited, resultMalformed, resultTurnedAway:
+func (c failureClass) stale() bool {
+	switch c {
+	case failureUnavailable, failureLimited, failureMalformed, failureTurnedAway:
 		return true
-	case resultFacts, resultRefused, resultMisconfigured, resultPanic:
+	case noFailure, failureRefused, failureMisconfigured, failurePanic:
 	}
 	return false
 }

@@ -156,17 +156,17 @@ func (l *lookups) land(f *flight, known facts, err error) {
 		}
 		return
 	}
-	switch resultOf(err) {
-	case resultFacts:
+	switch failureOf(err) {
+	case noFailure:
 		if f.stored && l.cache.newer(s, f) {
 			f.err = errNotStored // this instance has asked since
 			return
 		}
 		l.cache.keep(s, f)
 		f.kept = f.q.keep
-	case resultRefused:
+	case failureRefused:
 		l.cache.refuse(s, f, err)
-	case resultLimited, resultMisconfigured, resultUnavailable, resultMalformed, resultPanic, resultTurnedAway:
+	case failureLimited, failureMisconfigured, failureUnavailable, failureMalformed, failurePanic, failureTurnedAway:
 		// Nothing was learned of the user.
 	}
 }

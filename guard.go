@@ -11,12 +11,12 @@ import (
 	"github.com/echomfa/echomfa/internal/redact"
 )
 
-// mount is one place where a policy guards handlers: what the Echo adapter and
+// guard is one place where a policy guards handlers: what the Echo adapter and
 // the net/http adapter have in common. C is what their callbacks are given.
 //
-// Which routes are guarded is decided where the mount is put, on a route or a
+// Which routes are guarded is decided where the guard is put, on a route or a
 // group, and never by comparing URL text.
-type mount[C any] struct {
+type guard[C any] struct {
 	enforcer   *Enforcer
 	policy     Policy
 	policyFunc func(C) (Policy, error)
@@ -27,26 +27,26 @@ type mount[C any] struct {
 	skipper    func(C) bool
 }
 
-// validate reports all that is wrong with a mount.
-func (m *mount[C]) validate() error {
+// validate reports all that is wrong with a guard.
+func (g *guard[C]) validate() error {
 	var errs []error
-	if !m.enforcer.ready() {
+	if !g.enforcer.ready() {
 		errs = append(errs, errors.New("echomfa: Enforcer: required, made by New"))
 	}
 	switch {
-	case m.policyFunc == nil && m.policy.isZero():
+	case g.policyFunc == nil && g.policy.isZero():
 		errs = append(errs, errors.New("echomfa: Policy: required, or set PolicyFunc"))
-	case m.policyFunc == nil:
-		if err := m.policy.Err(); err != nil {
+	case g.policyFunc == nil:
+		if err := g.policy.Err(); err != nil {
 			errs = append(errs, fmt.Errorf("echomfa: Policy: %w", err))
 		}
-	case !m.policy.isZero():
+	case !g.policy.isZero():
 		errs = append(errs, errors.New("echomfa: Policy and PolicyFunc: set one of them"))
 	}
-	if m.mode != Enforce && m.mode != ReportOnly {
-		errs = append(errs, fmt.Errorf("echomfa: Mode: %d is neither Enforce nor ReportOnly", m.mode))
+	if g.mode != Enforce && g.mode != ReportOnly {
+		errs = append(errs, fmt.Errorf("echomfa: Mode: %d is neither Enforce nor ReportOnly", g.mode))
 	}
-	if m.mode != Enforce && m.modeFunc != nil {
+	if g.mode != Enforce && g.modeFunc != nil {
 		errs = append(errs, errors.New("echomfa: Mode and ModeFunc: set one of them"))
 	}
 	return errors.Join(errs...)
@@ -54,47 +54,47 @@ func (m *mount[C]) validate() error {
 
 // announce makes the policy known to the enforcer, and logs what an operator
 // should know of it before it matters.
-func (m *mount[C]) announce() {
-	if m.policyFunc != nil {
+func (g *guard[C]) announce() {
+	if g.policyFunc != nil {
 		return
 	}
-	m.enforcer.required.add(m.policy)
-	for _, t := range m.policy.weak() {
-		m.enforcer.cfg.Logger.LogAttrs(context.Background(), slog.LevelWarn,
+	g.enforcer.required.add(g.policy)
+	for _, t := range g.policy.weak() {
+		g.enforcer.cfg.Logger.LogAttrs(context.Background(), slog.LevelWarn,
 			"mfa policy is satisfied by a factor that users may have without having enrolled it",
-			slog.String("policy", m.policy.label()), slog.String("factor", string(t)))
+			slog.String("policy", g.policy.label()), slog.String("factor", string(t)))
 	}
 }
 
 // check decides about a request. Whatever panics in a callback, the decision is
 // then the zero one, which refuses. The token is the one that was read, for the
 // one who answers the refusal to keep it secret.
-func (m *mount[C]) check(c C, r *http.Request, route string) (d Decision, token string, err error) {
+func (g *guard[C]) check(c C, r *http.Request, route string) (d Decision, token string, err error) {
 	rq := request{route: route, method: methodLabel(r.Method)}
 	defer func() { //nolint:contextcheck // the request carries it
 		if v := recover(); v != nil {
-			d, err = panicked(r.Context(), m.enforcer.cfg.Logger, "callback", v, m.enforcer.source.secrets(r, rq.token))
+			d, err = panicked(r.Context(), g.enforcer.cfg.Logger, "callback", v, g.enforcer.source.secrets(r, rq.token))
 			token = rq.token
 		}
 	}()
-	if m.skipper != nil && m.skipper(c) {
+	if g.skipper != nil && g.skipper(c) {
 		return Decision{Outcome: Exempted, Enforced: true}, "", nil
 	}
-	d = Decision{Enforced: m.enforced(), Policy: m.policy}
-	err = m.decide(c, r, &d, &rq)
-	err = m.enforcer.settle(r.Context(), &d, err, &rq)
+	d = Decision{Enforced: g.enforced(), Policy: g.policy}
+	err = g.decide(c, r, &d, &rq)
+	err = g.enforcer.settle(r.Context(), &d, err, &rq)
 	if err != nil {
-		m.enforcer.refusals.warnOfGuardedPages(r, &d) //nolint:contextcheck // the request carries it
+		g.enforcer.refusals.warnOfGuardedPages(r, &d) //nolint:contextcheck // the request carries it
 	}
 	return d, rq.token, err
 }
 
 // decide goes the way of a request: policy, token, facts.
-func (m *mount[C]) decide(c C, r *http.Request, d *Decision, rq *request) error {
-	if m.policyFunc != nil {
-		p, err := m.policyFunc(c)
+func (g *guard[C]) decide(c C, r *http.Request, d *Decision, rq *request) error {
+	if g.policyFunc != nil {
+		p, err := g.policyFunc(c)
 		if err != nil {
-			return fmt.Errorf("echomfa: PolicyFunc: %w", concealed{m.enforcer.source.withoutSecrets(r, err)})
+			return fmt.Errorf("echomfa: PolicyFunc: %w", concealed{g.enforcer.source.withoutSecrets(r, err)})
 		}
 		d.Policy = p
 	}
@@ -102,34 +102,34 @@ func (m *mount[C]) decide(c C, r *http.Request, d *Decision, rq *request) error 
 		return err
 	}
 	var err error
-	if rq.token, err = m.readToken(c, r); err != nil {
+	if rq.token, err = g.readToken(c, r); err != nil {
 		if situationOf(err) == unauthenticated {
 			d.Outcome = Unauthenticated
 		}
 		return err
 	}
-	if m.subject != nil {
+	if g.subject != nil {
 		rq.checkSubject = true
-		if rq.subject, err = m.subject(c); err != nil {
-			return subjectFailed(d, m.enforcer.source.withoutSecrets(r, err, rq.token))
+		if rq.subject, err = g.subject(c); err != nil {
+			return subjectFailed(d, g.enforcer.source.withoutSecrets(r, err, rq.token))
 		}
 	}
-	return m.enforcer.decider.decide(r.Context(), d, rq)
+	return g.enforcer.decider.decide(r.Context(), d, rq)
 }
 
-func (m *mount[C]) enforced() bool {
-	if m.modeFunc != nil {
-		return m.modeFunc() != ReportOnly
+func (g *guard[C]) enforced() bool {
+	if g.modeFunc != nil {
+		return g.modeFunc() != ReportOnly
 	}
-	return m.mode != ReportOnly
+	return g.mode != ReportOnly
 }
 
-func (m *mount[C]) readToken(c C, r *http.Request) (string, error) {
-	if m.token == nil {
-		return m.enforcer.source.read(r)
+func (g *guard[C]) readToken(c C, r *http.Request) (string, error) {
+	if g.token == nil {
+		return g.enforcer.source.read(r)
 	}
-	token, err := m.token(c)
-	return readCustom(token, m.enforcer.source.withoutSecrets(r, err, token))
+	token, err := g.token(c)
+	return readCustom(token, g.enforcer.source.withoutSecrets(r, err, token))
 }
 
 // subjectFailed is a Subject function's error: without an identity to serve

@@ -37,7 +37,7 @@ type HandlerConfig struct {
 // ReturnTo.BaseURL has a path. After any other rewriting it is made of the path that
 // the middleware is given. It panics on an invalid configuration, at start-up.
 func (e *Enforcer) Handler(cfg HandlerConfig) func(http.Handler) http.Handler {
-	m := &mount[*http.Request]{
+	g := &guard[*http.Request]{
 		enforcer:   e,
 		policy:     cfg.Policy,
 		policyFunc: cfg.PolicyFunc,
@@ -46,13 +46,13 @@ func (e *Enforcer) Handler(cfg HandlerConfig) func(http.Handler) http.Handler {
 		modeFunc:   cfg.ModeFunc,
 		skipper:    cfg.Skipper,
 	}
-	if err := m.validate(); err != nil {
+	if err := g.validate(); err != nil {
 		panic(err)
 	}
-	m.announce()
+	g.announce()
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			d, token, err := m.check(r, r, r.Pattern)
+			d, token, err := g.check(r, r, r.Pattern)
 			if !d.proceeds() {
 				e.refusals.answerHTTP(w, r, err, token, cfg.ErrorHandler)
 				return

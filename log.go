@@ -16,7 +16,7 @@ func (e *Enforcer) settle(ctx context.Context, d *Decision, err error, rq *reque
 		}
 		err = withID(err, d)
 		e.decider.counts.add(d)
-		e.log(ctx, d, err, rq)
+		logRefusal(ctx, e.cfg.Logger, d, err, rq)
 	}
 	if e.cfg.Observer != nil {
 		e.cfg.Observer.ObserveDecision(ctx, *d, rq.route, rq.method)
@@ -59,8 +59,8 @@ type internalError struct {
 func (e *internalError) Error() string { return e.err.Error() }
 func (e *internalError) Unwrap() error { return e.err }
 
-// log writes the one line of a refusal.
-func (e *Enforcer) log(ctx context.Context, d *Decision, err error, rq *request) {
+// logRefusal writes the one line of a refusal.
+func logRefusal(ctx context.Context, log *slog.Logger, d *Decision, err error, rq *request) {
 	if err == nil {
 		return
 	}
@@ -71,10 +71,10 @@ func (e *Enforcer) log(ctx context.Context, d *Decision, err error, rq *request)
 	case d.Outcome == Unavailable && ctx.Err() == nil:
 		level = slog.LevelWarn
 	}
-	if !e.cfg.Logger.Enabled(ctx, level) {
+	if !log.Enabled(ctx, level) {
 		return
 	}
-	e.cfg.Logger.LogAttrs(ctx, level, "mfa refused",
+	log.LogAttrs(ctx, level, "mfa refused",
 		slog.String("decision_id", d.ID),
 		slog.String("outcome", d.Outcome.String()),
 		slog.Bool("enforced", d.Enforced),
@@ -98,18 +98,20 @@ func (p Policy) label() string {
 	return p.String()
 }
 
-// calmHandler keeps a panic of the application's log handler from ending the
-// process: look-ups run where nobody else would recover.
-type calmHandler struct{ slog.Handler }
+// panicProof returns a logger that keeps a panic of the application's log handler
+// from ending the process: look-ups run where nobody else would recover.
+func panicProof(log *slog.Logger) *slog.Logger { return slog.New(panicProofHandler{log.Handler()}) }
+
+type panicProofHandler struct{ slog.Handler }
 
 // Enabled reports what the handler reports, or false if it panics.
-func (h calmHandler) Enabled(ctx context.Context, level slog.Level) (enabled bool) {
+func (h panicProofHandler) Enabled(ctx context.Context, level slog.Level) (enabled bool) {
 	defer func() { _ = recover() }()
 	return h.Handler.Enabled(ctx, level)
 }
 
 // Handle passes the record on, and gives it up if the handler panics.
-func (h calmHandler) Handle(ctx context.Context, r slog.Record) error {
+func (h panicProofHandler) Handle(ctx context.Context, r slog.Record) error {
 	defer func() { _ = recover() }()
 	return h.Handler.Handle(ctx, r)
 }

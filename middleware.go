@@ -72,7 +72,7 @@ func WithConfig(cfg MiddlewareConfig) echo.MiddlewareFunc {
 // ToMiddleware returns the Echo middleware, or all that is wrong with the
 // configuration.
 func (cfg MiddlewareConfig) ToMiddleware() (echo.MiddlewareFunc, error) {
-	m := &mount[echo.Context]{
+	shared := &guard[echo.Context]{
 		enforcer:   cfg.Enforcer,
 		policy:     cfg.Policy,
 		policyFunc: cfg.PolicyFunc,
@@ -82,25 +82,25 @@ func (cfg MiddlewareConfig) ToMiddleware() (echo.MiddlewareFunc, error) {
 		modeFunc:   cfg.ModeFunc,
 		skipper:    cfg.Skipper,
 	}
-	if err := m.validate(); err != nil {
+	if err := shared.validate(); err != nil {
 		return nil, err
 	}
-	m.announce()
-	g := &guard{mount: m, cfg: &cfg}
+	shared.announce()
+	g := &echoGuard{guard: shared, cfg: &cfg}
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		// Echo does this for each request: the less is captured, the better.
 		return func(c echo.Context) error { return g.serve(c, next) }
 	}, nil
 }
 
-// guard is the middleware of one mount.
-type guard struct {
-	mount *mount[echo.Context]
+// echoGuard is the middleware of one mount.
+type echoGuard struct {
+	guard *guard[echo.Context]
 	cfg   *MiddlewareConfig
 }
 
-func (g *guard) serve(c echo.Context, next echo.HandlerFunc) error {
-	d, token, err := g.mount.check(c, c.Request(), c.Path())
+func (g *echoGuard) serve(c echo.Context, next echo.HandlerFunc) error {
+	d, token, err := g.guard.check(c, c.Request(), c.Path())
 	if !d.proceeds() {
 		return g.cfg.refuse(c, err, token)
 	}

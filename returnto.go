@@ -190,6 +190,6 @@ func (f *refusals) logOmission(ctx context.Context, why returnto.Omission) {
 	if why == returnto.Kept || f.leftOut[why].Swap(true) {
 		return
 	}
-	slog.New(calmHandler{f.log.Handler()}).LogAttrs(ctx, slog.LevelWarn,
+	panicProof(f.log).LogAttrs(ctx, slog.LevelWarn,
 		"mfa return-to left out: the user does not come back to the page that was wanted", slog.String("reason", why.String()))
 }

@@ -70,12 +70,12 @@ func newGenauthSource(cfg *Config, c *cache, r *running) *genauthSource {
 		lister:     cfg.Client,
 		checkToken: cfg.Verify,
 		budget:     budget.New(cfg.Lookup.MaxConcurrent, cfg.Lookup.MaxPerSecond, cfg.Lookup.MaxWait),
-		log:        slog.New(calmHandler{cfg.Logger.Handler()}),
+		log:        panicProof(cfg.Logger),
 		share:      func(*flight) {},
 		breaker: gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
 			Timeout:      breakerPause,
 			ReadyToTrip:  func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= breakerFailures },
-			IsSuccessful: func(err error) bool { return !resultOf(err).outage() },
+			IsSuccessful: func(err error) bool { return !failureOf(err).outage() },
 		}),
 	}
 	g.lookups = lookups{
@@ -105,7 +105,7 @@ func (g *genauthSource) fetch(ctx context.Context, q *question, p Policy, before
 		b, r, n, err := g.join(q, p, before.version)
 		switch {
 		case err != nil:
-			g.counts.add(resultOf(err))
+			g.counts.add(failureOf(err))
 			return before, false, err
 		case n == nothing:
 			return r, true, nil
@@ -151,10 +151,10 @@ func (g *genauthSource) fly(ctx context.Context, f *flight) {
 	defer func() { g.share(f) }()
 	defer func() { g.land(f, known, err) }()
 	known, err = g.guarded(ctx, f)
-	result := resultOf(err)
-	g.counts.add(result)
-	if f.known && (result == resultFacts || result == resultRefused) {
-		g.watch.Note(ctx, g.log, result == resultRefused)
+	class := failureOf(err)
+	g.counts.add(class)
+	if f.known && (class == noFailure || class == failureRefused) {
+		g.watch.Note(ctx, g.log, class == failureRefused)
 	}
 }
 
@@ -233,7 +233,7 @@ func (g *genauthSource) ask(ctx context.Context, f *flight) (facts, error) {
 	switch {
 	case err == nil:
 		return newFacts(list, false), nil
-	case resultOf(err) == resultRefused:
+	case failureOf(err) == failureRefused:
 		return facts{}, &TokenError{Code: codeInvalidToken, Reason: "the token was refused", Err: err}
 	case errors.As(err, &partial) && !refuses(err):
 		return newFacts(list, true), nil

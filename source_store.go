@@ -58,7 +58,7 @@ func newStoreSource(cfg *Config, c *cache, r *running) *storeSource {
 	}
 	t := &storeSource{
 		store: cfg.Cache.Store, namespace: cfg.Namespace, checkToken: cfg.Verify,
-		log: slog.New(calmHandler{cfg.Logger.Handler()}),
+		log: panicProof(cfg.Logger),
 		breaker: gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
 			Timeout:     breakerPause,
 			ReadyToTrip: func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= breakerFailures },
@@ -175,7 +175,7 @@ func (t *storeSource) shareAnswer(f *flight) {
 		if t.cache.buried(f.q.graves, f.sent, false) { // invalidated while it was stored
 			_ = t.tell(ctx, func(ctx context.Context) error { return t.store.Delete(ctx, f.q.name, f.q.user) })
 		}
-	case f.known && resultOf(f.err) == resultRefused:
+	case f.known && failureOf(f.err) == failureRefused:
 		// The other instances may know facts too. Not for every token that is
 		// refused: made-up ones would be news to all.
 		_ = t.tell(ctx, func(ctx context.Context) error { return t.store.Delete(ctx, f.q.name, f.q.user) })

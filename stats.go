@@ -71,10 +71,10 @@ type StoreStats struct {
 	Open bool
 }
 
-// lookupCounts counts look-ups by result.
-type lookupCounts [results]atomic.Uint64
+// lookupCounts counts look-ups by class.
+type lookupCounts [failureClasses]atomic.Uint64
 
-func (c *lookupCounts) add(r result) { c[r].Add(1) }
+func (c *lookupCounts) add(class failureClass) { c[class].Add(1) }
 
 // decisionCounts counts decisions.
 type decisionCounts struct {
@@ -114,14 +114,14 @@ func (c *decisionCounts) stats() Stats {
 
 func (c *lookupCounts) stats() LookupStats {
 	return LookupStats{
-		Succeeded:     c[resultFacts].Load(),
-		Refused:       c[resultRefused].Load(),
-		RateLimited:   c[resultLimited].Load(),
-		Misconfigured: c[resultMisconfigured].Load(),
-		Unavailable:   c[resultUnavailable].Load(),
-		Malformed:     c[resultMalformed].Load(),
-		Panicked:      c[resultPanic].Load(),
-		TurnedAway:    c[resultTurnedAway].Load(),
+		Succeeded:     c[noFailure].Load(),
+		Refused:       c[failureRefused].Load(),
+		RateLimited:   c[failureLimited].Load(),
+		Misconfigured: c[failureMisconfigured].Load(),
+		Unavailable:   c[failureUnavailable].Load(),
+		Malformed:     c[failureMalformed].Load(),
+		Panicked:      c[failurePanic].Load(),
+		TurnedAway:    c[failureTurnedAway].Load(),
 	}
 }
 

@@ -41,7 +41,7 @@ func mutants() []mutant {
 		},
 		{
 			"StaleIfError holds while GenAuth is away",
-			"errors.go", "case resultUnavailable, resultLimited, resultMalformed, resultTurnedAway:\n\t\treturn true", "case resultUnavailable, resultMalformed, resultTurnedAway, resultLimited:\n\t\treturn false",
+			"errors.go", "case failureUnavailable, failureLimited, failureMalformed, failureTurnedAway:\n\t\treturn true", "case failureUnavailable, failureMalformed, failureTurnedAway, failureLimited:\n\t\treturn false",
 		},
 		{
 			"stale facts do not outlive a missed invalidation",
@@ -49,7 +49,7 @@ func mutants() []mutant {
 		},
 		{
 			"nothing stands in when GenAuth calls the question wrong",
-			"decide.go", "case err != nil && (!resultOf(err).stale() || refuses(err)):", "case err != nil && (resultOf(err) == resultRefused || resultOf(err) == resultPanic):",
+			"decide.go", "case err != nil && (!failureOf(err).stale() || refuses(err)):", "case err != nil && (failureOf(err) == failureRefused || failureOf(err) == failurePanic):",
 		},
 		{
 			"a 401 ends what is known",
@@ -169,7 +169,7 @@ func mutants() []mutant {
 		},
 		{
 			"what was invalidated meanwhile is not kept",
-			"flight.go", "\t\treturn\n\t}\n\tswitch resultOf(err) {", "\t}\n\tswitch resultOf(err) {",
+			"flight.go", "\t\treturn\n\t}\n\tswitch failureOf(err) {", "\t}\n\tswitch failureOf(err) {",
 		},
 		{
 			"requests share a lookup",
