@@ -37,7 +37,7 @@ func TestFieldCasesNameEveryTest(t *testing.T) {
 }
 
 // TestMapNamesEveryFile compares the map in CONTRIBUTING with the tree: each file of
-// the root has its line, each package in internal is named, and so is no other.
+// the root has its line, so has each package in internal, and nothing else has one.
 func TestMapNamesEveryFile(t *testing.T) {
 	t.Parallel()
 	text := read(t, "CONTRIBUTING.md")
@@ -51,15 +51,33 @@ func TestMapNamesEveryFile(t *testing.T) {
 	files = slices.DeleteFunc(files, func(name string) bool { return strings.HasSuffix(name, "_test.go") })
 	assert.ElementsMatch(t, files, listed)
 
+	var described, present []string
+	for _, row := range regexp.MustCompile("(?m)^\\| `(\\w+)` \\|").FindAllStringSubmatch(text, -1) {
+		described = append(described, row[1])
+	}
 	packages, err := os.ReadDir("internal")
 	require.NoError(t, err)
 	for _, p := range packages {
-		assert.Contains(t, text, "`"+p.Name()+"`")
+		present = append(present, p.Name())
 	}
+	assert.ElementsMatch(t, present, described)
 	answers := regexp.MustCompile("(?m)^\\| \\d+\\. .* \\| `([\\w/.]+)` \\|$").FindAllStringSubmatch(text, -1)
 	assert.Len(t, answers, 20)
 	for _, answer := range answers {
 		assert.FileExists(t, answer[1])
+	}
+}
+
+// TestRootStaysSmall holds how many files the root package has, and how long they are,
+// against what a reader can take in. What does not need the root's types goes into a
+// package of its own.
+func TestRootStaysSmall(t *testing.T) {
+	t.Parallel()
+	const mostFiles, mostLines = 23, 350
+	files := slices.DeleteFunc(glob(t, "*.go"), func(name string) bool { return strings.HasSuffix(name, "_test.go") })
+	assert.LessOrEqual(t, len(files), mostFiles)
+	for _, name := range files {
+		assert.LessOrEqual(t, strings.Count(read(t, name), "\n"), mostLines, name)
 	}
 }
 

@@ -309,13 +309,9 @@ const rememberedBytes = 256
 // small value of this package. An error of a lister or of Verify may be large, or
 // hold the request that it was made for.
 func remembered(err error) error {
-	var (
-		refusal *TokenError
-		api     *client.APIError
-	)
-	if !errors.As(err, &refusal) {
-		refusal = &TokenError{Code: codeInvalidToken, Reason: "the token was refused", Err: err}
-	}
+	var api *client.APIError
+	refusal := &TokenError{Code: codeInvalidToken, Reason: "the token was refused", Err: err}
+	errors.As(err, &refusal)
 	kept := &TokenError{Code: shortened(refusal.Code), Reason: shortened(refusal.Reason)}
 	if refusal.Err == nil {
 		return kept
