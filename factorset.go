@@ -217,13 +217,12 @@ func constantOf(t FactorType) string {
 
 // unknownType says that a type has no constant, and which one may be meant.
 func unknownType(t FactorType) string {
-	all := named()
-	if near, ok := spelling.Nearest(t.Normalize(), all[:]); ok {
-		return fmt.Sprintf("unknown factor type %q: did you mean %s?", t, near)
-	}
 	var known []string
-	for _, constant := range all {
+	for _, constant := range named() {
 		known = append(known, string(constant))
+	}
+	if near, ok := spelling.Nearest(string(t.Normalize()), known); ok {
+		return fmt.Sprintf("unknown factor type %q: did you mean %s?", t, near)
 	}
 	return fmt.Sprintf("unknown factor type %q: the known ones are %s", t, strings.Join(known, ", "))
 }

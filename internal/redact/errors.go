@@ -12,7 +12,7 @@ func (s Secrets) Told(err error) bool {
 	if s.Shown(fmt.Sprintf("%v %+v %#v", err, err, err)) {
 		return true
 	}
-	return slices.ContainsFunc(inside(err), func(inner error) bool { return s.Told(inner) })
+	return slices.ContainsFunc(inside(err), s.Told)
 }
 
 // inside returns the errors that err wraps.

@@ -35,7 +35,8 @@ func NewApp(base, param string) (*App, error) {
 	if base == "" {
 		return o, nil
 	}
-	return o, o.setBase(base)
+	err := o.setBase(base)
+	return o, err
 }
 
 // setBase takes BaseURL apart.

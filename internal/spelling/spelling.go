@@ -6,13 +6,13 @@ const maxMistakes = 2
 
 // Nearest returns the known word of which another may be a misspelling: it differs
 // in two letters at most, and in fewer than half of them.
-func Nearest[S ~string](word S, known []S) (best S, ok bool) {
+func Nearest(word string, known []string) (best string, ok bool) {
 	least := min(maxMistakes+1, (len(word)+1)/2)
 	for _, candidate := range known {
 		if extra := len(word) - len(candidate); extra > maxMistakes || -extra > maxMistakes {
 			continue // a text may be long
 		}
-		if d := Distance(string(word), string(candidate)); d < least {
+		if d := Distance(word, candidate); d < least {
 			best, least = candidate, d
 		}
 	}
