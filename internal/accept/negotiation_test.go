@@ -38,6 +38,7 @@ func TestT33NegotiationByQuality(t *testing.T) {
 		{"text/html;Q=0.5"},
 		{"text/html;q=1."},
 		{"text/html;"},
+		{`text/html;x=""`},
 		{`text/html;charset="utf-8";q=0.5;ext="a\"b"`},
 		{"image/png;q=x,text/html"},
 	}
