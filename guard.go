@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strings"
 
 	"github.com/echomfa/echomfa/internal/redact"
 )
@@ -38,7 +39,7 @@ func (g *guard[C]) validate() error {
 		errs = append(errs, errors.New("echomfa: Policy: required, or set PolicyFunc"))
 	case g.policyFunc == nil:
 		if err := g.policy.Err(); err != nil {
-			errs = append(errs, fmt.Errorf("echomfa: Policy: %w", err))
+			errs = append(errs, policyError{err})
 		}
 	case !g.policy.isZero():
 		errs = append(errs, errors.New("echomfa: Policy and PolicyFunc: set one of them"))
@@ -51,6 +52,14 @@ func (g *guard[C]) validate() error {
 	}
 	return errors.Join(errs...)
 }
+
+// policyError names the field of an error that names this package.
+type policyError struct{ err error }
+
+func (e policyError) Error() string {
+	return "echomfa: Policy: " + strings.TrimPrefix(e.err.Error(), "echomfa: ")
+}
+func (e policyError) Unwrap() error { return e.err }
 
 // announce makes the policy known to the enforcer, and logs what an operator
 // should know of it before it matters.

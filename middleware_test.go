@@ -254,7 +254,7 @@ func TestMountMistakes(t *testing.T) {
 	}{
 		"nothing":           {echomfa.MiddlewareConfig{}, []string{"Enforcer", "Policy"}},
 		"zero Enforcer":     {echomfa.MiddlewareConfig{Enforcer: &echomfa.Enforcer{}, Policy: otp()}, []string{"Enforcer"}},
-		"invalid Policy":    {echomfa.MiddlewareConfig{Enforcer: e, Policy: echomfa.AllOf()}, []string{"Policy"}},
+		"invalid Policy":    {echomfa.MiddlewareConfig{Enforcer: e, Policy: echomfa.AllOf()}, []string{"echomfa: Policy: invalid policy"}},
 		"two policies":      {echomfa.MiddlewareConfig{Enforcer: e, Policy: otp(), PolicyFunc: policy}, []string{"PolicyFunc"}},
 		"unknown Mode":      {echomfa.MiddlewareConfig{Enforcer: e, Policy: otp(), Mode: 9}, []string{"Mode"}},
 		"Mode and ModeFunc": {echomfa.MiddlewareConfig{Enforcer: e, Policy: otp(), Mode: echomfa.ReportOnly, ModeFunc: func() echomfa.Mode { return 0 }}, []string{"ModeFunc"}},

@@ -205,17 +205,44 @@ func TestFieldF07CirclesAreCountedApart(t *testing.T) {
 	}
 }
 
+// TestFieldF07CirclesBehindAPrefixEnd goes round below a prefix that a proxy takes off
+// and that the app does not know of.
+func TestFieldF07CirclesBehindAPrefixEnd(t *testing.T) {
+	t.Parallel()
+	e := table(t, func(c *echomfa.Config) {
+		c.EnrollURL, c.LoginURL, c.TokenLookup = "/tools/mfa", "/tools/login", "cookie:session"
+	})
+	mux := http.NewServeMux()
+	mux.Handle("/admin/", e.Handler(echomfa.HandlerConfig{Policy: echomfa.AnyOf(echomfa.OTP)})(http.NotFoundHandler()))
+	mux.Handle("/login", http.RedirectHandler("/tools/admin/users", http.StatusSeeOther))
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r = r.Clone(r.Context())
+		r.URL.Path = strings.TrimPrefix(r.URL.Path, "/tools")
+		r.RequestURI = strings.TrimPrefix(r.RequestURI, "/tools")
+		mux.ServeHTTP(w, r)
+	}))
+	t.Cleanup(app.Close)
+	jar, err := cookiejar.New(nil)
+	require.NoError(t, err)
+	browser := &http.Client{Jar: jar, Transport: app.Client().Transport} // it gives up after ten
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, app.URL+"/tools/admin/users", nil)
+	require.NoError(t, err)
+	r.Header.Set("Accept", "text/html")
+	answer, err := browser.Do(r)
+	require.NoError(t, err)
+	require.NoError(t, answer.Body.Close())
+	assert.Equal(t, http.StatusUnauthorized, answer.StatusCode)
+}
+
 // TestFieldF07TheCookie has what its attributes are, and that whatever a client makes
 // of it, the answer is the redirect or the page.
 func TestFieldF07TheCookie(t *testing.T) {
 	t.Parallel()
-	for target, want := range map[string]string{
-		"/admin/users?page=2": "/admin/users", "/a%2Fb": "", "/a;b": "", "/a/%2e%2e/b": "", "https://app.example/x": "/x",
-	} {
+	for _, target := range []string{"/admin/users?page=2", "/a%2Fb", "https://app.example/x"} {
 		w := send(t, browsing(t), http.MethodGet, target, navigation)
 		require.Len(t, w.Result().Cookies(), 1, target)
 		cookie := w.Result().Cookies()[0]
-		assert.Equal(t, want, cookie.Path, target)
+		assert.Empty(t, cookie.Path, target)
 		assert.Equal(t, 30, cookie.MaxAge)
 		assert.True(t, cookie.HttpOnly)
 		assert.Equal(t, http.SameSiteLaxMode, cookie.SameSite)
@@ -226,13 +253,12 @@ func TestFieldF07TheCookie(t *testing.T) {
 	}))
 	assert.True(t, send(t, behindProxy, http.MethodGet, "/", navigation).Result().Cookies()[0].Secure)
 
-	value := send(t, browsing(t), http.MethodGet, "/", navigation).Result().Cookies()[0].Value
-	mark := strings.TrimSuffix(value, "1")
+	name := send(t, browsing(t), http.MethodGet, "/", navigation).Result().Cookies()[0].Name + "="
 	for forged, code := range map[string]int{
-		"": 302, "x": 302, ".": 302, mark: 302, mark + "0": 302, mark + "-1": 302, mark + "10": 302, mark + "4x": 302, "0.9": 302,
-		mark + "3": 302, mark + "4": 401, mark + "9": 401, `"` + mark + `4"`: 401, mark + "1; echomfa_round=" + mark + "4": 401,
-		strings.Repeat("9", 64<<10): 302,
+		name: 302, name + "x": 302, name + "0": 302, name + "-1": 302, name + "10": 302, name + "4x": 302, "echomfa_round_=9": 302,
+		name + "3": 302, name + "4": 401, name + "9": 401, name + `"4"`: 401, name + "1; " + name + "4": 401,
+		name + strings.Repeat("9", 64<<10): 302,
 	} {
-		assert.Equal(t, code, send(t, browsing(t), http.MethodGet, "/", navigation, "Cookie: echomfa_round="+forged).Code, forged)
+		assert.Equal(t, code, send(t, browsing(t), http.MethodGet, "/", navigation, "Cookie: "+forged).Code, forged)
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -224,7 +223,7 @@ func (f *refusals) moves(w http.ResponseWriter, r *http.Request, kind accept.Kin
 		field, alarm = "LoginURL", &f.circles.login
 		sent = "You were sent to sign in several times, but this page still cannot use your sign-in"
 	}
-	if cookie, ok := redirectloop.Next(r, f.pathOf(r), f.secure(r)); ok {
+	if cookie, ok := redirectloop.Next(r, f.secure(r)); ok {
 		http.SetCookie(w, cookie)
 		return true
 	}
@@ -238,13 +237,6 @@ func (f *refusals) moves(w http.ResponseWriter, r *http.Request, kind accept.Kin
 			slog.String("decision_id", said.DecisionID), slog.String("field", field), slog.String("error", reason))
 	}
 	return false
-}
-
-// pathOf returns the path by which a browser has asked for a page.
-func (f *refusals) pathOf(r *http.Request) string {
-	back, _ := f.returnTo.FromRequest(r)
-	path, _, _ := strings.Cut(back, "?")
-	return path
 }
 
 // secure reports whether browsers reach this app by https.

@@ -210,7 +210,7 @@ func parseLookup(lookup string) (credential, error) {
 		if !fieldvalue.IsToken(rest) {
 			return credential{}, lookupSyntaxError(lookup, "")
 		}
-		if rest == redirectloop.CookieName {
+		if strings.HasPrefix(rest, redirectloop.CookiePrefix) {
 			return credential{}, lookupSyntaxError(lookup, "the cookie is one that this middleware sets itself")
 		}
 		return credential{cookie: rest}, nil

@@ -115,7 +115,7 @@ func TestFieldF15TokenLookupThatFindsNoToken(t *testing.T) {
 		"header:X-Token:Berer":                "did you mean Bearer?",
 		"header:authorisation:Bearer ":        "did you mean Authorization?",
 		"header:Authorizaton":                 "did you mean Authorization?", //nolint:misspell // that is the case
-		"cookie:echomfa_round":                "that this middleware sets itself",
+		"cookie:echomfa_round_x":              "that this middleware sets itself",
 		"header:X-Authorization:Bearer ":      "",
 		"header:Authorization:Access ":        "",
 		"header:Authorization:Bearer ":        "",

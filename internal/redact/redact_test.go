@@ -85,6 +85,16 @@ func TestH2FormsOfASecret(t *testing.T) {
 	}
 }
 
+// TestH2DecodedFormsOfASecret has values that came percent-encoded, in which a plus is
+// itself or a blank.
+func TestH2DecodedFormsOfASecret(t *testing.T) {
+	t.Parallel()
+	hide := redact.OfRequest(&http.Request{Header: http.Header{"X-Token": {"01234+56789%2F01234"}}}, nil)
+	for _, form := range []string{"01234+56789/01234", "01234 56789/01234"} {
+		assert.NotContains(t, hide.Hide("it was "+form), "56789", form)
+	}
+}
+
 // TestH2ManySecretsAreBounded shows that more values than are looked for hide the
 // whole text.
 func TestH2ManySecretsAreBounded(t *testing.T) {

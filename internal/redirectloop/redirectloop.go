@@ -9,13 +9,13 @@ import (
 	"fmt"
 	"hash/fnv"
 	"net/http"
-	"strings"
+	"strconv"
 	"sync/atomic"
 	"time"
 )
 
-// CookieName is the name of the cookie that counts.
-const CookieName = "echomfa_round"
+// CookiePrefix begins the names of the cookies that count: each page has its own.
+const CookiePrefix = "echomfa_round_"
 
 const (
 	countedFor = 30 * time.Second
@@ -24,48 +24,29 @@ const (
 	// maxRounds is how often a browser is sent away before it gets the page.
 	// Browsers follow 20 redirects, and a sign-in elsewhere takes four or five.
 	maxRounds = 4
-
-	maxPath = 64
 )
 
 // Next returns the cookie that counts one more round of a browser which asks for a
-// page, by its path as browsers have it, or false if it has gone round often enough.
-func Next(r *http.Request, path string, secure bool) (*http.Cookie, bool) {
-	mark := markOf(r)
-	rounds := roundsOf(r, mark)
-	if rounds >= maxRounds {
-		return nil, false
-	}
-	if len(path) > maxPath || strings.ContainsAny(path, ";%") {
-		// It would take the room of the Location, end there, or be compared with
-		// what is decoded. Without one the browser takes the folder of the page.
-		path = ""
-	}
-	return &http.Cookie{ //nolint:gosec // Secure where the app is reached by https
-		Name: CookieName, Value: fmt.Sprintf("%s.%d", mark, rounds+1), Path: path, MaxAge: int(countedFor / time.Second),
-		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: secure,
-	}, true
-}
-
-// markOf tells what a cookie counts from what others do: cookies of the
-// paths above are sent too. Both destinations count together: a circle may lead by
-// one and the other in turn.
-func markOf(r *http.Request) string {
+// page, or false if it has gone round often enough. Both destinations count together:
+// a circle may lead by one and the other in turn. The cookie has no path, so that the
+// browser takes the folder of the page as it knows it: a proxy may have changed that.
+func Next(r *http.Request, secure bool) (*http.Cookie, bool) {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(r.URL.Path)) // never fails
-	return fmt.Sprintf("%016x", h.Sum64())
-}
-
-// roundsOf returns how often the browser was sent away, as its cookie says.
-func roundsOf(r *http.Request, mark string) int {
+	name := fmt.Sprintf("%s%016x", CookiePrefix, h.Sum64())
 	rounds := 0
-	for _, cookie := range r.CookiesNamed(CookieName) {
-		is, count, _ := strings.Cut(cookie.Value, ".")
-		if is == mark && len(count) == 1 && '0' <= count[0] && count[0] <= '9' {
+	for _, cookie := range r.CookiesNamed(name) {
+		if count := cookie.Value; len(count) == 1 && '0' <= count[0] && count[0] <= '9' {
 			rounds = max(rounds, int(count[0]-'0'))
 		}
 	}
-	return rounds
+	if rounds >= maxRounds {
+		return nil, false
+	}
+	return &http.Cookie{ //nolint:gosec // Secure where the app is reached by https
+		Name: name, Value: strconv.Itoa(rounds + 1), MaxAge: int(countedFor / time.Second),
+		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: secure,
+	}, true
 }
 
 // Alarm knows when a circle was last logged: clients can make as many as they like.
