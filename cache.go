@@ -77,6 +77,7 @@ type shard struct {
 	entries *simplelru.LRU[digest.Key, entry]
 	refused *simplelru.LRU[digest.Key, refusal]
 	flights [tables]map[digest.Key]*flight // by source
+	hits    uint64                         // reads that had the answer
 }
 
 // cache keeps facts by token. Facts are kept, decisions never: the policy is
@@ -101,7 +102,8 @@ const (
 )
 
 func newCache(rules CacheConfig, namespace string) *cache {
-	c := &cache{rules: rules, keys: digest.New(namespace), clock: newClock(), tombstones: newTombstones(rules.Size)}
+	c := &cache{rules: rules, keys: digest.New(namespace), tombstones: newTombstones(rules.Size)}
+	c.clock.start()
 	n := 1
 	for n < maxShards && rules.Size/(n*2) >= minShardSize && rules.RefusedSize/(n*2) >= minShardRefused {
 		n *= 2
@@ -128,30 +130,35 @@ func newLRU[V any](size int) *simplelru.LRU[digest.Key, V] {
 
 func (c *cache) shard(k digest.Key) *shard { return &c.shards[int(k[0])&(len(c.shards)-1)] }
 
-// read returns what the cache says of a token to a policy, or which lookup is
-// needed. An unknown reading with an error is a token that was refused.
-func (c *cache) read(k digest.Key, p Policy, now moment) (reading, need) {
+// read fills in what the cache says of a token to a policy, and returns which lookup
+// is needed. An unknown reading with an error is a token that was refused.
+func (c *cache) read(k digest.Key, p Policy, now moment, r *reading) need {
 	s := c.shard(k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return c.readLocked(s, k, p, now)
+	n := c.readLocked(s, k, p, now, r)
+	if n == nothing {
+		s.hits++
+	}
+	return n
 }
 
 // readLocked is read for a caller that holds s.mu.
-func (c *cache) readLocked(s *shard, k digest.Key, p Policy, now moment) (reading, need) {
+func (c *cache) readLocked(s *shard, k digest.Key, p Policy, now moment, out *reading) need {
 	e, ok := s.entries.Get(k)
 	if ok && c.usable(&e, now) {
-		r := reading{known: true, facts: c.factsOf(&e), source: Cached, age: e.sent.age(now), graves: e.graves, expires: e.expires}
-		n := c.weigh(k, p, &r, e.epoch)
-		return r, n
+		out.known, out.facts, out.source = true, c.factsOf(&e), Cached
+		out.age, out.graves, out.expires = e.sent.age(now), e.graves, e.expires
+		return c.weigh(k, p, out, e.epoch)
 	}
 	if ok {
 		s.entries.Remove(k)
 	}
 	if r, ok := s.refused.Get(k); ok && r.epoch == c.epochNow() && r.at.age(now) <= c.rules.RefusedFor && !c.buried(r.graves, r.at, false) {
-		return reading{err: r.err}, nothing
+		out.err = r.err
+		return nothing
 	}
-	return reading{}, cold
+	return cold
 }
 
 // weigh is the freshness rule, the only one: it says which lookup facts need
@@ -240,16 +247,18 @@ func (c *cache) newer(s *shard, f *flight) bool {
 	return ok && !c.buried(e.graves, e.sent, e.stored) && e.sent.monotonic > f.sent.monotonic
 }
 
-// size returns how many entries and refusals are kept.
-func (c *cache) size() (entries, refused int) {
+// size returns how many entries and refusals are kept, and how many requests the
+// cache has answered.
+func (c *cache) size() (entries, refused int, hits uint64) {
 	for i := range c.shards {
 		s := &c.shards[i]
 		s.mu.Lock()
 		entries += s.entries.Len()
 		refused += s.refused.Len()
+		hits += s.hits
 		s.mu.Unlock()
 	}
-	return entries, refused
+	return entries, refused, hits
 }
 
 // freshFor is the FreshFor of one key: up to a tenth shorter, so that entries that

@@ -74,7 +74,7 @@ func TestShards(t *testing.T) {
 			c.shards[0].entries.Add(k, entry{})
 			c.shards[0].refused.Add(k, refusal{})
 		}
-		entries, refused := c.size()
+		entries, refused, _ := c.size()
 		assert.Equal(t, sizes[0]/want, entries, sizes)
 		assert.Equal(t, sizes[1]/want, refused, sizes)
 	}
@@ -107,7 +107,8 @@ func TestTypeListsAreBounded(t *testing.T) {
 		q := &question{key: digest.Key{8: byte(i >> 8), 9: byte(i)}, keep: true}
 		set := Factors(OTP, FactorType(fmt.Sprintf("T%d", i)))
 		c.keep(c.shard(q.key), &flight{q: q, sent: c.send(time.Now()), facts: facts{enrolled: set}})
-		r, n := c.read(q.key, AnyOf(OTP), c.moment(time.Now()))
+		var r reading
+		n := c.read(q.key, AnyOf(OTP), c.now(), &r)
 		if n == nothing {
 			assert.True(t, r.enrolled.Equal(set), "%v is not %v", r.enrolled, set)
 		}

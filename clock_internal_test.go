@@ -2,6 +2,7 @@ package echomfa
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -40,16 +41,39 @@ func TestF39ClockSteps(t *testing.T) {
 			k := digest.Key{} // without jitter
 			f := &flight{q: &question{key: k, keep: true}, sent: sent, facts: facts{enrolled: Factors(OTP)}}
 			c.keep(c.shard(k), f)
-			_, satisfied := c.read(k, AnyOf(OTP), now)
-			_, missing := c.read(k, AnyOf(SMS), now)
-			assert.Equal(t, row.satisfied, satisfied)
-			assert.Equal(t, row.missing, missing)
+			assert.Equal(t, row.satisfied, c.read(k, AnyOf(OTP), now, &reading{}))
+			assert.Equal(t, row.missing, c.read(k, AnyOf(SMS), now, &reading{}))
 
 			c.refuse(c.shard(k), f, errNoToken())
-			r, n := c.read(k, AnyOf(OTP), now)
+			var r reading
+			n := c.read(k, AnyOf(OTP), now, &r)
 			assert.Equal(t, row.refused, n == nothing)
 			assert.Equal(t, row.refused, r.err != nil)
 			assert.False(t, r.known)
 		})
 	}
+}
+
+// TestF39ClocksDriftUnnoticedForAMillisecond shows how late it is noticed that the
+// wall clock was set, or that the machine was suspended, which sets it on.
+func TestF39ClocksDriftUnnoticedForAMillisecond(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var c clock
+		c.start()
+		for _, step := range []time.Duration{time.Hour, -time.Hour} {
+			time.Sleep(time.Second)
+			assert.Equal(t, c.moment(time.Now()), c.now(), "the last one was a second ago")
+			c.ahead.Add(int64(-step)) // as if the wall clock had been set since
+			time.Sleep(time.Millisecond - 1)
+			assert.Equal(t, time.Now().UnixNano()-int64(step), c.now().wall, "not yet")
+			assert.Equal(t, c.moment(time.Now()).monotonic, c.now().monotonic)
+			time.Sleep(1)
+			assert.Equal(t, c.moment(time.Now()), c.now())
+			assert.Equal(t, c.moment(time.Now()), c.now(), "from now on")
+		}
+		c.read.Add(int64(time.Hour)) // another thread has read both since
+		c.ahead.Add(1)
+		assert.Equal(t, c.moment(time.Now()), c.now())
+	})
 }

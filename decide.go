@@ -59,31 +59,30 @@ func newDecider(cfg *Config) *decider {
 // decide settles a decision whose policy is valid and asks for factors. The error
 // is nil exactly if the outcome is Allowed.
 func (d *decider) decide(ctx context.Context, out *Decision, rq *request) error {
-	now := time.Now()
-	arrived := d.cache.moment(now)
+	arrived := d.cache.now()
 	var said *claims.Claims
 	if rq.checkSubject {
 		c, err := subjectOf(rq)
 		if err != nil {
-			return d.conclude(out, reading{err: err})
+			return d.conclude(out, &reading{err: err})
 		}
 		said = &c
 	}
 	key := d.cache.keys.Key(rq.token)
-	r, need := d.cache.read(key, out.Policy, arrived)
-	if need == nothing {
-		d.counts.hits.Add(1)
-		return d.conclude(out, r)
+	var r reading
+	if d.cache.read(key, out.Policy, arrived, &r) == nothing {
+		return d.conclude(out, &r)
 	}
 	q := askAgain(rq.token, key, &r, arrived)
 	if !r.known || d.store != nil {
 		var err error
-		if q, err = d.ask(ctx, rq.token, key, said, now); err != nil {
-			return d.conclude(out, reading{err: err})
+		if q, err = d.ask(ctx, rq.token, key, said, arrived); err != nil {
+			return d.conclude(out, &reading{err: err})
 		}
 	}
 	d.counts.misses.Add(1)
-	return d.conclude(out, d.learn(ctx, q, out.Policy, patience(out, d.timeout)))
+	r = d.learn(ctx, q, out.Policy, patience(out, d.timeout))
+	return d.conclude(out, &r)
 }
 
 // learn asks the sources, one after the other, until one has the answer.
@@ -131,7 +130,7 @@ func (d *decider) sources(q *question) []source {
 
 // conclude holds what is known against the policy, whatever it comes from, and
 // settles the decision. What is unknown is never taken for "no factors".
-func (d *decider) conclude(out *Decision, r reading) error {
+func (d *decider) conclude(out *Decision, r *reading) error {
 	if r.known {
 		out.Enrolled, out.Source, out.Age = r.enrolled, r.source, r.age
 		switch {
@@ -198,7 +197,7 @@ func subjectOf(rq *request) (claims.Claims, error) {
 // ask makes the question about a token of which the cache has no answer. The token
 // is first held against the grammar of tokens and against what it says of itself:
 // what the cache knows has passed both.
-func (d *decider) ask(ctx context.Context, token string, key digest.Key, said *claims.Claims, now time.Time) (*question, error) {
+func (d *decider) ask(ctx context.Context, token string, key digest.Key, said *claims.Claims, arrived moment) (*question, error) {
 	if err := checkToken(token); err != nil {
 		return nil, err
 	}
@@ -214,7 +213,7 @@ func (d *decider) ask(ctx context.Context, token string, key digest.Key, said *c
 		return nil, errBadToken(verdict.Reason())
 	}
 	q := &question{
-		token: token, key: key, arrived: d.cache.moment(now), expires: said.Expires, keep: said.Storable(now),
+		token: token, key: key, arrived: arrived, expires: said.Expires, keep: said.Storable(time.Now()),
 		user: userKey(d.namespace, said.Subject),
 	}
 	q.graves = graves{token: d.cache.grave(binary.BigEndian.Uint64(key[:])), user: d.cache.nobody()}

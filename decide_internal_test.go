@@ -69,7 +69,8 @@ func TestDecisionsAtTheLastInstant(t *testing.T) {
 
 		c.refuse(c.shard(k), &flight{q: &question{key: k}, sent: at(0), epoch: c.epochNow()}, errNoToken())
 		for age, want := range map[time.Duration]bool{5 * time.Second: true, 5*time.Second + 1: false} {
-			r, n := c.read(k, p, at(age))
+			var r reading
+			n := c.read(k, p, at(age), &r)
 			assert.Equal(t, want, r.err != nil && n == nothing, age)
 		}
 	})
@@ -109,7 +110,7 @@ func TestZeroReadingRefuses(t *testing.T) {
 	t.Parallel()
 	e := slowEnforcer(t, 0)
 	d := Decision{Enforced: true, Policy: AnyOf(OTP)}
-	require.Error(t, e.decider.conclude(&d, reading{}))
+	require.Error(t, e.decider.conclude(&d, &reading{}))
 	assert.Equal(t, Denied, d.Outcome)
 	assert.False(t, d.proceeds())
 }

@@ -123,7 +123,7 @@ type Decision struct {
 }
 
 // proceeds reports whether the handler may run. It is the only door.
-func (d Decision) proceeds() bool {
+func (d *Decision) proceeds() bool {
 	switch d.Outcome {
 	case Allowed, Exempted:
 		return true

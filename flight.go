@@ -85,7 +85,7 @@ func (l *lookups) join(q *question, p Policy, version *StoreVersion) (b begun, r
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
-	if r, n = l.cache.readLocked(s, q.key, p, l.cache.moment(now)); n == nothing {
+	if n = l.cache.readLocked(s, q.key, p, l.cache.moment(now), &r); n == nothing {
 		return begun{}, r, nothing, nil
 	}
 	if f := s.flights[l.table][q.key]; f != nil && l.joinable(f, now) {

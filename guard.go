@@ -75,27 +75,28 @@ func (g *guard[C]) announce() {
 	}
 }
 
-// check decides about a request. Whatever panics in a callback, the decision is
-// then the zero one, which refuses. The token is the one that was read, for the
-// one who answers the refusal to keep it secret.
-func (g *guard[C]) check(c C, r *http.Request, route string) (d Decision, token string, err error) {
-	rq := request{route: route, method: methodLabel(r.Method)}
+// check decides about a request, and fills in the decision, which is the zero one
+// before. Whatever panics in a callback, the decision is then again the zero one,
+// which refuses. The token is the one that was read, for the one who answers the
+// refusal to keep it secret.
+func (g *guard[C]) check(c C, r *http.Request, route string, d *Decision) (token string, err error) {
+	rq := request{route: route, method: r.Method}
 	defer func() { //nolint:contextcheck // the request carries it
 		if v := recover(); v != nil {
-			d, err = panicked(r.Context(), g.enforcer.cfg.Logger, "callback", v, g.enforcer.source.secrets(r, rq.token))
+			*d, err = panicked(r.Context(), g.enforcer.cfg.Logger, "callback", v, g.enforcer.source.secrets(r, rq.token))
 			token = rq.token
 		}
 	}()
 	if g.skipper != nil && g.skipper(c) {
-		return Decision{Outcome: Exempted, Enforced: true}, "", nil
+		d.Outcome, d.Enforced = Exempted, true
+		return "", nil
 	}
-	d = Decision{Enforced: g.enforced(), Policy: g.policy}
-	err = g.decide(c, r, &d, &rq)
-	err = g.enforcer.settle(r.Context(), &d, err, &rq)
-	if err != nil {
-		g.enforcer.refusals.warnOfGuardedPages(r, &d) //nolint:contextcheck // the request carries it
+	d.Enforced, d.Policy = g.enforced(), g.policy
+	err = g.decide(c, r, d, &rq)
+	if err = g.enforcer.settle(r.Context(), d, err, &rq); err != nil {
+		g.enforcer.refusals.warnOfGuardedPages(r, d) //nolint:contextcheck // the request carries it
 	}
-	return d, rq.token, err
+	return rq.token, err
 }
 
 // decide goes the way of a request: policy, token, facts.
@@ -189,7 +190,8 @@ func panicked(ctx context.Context, log *slog.Logger, where string, v any, secret
 // methodLabel bounds what a client may write into logs and metrics.
 func methodLabel(method string) string {
 	switch method {
-	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,
+	case "", // of Decide: there is no request
+		http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,
 		http.MethodDelete, http.MethodConnect, http.MethodOptions, http.MethodTrace:
 		return method
 	default:

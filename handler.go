@@ -52,7 +52,8 @@ func (e *Enforcer) Handler(cfg HandlerConfig) func(http.Handler) http.Handler {
 	g.announce()
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			d, token, err := g.check(r, r, r.Pattern)
+			var d Decision
+			token, err := g.check(r, r, r.Pattern, &d)
 			if !d.proceeds() {
 				e.refusals.answerHTTP(w, r, err, token, cfg.ErrorHandler)
 				return

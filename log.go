@@ -19,7 +19,7 @@ func (e *Enforcer) settle(ctx context.Context, d *Decision, err error, rq *reque
 		logRefusal(ctx, e.cfg.Logger, d, err, rq)
 	}
 	if e.cfg.Observer != nil {
-		e.cfg.Observer.ObserveDecision(ctx, *d, rq.route, rq.method)
+		e.cfg.Observer.ObserveDecision(ctx, *d, rq.route, methodLabel(rq.method))
 	}
 	return err
 }
@@ -85,7 +85,7 @@ func logRefusal(ctx context.Context, log *slog.Logger, d *Decision, err error, r
 		slog.Duration("age", d.Age),
 		slog.String("token_ref", d.TokenRef),
 		slog.String("route", rq.route),
-		slog.String("method", rq.method),
+		slog.String("method", methodLabel(rq.method)),
 		slog.String("error", err.Error()),
 	)
 }

@@ -100,7 +100,8 @@ type echoGuard struct {
 }
 
 func (g *echoGuard) serve(c echo.Context, next echo.HandlerFunc) error {
-	d, token, err := g.guard.check(c, c.Request(), c.Path())
+	var d Decision
+	token, err := g.guard.check(c, c.Request(), c.Path(), &d)
 	if !d.proceeds() {
 		return g.cfg.refuse(c, err, token)
 	}

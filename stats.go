@@ -53,7 +53,7 @@ func (e *Enforcer) Stats() Stats {
 	s.Store = d.store.stats()
 	s.InFlight, s.Queued, s.Limited = d.genauth.budget.Figures()
 	s.BreakerOpen = d.genauth.breaker.State() == gobreaker.StateOpen
-	s.Entries, s.Refused = d.cache.size()
+	s.Entries, s.Refused, s.Hits = d.cache.size()
 	return s
 }
 
@@ -79,7 +79,7 @@ func (c *lookupCounts) add(class failureClass) { c[class].Add(1) }
 // decisionCounts counts decisions.
 type decisionCounts struct {
 	named                                     atomic.Bool // a token has named a user
-	hits, misses, stale                       atomic.Uint64
+	misses, stale                             atomic.Uint64
 	notEnrolled, unauthenticated, unavailable atomic.Uint64 // in ReportOnly
 }
 
@@ -101,7 +101,6 @@ func (c *decisionCounts) add(d *Decision) {
 
 func (c *decisionCounts) stats() Stats {
 	return Stats{
-		Hits:   c.hits.Load(),
 		Misses: c.misses.Load(),
 		Stale:  c.stale.Load(),
 		WouldBlock: WouldBlock{

@@ -22,12 +22,35 @@ func (m moment) age(now moment) time.Duration {
 // may be kept.
 type clock struct {
 	made time.Time
+	// ahead is how far the wall clock was ahead of the monotonic one when it was
+	// read last, at the monotonic moment read.
+	ahead, read atomic.Int64
 
 	mu                sync.Mutex
 	lastSent, lastDug int64 // the latest of each, monotonic; guarded by mu
 }
 
-func newClock() clock { return clock{made: time.Now()} }
+func (c *clock) start() {
+	c.made = time.Now()
+	c.ahead.Store(c.made.UnixNano())
+}
+
+// wallPause is how long the distance of the two clocks is taken to be the same.
+const wallPause = int64(time.Millisecond)
+
+// now returns the present moment. Two clocks cost twice the time of one, so that
+// the wall clock is read at most once in wallPause: that it was set, or that the
+// machine was suspended, is noticed so much later.
+func (c *clock) now() moment {
+	monotonic := int64(time.Since(c.made))
+	if since := monotonic - c.read.Load(); since >= wallPause || since < 0 {
+		m := c.moment(time.Now())
+		c.ahead.Store(m.wall - m.monotonic)
+		c.read.Store(m.monotonic) // last: who sees it sees the distance too
+		return m
+	}
+	return moment{monotonic: monotonic, wall: monotonic + c.ahead.Load()}
+}
 
 func (c *clock) moment(t time.Time) moment {
 	return moment{monotonic: int64(t.Sub(c.made)), wall: t.UnixNano()}

@@ -177,7 +177,7 @@ func mutants() []mutant {
 		},
 		{
 			"what is known is not asked for again",
-			"flight.go", "r, n = l.cache.readLocked(s, q.key, p, l.cache.moment(now)); n == nothing {", "r, n = l.cache.readLocked(s, q.key, p, l.cache.moment(now)); n == nothing && r.err != nil {",
+			"flight.go", "n = l.cache.readLocked(s, q.key, p, l.cache.moment(now), &r); n == nothing {", "n = l.cache.readLocked(s, q.key, p, l.cache.moment(now), &r); n == nothing && r.err != nil {",
 		},
 		{
 			"after an outage GenAuth is asked again",
