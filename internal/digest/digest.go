@@ -4,64 +4,89 @@
 // and a key never leaves the process. Two different tokens must not share a key,
 // whoever chose them: one user's factors would be taken for another's.
 //
-// # Why a GMAC is enough
+// # Why it is enough
 //
-// A key is a GMAC (NIST SP 800-38D) of the token under a secret that is drawn at
-// start-up, encrypted once more with AES under a second secret. The nonce is
-// always the same: the first 12 bytes of the SHA-256 of the namespace.
+// A key is E(E(a) xor b). E is AES-128, and a and b are two passes of NH over the
+// token (Black, Halevi, Krawczyk, Krovetz and Rogaway, "UMAC: Fast and Secure Message
+// Authentication", CRYPTO '99). All secrets are drawn at start-up: they are the key
+// stream of AES-256 under a SHA-256 of 32 random bytes and the namespace. So each
+// [Keyer] has secrets of its own, and those of two namespaces have nothing in common.
 //
-//   - Collisions. Under one key and one nonce, two GMACs are equal exactly if
-//     two GHASH values are. GHASH takes the length of its input into the last
-//     block, so that no text is a prefix of another, and two different texts of
-//     at most n blocks collide with a probability of at most (n+1)/2^128 over
-//     the secret (McGrew and Viega, "The Security and Performance of the
-//     Galois/Counter Mode", lemma 2). This holds for texts that an attacker
-//     chooses, as long as the attacker learns nothing about the secret. A token
-//     has at most 8 KiB, which is 512 blocks: 10^12 tokens in one cache collide
-//     with a probability below 10^-5 in total, and a single guess of an attacker
-//     below 10^-35.
-//   - Repeated nonces. Two GMACs under one nonce that somebody sees give the
-//     secret of GHASH away. Nobody sees one: a GMAC is encrypted by a block
-//     cipher under a secret of its own before it becomes a key. What is
-//     observable of keys (which shard is busy, the jitter of an entry's life,
-//     [Keyer.Ref]) is then a function of the output of a pseudorandom
-//     permutation on distinct inputs, which tells nothing about them.
-//   - Namespaces. Within a process a namespace has one nonce for all tokens, and
-//     each [Keyer] has secrets of its own. Keys of two Keyers have nothing in
-//     common.
+// NH takes a text as blocks of two words of 64 bits, and adds up the products of
+// (first word + secret word) and (second word + secret word), each sum modulo 2^64,
+// the whole modulo 2^128. The second pass does the same with the secret words moved on
+// by one block. The first block is the length of the token, and the last one is filled
+// up with zeros, so that different tokens have different blocks.
 //
-// This takes about a quarter of the time of SHA-256 over an access token, which
-// would be most of what a request of a known user costs: docs/performance.md.
+//   - Collisions of tokens with equally many blocks. Look at the last block in which
+//     they differ: what comes after it adds the same to both sums. Its two secret
+//     words in the second pass occur nowhere before, in neither pass. Whatever all
+//     other words are, the sums of the second pass are equal with a probability of at
+//     most 2^-64 over these two: that is the theorem on NH. The same holds for the first
+//     pass and its two words of that block, so that both are equal with at most 2^-128
+//     (in the paper the Toeplitz construction).
+//   - Collisions of tokens with more and fewer blocks. Look at the last block of the
+//     longer one in the same way. The sums of a pass are equal only if the product of
+//     two random words is one certain number. No number is such a product with a
+//     probability of 2^-63 or more, not even zero, so that both are equal with less
+//     than 2^-126.
+//   - Both bounds hold for texts that an attacker chooses, as long as the attacker
+//     learns nothing about the secret words. Nobody sees a sum: E(E(a) xor b) is the
+//     CBC-MAC of two blocks, which no one can tell from a random function as long as
+//     AES is a good cipher (Bellare, Kilian and Rogaway, "The Security of the Cipher
+//     Block Chaining Message Authentication Code", theorem 1). What is observable of
+//     keys (which shard is busy, the jitter of an entry's life, [Keyer.Ref]) tells
+//     nothing but which tokens are the same one. It also bounds the collisions of keys
+//     of different sums, by about 2^-124 for each pair.
+//
+// So 10^12 tokens in one cache collide with a probability below 10^-13 in total, and a
+// single guess of an attacker below 10^-37.
+//
+// GHASH, of which GCM is made, has as good a bound and reads a long token as fast. The
+// standard library only has it as a part of GCM, which costs as much for a short token
+// as a whole decision does. SHA-256 takes over four times as long. docs/performance.md
+// has the figures.
 //
 // # FIPS 140
 //
-// FIPS 140 does not approve GMAC with a nonce that the caller chooses. Where only
-// approved cryptography may be used, a key is the first half of a SHA-256 over
-// the secret, the namespace with its length, and the token.
+// FIPS 140 does not approve NH. Where the module that is approved is in use, a key is
+// the first half of a SHA-256 over the secret, the namespace with its length, and the
+// token. The same is done for a text that is longer than any token.
 package digest
 
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/fips140"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"math/bits"
 	"sync"
-	"unsafe"
 )
 
 // Key names a token in the cache. The zero Key names none.
 type Key [16]byte
 
+const (
+	blockBytes = 16
+	blockWords = 2
+	// maxBytes is the longest text that NH is taken of: the longest token.
+	maxBytes = 8 << 10
+	// nhWords is a block for the length, those of the text, and one by which the
+	// second pass is ahead of the first.
+	nhWords = (1 + maxBytes/blockBytes + 1) * blockWords
+)
+
 // Keyer makes keys, all under secrets of its own. It may be used by several
 // goroutines at once. Make one with [New].
 type Keyer struct {
 	secret [32]byte
-	nonce  [12]byte
-	prefix []byte      // what stands before the token where there is no GMAC
-	gmac   cipher.AEAD // nil in FIPS 140 mode
-	mask   cipher.Block
+	prefix []byte // what stands before the token where SHA-256 is used
+	block  cipher.Block
+	nh     [nhWords]uint64
+	sha    bool // in FIPS 140 mode
 }
 
 // New returns a Keyer with secrets that it draws.
@@ -72,29 +97,32 @@ func New(namespace string) *Keyer {
 }
 
 func newKeyer(secret [32]byte, namespace string) *Keyer {
-	sum := sha256.Sum256([]byte(namespace))
-	k := &Keyer{secret: secret, prefix: AppendPart(secret[:], namespace)}
-	copy(k.nonce[:], sum[:])
-	block, err := aes.NewCipher(secret[:16])
-	if err != nil {
-		return k // cannot happen: the key has 16 bytes
-	}
-	mask, err := aes.NewCipher(secret[16:])
-	if err != nil {
-		return k // cannot happen either
-	}
-	if gmac, err := cipher.NewGCM(block); err == nil { // fails in FIPS 140 mode
-		k.gmac, k.mask = gmac, mask
+	k := &Keyer{secret: secret, prefix: AppendPart(secret[:], namespace), sha: fips140.Enabled()}
+	seed := sha256.Sum256(k.prefix)
+	var stream [aesBytes + nhWords*8]byte
+	cipher.NewCTR(newCipher(seed[:]), make([]byte, aes.BlockSize)).XORKeyStream(stream[:], stream[:])
+	k.block = newCipher(stream[:aesBytes])
+	for i := range k.nh {
+		k.nh[i] = binary.LittleEndian.Uint64(stream[aesBytes+i*8:])
 	}
 	return k
+}
+
+const aesBytes = 16 // AES-128
+
+func newCipher(key []byte) cipher.Block {
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		panic(err) // cannot happen: AES has keys of this length
+	}
+	return block
 }
 
 // scratch is what one digest writes to. It would be allocated for each, since
 // the compiler cannot see that an interface keeps none of it.
 type scratch struct {
-	nonce [12]byte
-	tag   [16]byte
-	text  []byte // in FIPS 140 mode
+	sum  [aes.BlockSize]byte
+	text []byte // where SHA-256 is used
 }
 
 //nolint:gochecknoglobals // a pool is shared
@@ -104,15 +132,55 @@ var scratches = sync.Pool{New: func() any { return new(scratch) }}
 func (k *Keyer) Key(token string) Key {
 	s, _ := scratches.Get().(*scratch)
 	defer scratches.Put(s)
-	if k.gmac == nil {
+	if k.sha || len(token) > maxBytes {
 		return k.approved(s, token)
 	}
-	s.nonce = k.nonce
-	// The bytes of the token are read where they are. Seal does not write to
-	// its additional data, so a string may be shown as a slice.
-	k.gmac.Seal(s.tag[:0], s.nonce[:], nil, unsafe.Slice(unsafe.StringData(token), len(token))) //nolint:gosec // it is only read
-	k.mask.Encrypt(s.tag[:], s.tag[:])
-	return s.tag
+	aHigh, aLow, bHigh, bLow := nh(&k.nh, token)
+	binary.LittleEndian.PutUint64(s.sum[:], aLow)
+	binary.LittleEndian.PutUint64(s.sum[8:], aHigh)
+	k.block.Encrypt(s.sum[:], s.sum[:])
+	binary.LittleEndian.PutUint64(s.sum[:], bLow^binary.LittleEndian.Uint64(s.sum[:]))
+	binary.LittleEndian.PutUint64(s.sum[8:], bHigh^binary.LittleEndian.Uint64(s.sum[8:]))
+	k.block.Encrypt(s.sum[:], s.sum[:])
+	return s.sum
+}
+
+// nh returns the two sums of a text of at most maxBytes. It reads the text where it
+// is.
+func nh(secret *[nhWords]uint64, text string) (aHigh, aLow, bHigh, bLow uint64) {
+	length, rest := uint64(len(text)), secret[blockWords:]
+	aHigh, aLow = bits.Mul64(length+secret[0], secret[1])
+	bHigh, bLow = bits.Mul64(length+secret[2], secret[3])
+	var high, low, carry uint64
+	for len(text) >= blockBytes && len(rest) >= 2*blockWords {
+		first, second := word(text), word(text[8:])
+		high, low = bits.Mul64(first+rest[0], second+rest[1])
+		aLow, carry = bits.Add64(aLow, low, 0)
+		aHigh, _ = bits.Add64(aHigh, high, carry)
+		high, low = bits.Mul64(first+rest[2], second+rest[3])
+		bLow, carry = bits.Add64(bLow, low, 0)
+		bHigh, _ = bits.Add64(bHigh, high, carry)
+		text, rest = text[blockBytes:], rest[blockWords:]
+	}
+	if len(text) > 0 {
+		var last [blockBytes]byte
+		copy(last[:], text)
+		first, second := binary.LittleEndian.Uint64(last[:]), binary.LittleEndian.Uint64(last[8:])
+		high, low = bits.Mul64(first+rest[0], second+rest[1])
+		aLow, carry = bits.Add64(aLow, low, 0)
+		aHigh, _ = bits.Add64(aHigh, high, carry)
+		high, low = bits.Mul64(first+rest[2], second+rest[3])
+		bLow, carry = bits.Add64(bLow, low, 0)
+		bHigh, _ = bits.Add64(bHigh, high, carry)
+	}
+	return aHigh, aLow, bHigh, bLow
+}
+
+// word reads eight bytes, which the compiler makes one instruction.
+func word(s string) uint64 {
+	_ = s[7]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
 }
 
 // approved returns the key that FIPS 140 allows. The next digest overwrites what is

@@ -1,11 +1,15 @@
 package digest
 
 import (
+	"encoding/binary"
+	"math/big"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/echomfa/echomfa/client"
 )
 
 // TestT17CacheKeyPartsCannotRunTogether shows that neither a shift between
@@ -14,8 +18,8 @@ import (
 func TestT17CacheKeyPartsCannotRunTogether(t *testing.T) {
 	t.Parallel()
 	for name, prepare := range map[string]func(*Keyer) *Keyer{
-		"GMAC":             func(k *Keyer) *Keyer { return k },
-		"approved by NIST": func(k *Keyer) *Keyer { k.gmac = nil; return k },
+		"NH":               func(k *Keyer) *Keyer { return k },
+		"approved by NIST": func(k *Keyer) *Keyer { k.sha = true; return k },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -62,4 +66,64 @@ func TestTokenRefTellsNothing(t *testing.T) {
 	assert.NotEqual(t, c.Ref(k), other.Ref(other.Key("token")))
 	assert.NotEqual(t, c.Ref(k), other.Ref(k))
 	assert.NotEqual(t, c.Ref(k), c.Ref(c.Key("token2")))
+}
+
+// TestNH compares both sums with those of the definition, for each way that a text
+// can end, and for secret words and texts that carry.
+func TestNH(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, maxBytes, client.MaxTokenBytes, "the longest token is a text that NH is taken of")
+	k := newKeyer([32]byte{1}, "n")
+	var ones [nhWords]uint64
+	for i := range ones {
+		ones[i] = ^uint64(0)
+	}
+	for name, secret := range map[string]*[nhWords]uint64{"drawn": &k.nh, "zero": {}, "ones": &ones} {
+		for _, length := range []int{0, 1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 40, 1185, maxBytes - 1, maxBytes} {
+			for _, letter := range []string{"\x00", "a", "\xff"} {
+				text := strings.Repeat(letter, length)
+				aHigh, aLow, bHigh, bLow := nh(secret, text)
+				require.Equal(t, defined(secret[:], text), number(aHigh, aLow), "%s: the first pass over %d of %q", name, length, letter)
+				require.Equal(t, defined(secret[2:], text), number(bHigh, bLow), "%s: the second pass over %d of %q", name, length, letter)
+			}
+		}
+	}
+}
+
+// defined is NH as the paper has it.
+func defined(secret []uint64, text string) string {
+	blocks := binary.LittleEndian.AppendUint64(nil, uint64(len(text)))
+	blocks = append(append(blocks, make([]byte, 8)...), text...)
+	blocks = append(blocks, make([]byte, (16-len(blocks)%16)%16)...)
+	sum, word := new(big.Int), new(big.Int).Lsh(big.NewInt(1), 64)
+	for i := 0; i < len(blocks); i += 16 {
+		product := big.NewInt(1)
+		for j := range 2 {
+			factor := new(big.Int).SetUint64(binary.LittleEndian.Uint64(blocks[i+8*j:]))
+			factor.Add(factor, new(big.Int).SetUint64(secret[i/8+j]))
+			product.Mul(product, factor.Mod(factor, word))
+		}
+		sum.Add(sum, product)
+	}
+	return sum.Mod(sum, word.Mul(word, word)).Text(16)
+}
+
+func number(high, low uint64) string {
+	n := new(big.Int).SetUint64(high)
+	return n.Add(n.Lsh(n, 64), new(big.Int).SetUint64(low)).Text(16)
+}
+
+// TestSecretsAreDrawn shows that no secret word is the same twice, and that a text
+// longer than any token has a key too.
+func TestSecretsAreDrawn(t *testing.T) {
+	t.Parallel()
+	one, other := newKeyer([32]byte{1}, "n"), newKeyer([32]byte{1}, "m")
+	seen := map[uint64]bool{}
+	for _, word := range append(one.nh[:], other.nh[:]...) {
+		assert.False(t, seen[word])
+		seen[word] = true
+	}
+	long := strings.Repeat("a", maxBytes+1)
+	assert.NotEqual(t, one.Key(long), one.Key(long+"a"))
+	assert.NotEqual(t, one.Key(long), one.Key(long[1:]))
 }
