@@ -80,8 +80,8 @@ func TestNH(t *testing.T) {
 	}
 	for name, secret := range map[string]*[nhWords]uint64{"drawn": &k.nh, "zero": {}, "ones": &ones} {
 		for _, length := range []int{0, 1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 40, 1185, maxBytes - 1, maxBytes} {
-			for _, letter := range []string{"\x00", "a", "\xff"} {
-				text := strings.Repeat(letter, length)
+			for _, letter := range []string{"\x00", "a", "\xff", "0123456789abcdefg"} {
+				text := strings.Repeat(letter, length)[:length]
 				aHigh, aLow, bHigh, bLow := nh(secret, text)
 				require.Equal(t, defined(secret[:], text), number(aHigh, aLow), "%s: the first pass over %d of %q", name, length, letter)
 				require.Equal(t, defined(secret[2:], text), number(bHigh, bLow), "%s: the second pass over %d of %q", name, length, letter)
@@ -92,14 +92,21 @@ func TestNH(t *testing.T) {
 
 // defined is NH as the paper has it.
 func defined(secret []uint64, text string) string {
-	blocks := binary.LittleEndian.AppendUint64(nil, uint64(len(text)))
-	blocks = append(append(blocks, make([]byte, 8)...), text...)
-	blocks = append(blocks, make([]byte, (16-len(blocks)%16)%16)...)
+	blocks := binary.NativeEndian.AppendUint64(nil, uint64(len(text)))
+	blocks = append(blocks, make([]byte, 8)...)
+	whole := len(text) / 16 * 16
+	blocks = append(blocks, text[:whole]...)
+	switch {
+	case len(text) > whole && whole > 0:
+		blocks = append(blocks, text[len(text)-16:]...)
+	case len(text) > whole:
+		blocks = append(append(blocks, text...), make([]byte, 16-len(text))...)
+	}
 	sum, word := new(big.Int), new(big.Int).Lsh(big.NewInt(1), 64)
 	for i := 0; i < len(blocks); i += 16 {
 		product := big.NewInt(1)
 		for j := range 2 {
-			factor := new(big.Int).SetUint64(binary.LittleEndian.Uint64(blocks[i+8*j:]))
+			factor := new(big.Int).SetUint64(binary.NativeEndian.Uint64(blocks[i+8*j:]))
 			factor.Add(factor, new(big.Int).SetUint64(secret[i/8+j]))
 			product.Mul(product, factor.Mod(factor, word))
 		}
