@@ -141,18 +141,25 @@ func (c *credential) fromCookie(r *http.Request) (string, error) {
 
 // readCustom judges what an application's own Token function returned.
 func readCustom(token string, err error) (string, error) {
-	var tokenErr *TokenError
 	switch {
-	case err != nil && situationOf(err) != unauthenticated:
-		return "", fmt.Errorf("echomfa: Token: %w", concealed{err})
-	case errors.As(err, &tokenErr):
-		return "", err
 	case err != nil:
-		return "", &TokenError{Reason: "no access token", Err: err}
+		return "", customFailed(err)
 	case token == "":
 		return "", errNoToken()
 	}
 	return notTooLong(token)
+}
+
+// customFailed is a Token function's error.
+func customFailed(err error) error {
+	var tokenErr *TokenError
+	switch {
+	case situationOf(err) != unauthenticated:
+		return fmt.Errorf("echomfa: Token: %w", concealed{err})
+	case errors.As(err, &tokenErr):
+		return err
+	}
+	return &TokenError{Reason: "no access token", Err: err}
 }
 
 // notTooLong applies the length limit before anything else is done with a token.

@@ -124,26 +124,33 @@ func noOp(next echo.HandlerFunc) echo.HandlerFunc {
 }
 
 // BenchmarkMiss is the middleware's own share of a miss: the call is a function
-// that returns at once. The peer is no-op middleware. So many users take turns that
-// the facts of each are older than FreshFor when their turn comes again.
+// that returns at once. The peer is no-op middleware. Many users take turns: so many
+// that the cache has forgotten each when its turn comes again and the token is read as
+// a new one, or that it remembers facts which are older than FreshFor.
 func BenchmarkMiss(b *testing.B) {
 	tokens := make([]string, 1024)
 	for i := range tokens {
 		tokens[i] = peer.NewTokens(strconv.Itoa(i)).RS256
 	}
-	e, err := echomfa.New(echomfa.Config{
-		Client: echomfa.FactorListerFunc(peer.Lister), Namespace: "bench", Audience: []string{peer.AppID},
-		Cache:  echomfa.CacheConfig{FreshFor: time.Millisecond, DenyFreshFor: time.Millisecond},
-		Lookup: echomfa.LookupConfig{MaxConcurrent: 1 << 12, MaxPerSecond: 1e9},
-	})
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = e.Close() })
 	b.Run("peer=no-op", func(b *testing.B) { run(b, app(noOp), tokens...) })
-	b.Run("peer=echomfa", func(b *testing.B) { run(b, app(e.Require(peer.Policy())), tokens...) })
-	if s := e.Stats(); s.Hits > s.Misses/100 {
-		b.Fatalf("%d requests were hits, beside %d misses", s.Hits, s.Misses)
+	for name, rules := range map[string]echomfa.CacheConfig{
+		"unknown": {Size: 64},
+		"too old": {FreshFor: time.Millisecond, DenyFreshFor: time.Millisecond},
+	} {
+		b.Run("peer=echomfa, "+name, func(b *testing.B) {
+			e, err := echomfa.New(echomfa.Config{
+				Client: echomfa.FactorListerFunc(peer.Lister), Namespace: "bench", Audience: []string{peer.AppID},
+				Cache: rules, Lookup: echomfa.LookupConfig{MaxConcurrent: 1 << 12, MaxPerSecond: 1e9},
+			})
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.Cleanup(func() { _ = e.Close() })
+			run(b, app(e.Require(peer.Policy())), tokens...)
+			if s := e.Stats(); s.Hits > s.Misses/100 {
+				b.Fatalf("%d requests were hits, beside %d misses", s.Hits, s.Misses)
+			}
+		})
 	}
 }
 

@@ -1,7 +1,6 @@
 package bench_test
 
 import (
-	"crypto/sha256"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -107,55 +106,6 @@ func parallel(b *testing.B, h http.Handler, requests []*http.Request, orders *[8
 		}
 	})
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds()/1e6, "Mreq/s")
-}
-
-// BenchmarkMemory is what a cached user costs, and what a full collection of
-// garbage costs beside them.
-func BenchmarkMemory(b *testing.B) {
-	for _, users := range []int{100_000, 1_000_000} {
-		b.Run("users="+strconv.Itoa(users)+"/peer=echomfa", func(b *testing.B) {
-			e := newEnforcer(b, users)
-			measureMemory(b, users, func(token string) {
-				if _, err := e.Decide(b.Context(), token, peer.Policy()); err != nil {
-					b.Fatal(err)
-				}
-			})
-			runtime.KeepAlive(e)
-		})
-		b.Run("users="+strconv.Itoa(users)+"/peer=golang-lru, 32-byte key", func(b *testing.B) {
-			known, err := lru.New[[32]byte, bool](users)
-			if err != nil {
-				b.Fatal(err)
-			}
-			measureMemory(b, users, func(token string) { known.Add(sha256.Sum256([]byte(token)), true) })
-			runtime.KeepAlive(known)
-		})
-		b.Run("users="+strconv.Itoa(users)+"/peer=golang-lru, raw token", func(b *testing.B) {
-			known, err := lru.New[string, bool](users)
-			if err != nil {
-				b.Fatal(err)
-			}
-			// A JWT of the usual size.
-			measureMemory(b, users, func(token string) { known.Add(fmt.Sprintf("%01185s", token), true) })
-			runtime.KeepAlive(known)
-		})
-	}
-}
-
-func measureMemory(b *testing.B, users int, add func(token string)) {
-	b.Helper()
-	var before, after runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&before)
-	for i := range users {
-		add(fmt.Sprintf("%040d", i))
-	}
-	runtime.GC()
-	runtime.ReadMemStats(&after)
-	for b.Loop() {
-		runtime.GC()
-	}
-	b.ReportMetric(float64(int64(after.HeapAlloc)-int64(before.HeapAlloc))/float64(users), "B/user")
 }
 
 // BenchmarkHitRatio is how many requests of many users a cache for a tenth of

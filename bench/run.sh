@@ -21,6 +21,7 @@ while [ "$pass" -lt "$passes" ]; do
 	if [ "$pass" -le 2 ]; then
 		"$work/bench.test" -test.run '^$' -test.bench 'Memory' -test.benchtime 3x >>out.txt
 		"$work/bench.test" -test.run '^$' -test.bench 'HitRatio' -test.benchtime 1x >>out.txt
+		"$work/bench.test" -test.run '^$' -test.bench 'Invalidation' -test.benchtime 100ms >>out.txt
 	fi
 	"$work/e2e" -passes 1 >>out.txt
 done

@@ -30,9 +30,10 @@ type table struct {
 
 func tables() []table {
 	return []table{
-		{"Hit path, one thread", "Hit", []string{"token", "peer"}, "sec/op", "bare", []string{"B/op", "allocs/op"}},
+		{"Hit path, one thread", "Hit", []string{"token", "peer"}, "sec/op", "KeyAuth", []string{"B/op", "allocs/op"}},
 		{"Hit path, several threads", "ParallelHit", []string{"users", "dist", "procs", "peer"}, "Mreq/s", "bare", nil},
-		{"Memory and a full collection of garbage", "Memory", []string{"users", "peer"}, "sec/op", "golang-lru, 32-byte key", []string{"B/user"}},
+		{"Memory and a full collection of garbage", "Memory", []string{"users", "peer"}, "sec/op", "golang-lru, 16-byte key", []string{"B/user"}},
+		{"Forgetting a token or a user", "Invalidation", []string{"entries", "peer"}, "sec/op", "a hit", []string{"allocs/op"}},
 		{"Hit ratio, a cache for a tenth of 100,000 users", "HitRatio", []string{"oneoff", "peer"}, "hits/req", "golang-lru", nil},
 		{"Stampede: 1,000 requests of one cold token, 20 ms at GenAuth", "Stampede", []string{"peer"}, "p99-ms", "default client", []string{"calls"}},
 		{"Cold tokens, 200 at a time", "ColdTokens", []string{"delay", "peer"}, "lookups/s", "default client", []string{"connections"}},

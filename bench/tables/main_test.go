@@ -16,8 +16,10 @@ BenchmarkHit/token=jwt/peer=bare-2 10 70 ns/op 0 B/op 0 allocs/op
 BenchmarkHit/token=jwt/peer=bare-2 10 60 ns/op 0 B/op 0 allocs/op
 BenchmarkHit/token=jwt/peer=echomfa-2 10 300 ns/op 24 B/op 1 allocs/op
 BenchmarkHit/token=jwt/peer=echomfa_in_net∕http-2 10 240 ns/op 0 B/op 0 allocs/op
+BenchmarkHit/token=jwt/peer=KeyAuth-2 10 120 ns/op 128 B/op 2 allocs/op
 BenchmarkEndToEnd/peer=echo-jwt_HS256 10 50 req/s
 BenchmarkHit/token=40B/peer=bare-2 10 60 ns/op 0 B/op 0 allocs/op
+BenchmarkHit/token=40B/peer=KeyAuth-2 10 120 ns/op 128 B/op 2 allocs/op
 BenchmarkHit/token=40B/peer=echomfa-2 10 180 ns/op 24 B/op 1 allocs/op
 BenchmarkHit/token=40B/peer=echomfa_in_net∕http-2 10 120 ns/op 0 B/op 0 allocs/op
 `
@@ -36,14 +38,16 @@ func TestTable(t *testing.T) {
 	require.NoError(t, run(&out, false, []string{write(t, sample)}))
 	assert.Equal(t, `## Hit path, one thread
 
-| token | peer | ns | ratio to bare | B/op | allocs/op |
+| token | peer | ns | ratio to KeyAuth | B/op | allocs/op |
 | --- | --- | --- | --- | --- | --- |
-| 40B | bare | 60 ± 0 % | 1 | 0 | 0 |
-| 40B | echomfa in net∕http | 120 ± 0 % | 2 | 0 | 0 |
-| 40B | echomfa | 180 ± 0 % | 3 | 24 | 1 |
-| jwt | bare | 60 ± 8 % | 1 | 0 | 0 |
-| jwt | echomfa in net∕http | 240 ± 0 % | 4 | 0 | 0 |
-| jwt | echomfa | 300 ± 0 % | 5 | 24 | 1 |
+| 40B | bare | 60 ± 0 % | 0.5 | 0 | 0 |
+| 40B | KeyAuth | 120 ± 0 % | 1 | 128 | 2 |
+| 40B | echomfa in net∕http | 120 ± 0 % | 1 | 0 | 0 |
+| 40B | echomfa | 180 ± 0 % | 1.5 | 24 | 1 |
+| jwt | bare | 60 ± 8 % | 0.5 | 0 | 0 |
+| jwt | KeyAuth | 120 ± 0 % | 1 | 128 | 2 |
+| jwt | echomfa in net∕http | 240 ± 0 % | 2 | 0 | 0 |
+| jwt | echomfa | 300 ± 0 % | 2.5 | 24 | 1 |
 
 ## End to end over loopback, wrk, 16 connections
 
