@@ -30,7 +30,7 @@ type table struct {
 
 func tables() []table {
 	return []table{
-		{"Hit path, one thread", "Hit", []string{"token", "peer"}, "sec/op", "KeyAuth", []string{"B/op", "allocs/op"}},
+		{"Hit path, one thread", "Hit", []string{"token", "peer"}, "sec/op", "KeyAuth", []string{"cpu-nanos/op", "B/op", "allocs/op"}},
 		{"Hit path, several threads", "ParallelHit", []string{"users", "dist", "procs", "peer"}, "Mreq/s", "bare", nil},
 		{"Memory and a full collection of garbage", "Memory", []string{"users", "peer"}, "sec/op", "golang-lru, 16-byte key", []string{"B/user"}},
 		{"Forgetting a token or a user", "Invalidation", []string{"entries", "peer"}, "sec/op", "a hit", []string{"allocs/op"}},

@@ -38,16 +38,16 @@ func TestTable(t *testing.T) {
 	require.NoError(t, run(&out, false, []string{write(t, sample)}))
 	assert.Equal(t, `## Hit path, one thread
 
-| token | peer | ns | ratio to KeyAuth | B/op | allocs/op |
-| --- | --- | --- | --- | --- | --- |
-| 40B | bare | 60 ± 0 % | 0.5 | 0 | 0 |
-| 40B | KeyAuth | 120 ± 0 % | 1 | 128 | 2 |
-| 40B | echomfa in net∕http | 120 ± 0 % | 1 | 0 | 0 |
-| 40B | echomfa | 180 ± 0 % | 1.5 | 24 | 1 |
-| jwt | bare | 60 ± 8 % | 0.5 | 0 | 0 |
-| jwt | KeyAuth | 120 ± 0 % | 1 | 128 | 2 |
-| jwt | echomfa in net∕http | 240 ± 0 % | 2 | 0 | 0 |
-| jwt | echomfa | 300 ± 0 % | 2.5 | 24 | 1 |
+| token | peer | ns | ratio to KeyAuth | cpu-nanos/op | B/op | allocs/op |
+| --- | --- | --- | --- | --- | --- | --- |
+| 40B | bare | 60 ± 0 % | 0.5 | 0 | 0 | 0 |
+| 40B | KeyAuth | 120 ± 0 % | 1 | 0 | 128 | 2 |
+| 40B | echomfa in net∕http | 120 ± 0 % | 1 | 0 | 0 | 0 |
+| 40B | echomfa | 180 ± 0 % | 1.5 | 0 | 24 | 1 |
+| jwt | bare | 60 ± 8 % | 0.5 | 0 | 0 | 0 |
+| jwt | KeyAuth | 120 ± 0 % | 1 | 0 | 128 | 2 |
+| jwt | echomfa in net∕http | 240 ± 0 % | 2 | 0 | 0 | 0 |
+| jwt | echomfa | 300 ± 0 % | 2.5 | 0 | 24 | 1 |
 
 ## End to end over loopback, wrk, 16 connections
 
