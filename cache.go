@@ -103,7 +103,7 @@ const (
 
 func newCache(rules CacheConfig, namespace string) *cache {
 	c := &cache{rules: rules, keys: digest.New(namespace), tombstones: newTombstones(rules.Size)}
-	c.clock.start()
+	c.start()
 	n := 1
 	for n < maxShards && rules.Size/(n*2) >= minShardSize && rules.RefusedSize/(n*2) >= minShardRefused {
 		n *= 2

@@ -68,7 +68,7 @@ func TestF39ClocksDriftUnnoticedForAMillisecond(t *testing.T) {
 			time.Sleep(time.Millisecond - 1)
 			assert.Equal(t, time.Now().UnixNano()-int64(step), c.now().wall, "not yet")
 			assert.Equal(t, c.moment(time.Now()).monotonic, c.now().monotonic)
-			time.Sleep(1)
+			time.Sleep(time.Nanosecond)
 			assert.Equal(t, c.moment(time.Now()), c.now())
 			assert.Equal(t, c.moment(time.Now()), c.now(), "from now on")
 		}

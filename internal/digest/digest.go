@@ -102,7 +102,7 @@ func newKeyer(secret [32]byte, namespace string) *Keyer {
 	k := &Keyer{secret: secret, prefix: AppendPart(secret[:], namespace), sha: fips140.Enabled()}
 	seed := sha256.Sum256(k.prefix)
 	var stream [aesBytes + nhWords*8]byte
-	cipher.NewCTR(newCipher(seed[:]), make([]byte, aes.BlockSize)).XORKeyStream(stream[:], stream[:])
+	cipher.NewCTR(newCipher(seed[:]), make([]byte, aes.BlockSize)).XORKeyStream(stream[:], stream[:]) //nolint:gosec // the key is used once
 	k.block = newCipher(stream[:aesBytes])
 	for i := range k.nh {
 		k.nh[i] = binary.LittleEndian.Uint64(stream[aesBytes+i*8:])
@@ -152,10 +152,10 @@ func (k *Keyer) Key(token string) Key {
 // nh returns the two sums of a text of at most maxBytes. It reads the text where it
 // is.
 func nh(secret *[nhWords]uint64, text string) (aHigh, aLow, bHigh, bLow uint64) {
-	last := text
+	var last string
 	switch length := len(text); {
 	case length%blockBytes == 0:
-		last = "" // there is no rest
+		// There is no rest.
 	case length > blockBytes:
 		last = text[length-blockBytes:]
 	default:
