@@ -7,10 +7,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/hashicorp/golang-lru/v2/simplelru"
-
 	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/internal/digest"
+	"github.com/echomfa/echomfa/internal/lru"
 )
 
 // facts are what GenAuth told about one token: types only, no profile.
@@ -74,8 +73,8 @@ type refusal struct {
 // one question.
 type shard struct {
 	mu      sync.Mutex
-	entries *simplelru.LRU[digest.Key, entry]
-	refused *simplelru.LRU[digest.Key, refusal]
+	entries *lru.Cache[digest.Key, entry]
+	refused *lru.Cache[digest.Key, refusal]
 	flights [tables]map[digest.Key]*flight // by source
 	hits    uint64                         // reads that had the answer
 }
@@ -120,12 +119,12 @@ func newCache(rules CacheConfig, namespace string) *cache {
 	return c
 }
 
-func newLRU[V any](size int) *simplelru.LRU[digest.Key, V] {
-	lru, err := simplelru.NewLRU[digest.Key, V](size, nil)
+func newLRU[V any](size int) *lru.Cache[digest.Key, V] {
+	kept, err := lru.New[digest.Key, V](size)
 	if err != nil {
 		panic(err) // the size was validated
 	}
-	return lru
+	return kept
 }
 
 func (c *cache) shard(k digest.Key) *shard { return &c.shards[int(k[0])&(len(c.shards)-1)] }
