@@ -33,7 +33,7 @@ test: ## run every test of every module, as CI does
 
 # What decides about a request is covered whole; the rest of the module must not
 # fall below 90 %. A block counts as covered if any of the tests has run it.
-COVER_WHOLE := policy policy_text internal/bitsets/bitsets internal/policylex/policylex internal/spelling/spelling factorset decide decision flight tombstone source_genauth source_store token internal/admission/admission internal/admission/watch returnto internal/returnto/app internal/returnto/destination internal/returnto/address internal/redirectloop/redirectloop internal/accept/accept store internal/urlpath/urlpath internal/lru/lru cache errors
+COVER_WHOLE := policy policy_text internal/bitsets/bitsets internal/policylex/policylex internal/spelling/spelling factorset decide decision flight tombstone source_genauth source_store token internal/admission/admission internal/admission/watch returnto internal/returnto/app internal/returnto/destination internal/returnto/address internal/redirectloop/redirectloop internal/accept/accept store internal/urlpath/urlpath internal/lru/lru internal/breaker/breaker internal/breaker/memory internal/breaker/row internal/breaker/errors cache errors
 
 cover: ## statement coverage: 100 % of what decides (COVER_WHOLE), 90 % in all
 	@profile=$$(mktemp) && trap 'rm -f "$$profile" "$$profile.log"' EXIT && \
@@ -86,8 +86,8 @@ slow: ## what takes too long for test.sh: an app that uses the modules as others
 
 # No test may depend on what the machine has time for, so these are sizes of the same
 # tests, and no other ones: siege_test.go has them.
-siege: ## the long ones: floods of minutes, a million decisions about many users, every address, a fleet's calls (ten minutes, on an idle machine)
-	cd integration && go test -race -tags siege -count=1 -timeout 60m -v -run 'TestF27|TestF38|TestF40EnforcersWhileRedisFlaps|TestFleet|TestT29' .
+siege: ## the long ones: floods of minutes, attacks on the breaker, a million decisions about many users, every address, a fleet's calls (ten minutes, on an idle machine)
+	cd integration && go test -race -tags siege -count=1 -timeout 60m -v -run 'TestF27|TestF38|TestF40EnforcersWhileRedisFlaps|TestFleet|TestT29|TestBreakerSiege' .
 	cd examples && go test -race -tags siege -count=1 -timeout 30m -v -run TestFleet ./fleet
 
 bench: ## measure beside peers, in PASSES (8) interleaved passes, and print the tables (half an hour)

@@ -4,41 +4,55 @@ import (
 	"bytes"
 	"errors"
 	"log/slog"
+	"net"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/client"
 )
 
-// TestBreaker shows that failures in a row stop the look-ups, that one a second
+// TestBreaker shows that failures of known users stop the look-ups, that one a second
 // is tried, and that the first success ends it. What users send cannot open it.
 func TestBreaker(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
 		d := newDirectory()
-		enrollMany(d, 200)
-		d.fail(client.ErrUnavailable)
+		enrollMany(d, 20)
 		e := newEnforcer(t, d, func(c *echomfa.Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+		together(t, e, 20, manyTokens)
+		pass(61 * time.Second)
+		before := d.total()
+		d.fail(client.ErrUnavailable)
 		for i := range 100 { // ten seconds
-			decide(t, e, manyTokens(i), echomfa.AnyOf(echomfa.OTP))
+			decide(t, e, manyTokens(i%20), echomfa.AnyOf(echomfa.OTP))
 			pass(100 * time.Millisecond)
 		}
-		assert.LessOrEqual(t, d.total(), 5+10)
-		assert.GreaterOrEqual(t, d.total(), 5+8)
+		assert.LessOrEqual(t, d.total()-before, 5+10)
+		assert.GreaterOrEqual(t, d.total()-before, 5+8)
+		s := e.Stats()
+		assert.True(t, s.BreakerOpen)
+		assert.Equal(t, "known users", s.BreakerCause)
+		assert.GreaterOrEqual(t, s.FailingUsers, 5)
+		assert.Contains(t, log.String(), `class="known users" users=5`)
 		d.fail(nil)
 		pass(time.Second)
 		assert.Equal(t, echomfa.Allowed, decide(t, e, manyTokens(1), echomfa.AnyOf(echomfa.OTP)).Outcome)
 		assert.Equal(t, echomfa.Allowed, decide(t, e, manyTokens(2), echomfa.AnyOf(echomfa.OTP)).Outcome)
-		assert.False(t, e.Stats().BreakerOpen)
-		assert.Equal(t, 1, strings.Count(log.String(), "mfa look-ups keep failing"))
-		assert.Equal(t, 1, strings.Count(log.String(), "mfa look-ups work again"))
+		s = e.Stats()
+		assert.False(t, s.BreakerOpen)
+		assert.Empty(t, s.BreakerCause)
+		assert.Zero(t, s.FailingUsers)
+		assert.Equal(t, 1, strings.Count(log.String(), "mfa lookups keep failing"))
+		assert.Equal(t, 1, strings.Count(log.String(), "mfa lookups work again"))
 	})
 	for _, err := range []error{client.ErrUnauthenticated, client.ErrMisconfigured, client.ErrRateLimited} {
 		synctest.Test(t, func(t *testing.T) {
@@ -60,41 +74,53 @@ type broken struct{ error }
 
 func (broken) Retryable() bool { return true }
 
-// TestRetry shows what is tried once more, and that nothing is tried twice.
+// dead is that nobody listens.
+func dead() error {
+	return &client.TransportError{Err: &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}}
+}
+
+// TestRetry shows what is tried once more, for a known token and for an unknown one, and
+// that nothing is tried twice.
 func TestRetry(t *testing.T) {
 	t.Parallel()
 	rows := map[string]struct {
-		err   error
-		calls int
+		err            error
+		known, unknown int
 	}{
-		"broken connection":    {broken{client.ErrUnavailable}, 2},
-		"502":                  {&client.APIError{HTTPStatus: http.StatusBadGateway}, 2},
-		"503":                  {&client.APIError{HTTPStatus: http.StatusServiceUnavailable}, 2},
-		"504":                  {&client.APIError{HTTPStatus: http.StatusGatewayTimeout}, 2},
-		"503 with Retry-After": {&client.APIError{HTTPStatus: http.StatusServiceUnavailable, RetryAfter: time.Second}, 1},
-		"500":                  {&client.APIError{HTTPStatus: http.StatusInternalServerError}, 1},
-		"429":                  {&client.APIError{HTTPStatus: http.StatusTooManyRequests}, 1},
-		"401":                  {client.ErrUnauthenticated, 1},
-		"malformed":            {client.ErrMalformed, 1},
-		"anything else":        {errors.New("odd"), 1},
+		"no connection":        {dead(), 2, 2},
+		"broken connection":    {broken{client.ErrUnavailable}, 2, 1},
+		"502":                  {&client.APIError{HTTPStatus: http.StatusBadGateway}, 2, 1},
+		"503":                  {&client.APIError{HTTPStatus: http.StatusServiceUnavailable}, 2, 1},
+		"504":                  {&client.APIError{HTTPStatus: http.StatusGatewayTimeout}, 2, 1},
+		"503 with Retry-After": {&client.APIError{HTTPStatus: http.StatusServiceUnavailable, RetryAfter: time.Second}, 1, 1},
+		"500":                  {&client.APIError{HTTPStatus: http.StatusInternalServerError}, 1, 1},
+		"429":                  {&client.APIError{HTTPStatus: http.StatusTooManyRequests}, 1, 1},
+		"401":                  {client.ErrUnauthenticated, 1, 1},
+		"malformed":            {client.ErrMalformed, 1, 1},
+		"anything else":        {errors.New("odd"), 1, 1},
 	}
 	for name, row := range rows {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				d := newDirectory()
-				d.fail(row.err)
-				e := newEnforcer(t, d, nil)
-				begin := time.Now()
-				decide(t, e, token, echomfa.AnyOf(echomfa.OTP))
-				assert.Equal(t, row.calls, d.total())
-				if row.calls == 1 {
-					assert.Zero(t, time.Since(begin))
-					return
-				}
-				assert.GreaterOrEqual(t, time.Since(begin), 25*time.Millisecond, "a moment between")
-				assert.Less(t, time.Since(begin), 75*time.Millisecond)
-			})
+			for tok, calls := range map[string]int{token: row.known, manyTokens(0): row.unknown} {
+				synctest.Test(t, func(t *testing.T) {
+					d := newDirectory()
+					d.enroll(token, echomfa.OTP)
+					e := newEnforcer(t, d, nil)
+					decide(t, e, token, echomfa.AnyOf(echomfa.OTP))
+					require.NoError(t, e.Invalidate(t.Context(), token)) // it stays known
+					d.fail(row.err)
+					begin := time.Now()
+					decide(t, e, tok, echomfa.AnyOf(echomfa.OTP))
+					assert.Equal(t, calls, d.total()-1)
+					if calls == 1 {
+						assert.Zero(t, time.Since(begin))
+						return
+					}
+					assert.GreaterOrEqual(t, time.Since(begin), 25*time.Millisecond, "a moment between")
+					assert.Less(t, time.Since(begin), 75*time.Millisecond)
+				})
+			}
 		})
 	}
 }

@@ -149,8 +149,8 @@ func TestRetryIsWithinTheBudget(t *testing.T) {
 	})
 }
 
-// TestRateLimitPauses shows that a 429 is heeded by all look-ups, for as long as
-// it says and not longer than a minute.
+// TestRateLimitPauses shows that a 429 is heeded by all look-ups if it was said about
+// two users, for as long as it says and not longer than a minute.
 func TestRateLimitPauses(t *testing.T) {
 	t.Parallel()
 	rows := map[string]struct{ says, pauses time.Duration }{
@@ -167,6 +167,9 @@ func TestRateLimitPauses(t *testing.T) {
 				e := newEnforcer(t, d, nil)
 				_, err := e.Decide(t.Context(), token, echomfa.AnyOf(echomfa.OTP))
 				var lookup *echomfa.LookupError
+				require.ErrorAs(t, err, &lookup)
+				assert.Equal(t, row.pauses, lookup.RetryAfter)
+				_, err = e.Decide(t.Context(), "another", echomfa.AnyOf(echomfa.OTP))
 				require.ErrorAs(t, err, &lookup)
 				assert.Equal(t, row.pauses, lookup.RetryAfter)
 				enrollMany(d, 2)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/echomfa/echomfa/client"
+	"github.com/echomfa/echomfa/internal/breaker"
 	"github.com/echomfa/echomfa/internal/digest"
 	"github.com/echomfa/echomfa/internal/lru"
 )
@@ -60,12 +61,17 @@ type entry struct {
 	stored  bool // another instance asked, by its own clock
 }
 
-// refusal is the memory of a token that GenAuth or CheckToken refused.
+// refusal is the memory of a token that GenAuth or CheckToken refused, or whose lookups
+// fail. It may be both: the refusal is then too old to answer a request.
 type refusal struct {
 	at     moment
 	graves graves
 	epoch  uint16
-	err    error
+	err    error // nil if the token was not refused
+	// failures are those of its lookups, at a moment and in an epoch of their own.
+	failures breaker.Memory
+	failed   moment
+	failedIn uint16
 }
 
 // shard is a part of the cache with its own lock. The lookups under way live under
@@ -88,6 +94,7 @@ type cache struct {
 	tombstones
 	shards []shard
 	lists  typeLists
+	met    breaker.Known // the tokens of which there have been facts
 	// epoch changes whenever something may have been invalidated unheard: what
 	// was learned in an earlier one is asked for again.
 	epoch atomic.Uint32
@@ -101,7 +108,7 @@ const (
 )
 
 func newCache(rules CacheConfig, namespace string) *cache {
-	c := &cache{rules: rules, keys: digest.New(namespace), tombstones: newTombstones(rules.Size)}
+	c := &cache{rules: rules, keys: digest.New(namespace), tombstones: newTombstones(rules.Size), met: breaker.NewKnown(rules.Size)}
 	c.start()
 	n := 1
 	for n < maxShards && rules.Size/(n*2) >= minShardSize && rules.RefusedSize/(n*2) >= minShardRefused {
@@ -153,7 +160,7 @@ func (c *cache) readLocked(s *shard, k digest.Key, p Policy, now moment, out *re
 	if ok {
 		s.entries.Remove(k)
 	}
-	if r, ok := s.refused.Get(k); ok && r.epoch == c.epochNow() && r.at.age(now) <= c.rules.RefusedFor && !c.buried(r.graves, r.at, false) {
+	if r, ok := s.refused.Get(k); ok && r.err != nil && r.epoch == c.epochNow() && r.at.age(now) <= c.rules.RefusedFor && !c.buried(r.graves, r.at, false) {
 		out.err = r.err
 		return nothing
 	}
@@ -210,6 +217,7 @@ func (c *cache) epochNow() uint16 { return uint16(c.epoch.Load()) } //nolint:gos
 // keep stores what a flight learned. The shard's lock is held.
 func (c *cache) keep(s *shard, f *flight) {
 	s.refused.Remove(f.q.key)
+	c.met.Add(f.q.key)
 	others, ok := c.lists.number(f.enrolled.rest)
 	if !f.q.keep || !ok {
 		s.entries.Remove(f.q.key)
@@ -239,25 +247,11 @@ func (c *cache) refuse(s *shard, f *flight, err error) {
 // facts of f. A refusal counts also when it is not given any more. The shard's lock
 // is held.
 func (c *cache) newer(s *shard, f *flight) bool {
-	if r, ok := s.refused.Peek(f.q.key); ok && !c.buried(r.graves, r.at, false) && r.at.monotonic > f.sent.monotonic {
+	if r, ok := s.refused.Peek(f.q.key); ok && r.err != nil && !c.buried(r.graves, r.at, false) && r.at.monotonic > f.sent.monotonic {
 		return true
 	}
 	e, ok := s.entries.Peek(f.q.key)
 	return ok && !c.buried(e.graves, e.sent, e.stored) && e.sent.monotonic > f.sent.monotonic
-}
-
-// size returns how many entries and refusals are kept, and how many requests the
-// cache has answered.
-func (c *cache) size() (entries, refused int, hits uint64) {
-	for i := range c.shards {
-		s := &c.shards[i]
-		s.mu.Lock()
-		entries += s.entries.Len()
-		refused += s.refused.Len()
-		hits += s.hits
-		s.mu.Unlock()
-	}
-	return entries, refused, hits
 }
 
 // freshFor is the FreshFor of one key: up to a tenth shorter, so that entries that

@@ -42,6 +42,11 @@ type Config struct {
 	// error class of the client package other than ErrUnauthenticated, a
 	// network error or the end of ctx: then it is a 503. Optional.
 	Verify func(ctx context.Context, token string) error
+	// MaxTokenBytes is the length of the longest token that is taken: a longer one is
+	// a 401. Set it to what everything on the way to GenAuth lets through: a stock
+	// nginx refuses tokens just under 8 KiB, as a request that cannot succeed.
+	// Optional. Default and limit [client.MaxTokenBytes], 8 KiB; at least 16.
+	MaxTokenBytes int
 	// Audience lists what the aud claim of a JWT may hold; one of them must be
 	// there. Optional with a [*client.Client]: its app id.
 	Audience []string
@@ -165,6 +170,7 @@ const (
 	defaultMaxPerSecond  = 100
 	defaultRealm         = "mfa"
 
+	minTokenBytes = 16
 	maxFreshFor   = 5 * time.Minute
 	maxRefusedFor = time.Minute
 	minPerSecond  = 0.01
@@ -187,6 +193,13 @@ func (c Config) prepared() (Config, error) {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	errs = append(errs, defaultTo("MaxTokenBytes", &c.MaxTokenBytes, client.MaxTokenBytes))
+	switch {
+	case c.MaxTokenBytes > client.MaxTokenBytes:
+		errs = append(errs, fmt.Errorf("echomfa: MaxTokenBytes: %d is above %d", c.MaxTokenBytes, client.MaxTokenBytes))
+	case c.MaxTokenBytes > 0 && c.MaxTokenBytes < minTokenBytes:
+		errs = append(errs, fmt.Errorf("echomfa: MaxTokenBytes: %d is below %d: no access token is that short", c.MaxTokenBytes, minTokenBytes))
 	}
 	errs = append(errs, c.ReturnTo.prepare(), c.Cache.prepare(), c.Lookup.prepare())
 	return c, errors.Join(errs...)

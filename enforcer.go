@@ -37,6 +37,7 @@ func New(cfg Config) (*Enforcer, error) {
 	e := &Enforcer{cfg: cfg}
 	errs := []error{err}
 	e.source, err = newCredential(cfg.TokenLookup, cfg.Token)
+	e.source.most = cfg.MaxTokenBytes
 	errs = append(errs, err)
 	e.refusals, err = newRefusals(&e.cfg, &e.source)
 	errs = append(errs, err)
@@ -89,7 +90,7 @@ func (e *Enforcer) decideToken(ctx context.Context, d *Decision, rq *request) er
 	if done, err := d.withoutFacts(); done {
 		return err
 	}
-	if _, err := readCustom(rq.token, nil); err != nil {
+	if _, err := e.source.readCustom(rq.token, nil); err != nil {
 		d.Outcome = Unauthenticated
 		return err
 	}
@@ -105,7 +106,7 @@ func (e *Enforcer) Invalidate(ctx context.Context, token string) error {
 	if !e.ready() {
 		return errNotMade
 	}
-	if _, err := readCustom(token, nil); err != nil {
+	if _, err := e.source.readCustom(token, nil); err != nil {
 		return err
 	}
 	if err := checkToken(token); err != nil {

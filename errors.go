@@ -11,6 +11,7 @@ import (
 
 	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/internal/bounded"
+	"github.com/echomfa/echomfa/internal/breaker"
 	"github.com/echomfa/echomfa/internal/budget"
 	"github.com/echomfa/echomfa/internal/redact"
 )
@@ -58,10 +59,9 @@ var (
 // Causes of a LookupError that arise here and not at GenAuth. They are not
 // exported: what to do about them is the same, try again later.
 var (
-	errBreakerOpen = errors.New("echomfa: look-ups stopped because GenAuth keeps failing")
-	errPartial     = fmt.Errorf("echomfa: answer left out factors: %w", client.ErrMalformed)
-	errNoResult    = &panicError{where: "look-up", value: "it ended without a result"}
-	errReportWait  = errors.New("echomfa: report-only request does not wait longer")
+	errPartial    = fmt.Errorf("echomfa: answer left out factors: %w", client.ErrMalformed)
+	errNoResult   = &panicError{where: "look-up", value: "it ended without a result"}
+	errReportWait = errors.New("echomfa: report-only request does not wait longer")
 )
 
 // situation is a row of the table of answers. The zero value is the
@@ -122,14 +122,19 @@ const (
 )
 
 func failureOf(err error) failureClass {
-	var panicked *panicError
+	var (
+		panicked *panicError
+		held     *breaker.HeldError
+	)
 	switch {
 	case err == nil:
 		return noFailure
 	case errors.As(err, &panicked):
 		return failurePanic
+	case errors.As(err, &held):
+		return failureTurnedAway
 	case errors.Is(err, budget.ErrQueueFull), errors.Is(err, budget.ErrQueueWait), errors.Is(err, budget.ErrPaused),
-		errors.Is(err, errBreakerOpen), errors.Is(err, errReportWait), errors.Is(err, bounded.ErrTooMany), errors.Is(err, ErrClosed):
+		errors.Is(err, breaker.ErrOpen), errors.Is(err, breaker.ErrCold), errors.Is(err, errReportWait), errors.Is(err, bounded.ErrTooMany), errors.Is(err, ErrClosed):
 		return failureTurnedAway
 	case errors.Is(err, ErrUnauthenticated) && !undetermined(err):
 		return failureRefused
@@ -164,11 +169,6 @@ func undetermined(err error) bool {
 func refuses(err error) bool {
 	return errors.Is(err, ErrUnauthenticated) || errors.Is(err, ErrMisconfigured)
 }
-
-// outage reports whether the class speaks of GenAuth being down. A 401, 403 or
-// 429 is an answer, and a panic is the application's: the breaker must not open
-// because of what tokens users send.
-func (c failureClass) outage() bool { return c == failureUnavailable || c == failureMalformed }
 
 // stale reports whether older facts may stand in, within StaleIfError. Never
 // when GenAuth has spoken about this token or about this app.

@@ -2,9 +2,13 @@ package echomfa
 
 import (
 	"context"
+	"errors"
+	"net/http"
 	"sync"
 	"time"
 
+	"github.com/echomfa/echomfa/client"
+	"github.com/echomfa/echomfa/internal/breaker"
 	"github.com/echomfa/echomfa/internal/budget"
 	"github.com/echomfa/echomfa/internal/digest"
 )
@@ -29,6 +33,8 @@ type flight struct {
 	q        *question
 	deadline time.Time
 	known    bool           // facts about the token were known, so CheckToken has accepted it
+	caller   breaker.Caller // whose lookup it is, if GenAuth is asked
+	failing  bool           // the lookup before has failed
 	epoch    uint16         // of the cache
 	ticket   *budget.Ticket // its turn in the budget, or nil if it waits for none
 	done     chan struct{}  // closed by land
@@ -227,4 +233,36 @@ func (r *running) close() {
 	r.mu.Unlock()
 	r.cancel()
 	r.wg.Wait()
+}
+
+// evidence returns what a lookup tells of GenAuth. That of an unknown token tells
+// nothing by a refusal: a gateway may refuse rubbish while GenAuth is down. A panic
+// and a lookup that was given up tell nothing either.
+func evidence(err error, known bool) breaker.Outcome {
+	var (
+		transport *client.TransportError
+		api       *client.APIError
+	)
+	switch failureOf(err) {
+	case noFailure:
+		return breaker.Success
+	case failureRefused:
+		if known {
+			return breaker.Success
+		}
+	case failureMisconfigured:
+		if known && errors.As(err, &api) && (api.HTTPStatus == http.StatusForbidden || api.StatusCode == http.StatusForbidden) {
+			return breaker.Success
+		}
+	case failureUnavailable, failureMalformed:
+		switch {
+		case errors.Is(err, errNoResult), errors.Is(err, context.Canceled):
+		case errors.As(err, &transport) && transport.Unconnected():
+			return breaker.NoConnection
+		default:
+			return breaker.Failed
+		}
+	case failureLimited, failurePanic, failureTurnedAway:
+	}
+	return breaker.NoEvidence
 }

@@ -139,7 +139,7 @@ func (g *guard[C]) readToken(c C, r *http.Request) (string, error) {
 		return g.enforcer.source.read(r)
 	}
 	token, err := g.token(c)
-	return readCustom(token, g.enforcer.source.withoutSecrets(r, err, token))
+	return g.enforcer.source.readCustom(token, g.enforcer.source.withoutSecrets(r, err, token))
 }
 
 // subjectFailed is a Subject function's error: without an identity to serve

@@ -4,6 +4,10 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/echomfa/echomfa/internal/breaker"
 )
 
 // settle ends a decision: it gets its ID, is counted, logged and observed.
@@ -96,6 +100,31 @@ func (p Policy) label() string {
 		return name
 	}
 	return p.String()
+}
+
+// logChange tells the breaker what came of a lookup, and logs what that changed.
+func (g *genauthSource) logChange(ctx context.Context, now time.Time, pass *breaker.Pass, o breaker.Outcome) {
+	change, figures := g.breaker.Leave(pass, o, now)
+	users := slog.Int("users", figures.Users)
+	switch change {
+	case breaker.Opened:
+		g.log.LogAttrs(ctx, slog.LevelError, "mfa lookups keep failing: one at a time is tried until GenAuth answers",
+			slog.String("class", figures.Cause.String()), users)
+	case breaker.Closed, breaker.Warmed:
+		g.log.LogAttrs(ctx, slog.LevelInfo, "mfa lookups work again")
+	case breaker.Cooled:
+		g.log.LogAttrs(ctx, slog.LevelError, "mfa lookups have failed since the start: four at a time are tried until GenAuth answers", users)
+	case breaker.Same:
+	}
+}
+
+// rarely is what is said once a minute at most, because clients can cause it.
+type rarely struct{ last atomic.Int64 }
+
+// again reports whether to say it now.
+func (r *rarely) again(now time.Time) bool {
+	last, at := r.last.Load(), now.UnixNano()
+	return (last == 0 || at-last >= int64(time.Minute)) && r.last.CompareAndSwap(last, at)
 }
 
 // panicProof returns a logger that keeps a panic of the application's log handler

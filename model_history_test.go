@@ -183,7 +183,7 @@ func history(seed uint64, names []*modelNames) (setting, []move) {
 			m.what = "InvalidateUser"
 		case n < 84:
 			m.what, m.late = "GenAuth", r.IntN(2) == 0
-			m.fault = pick("", "", "", "", "leaves out", "refuses", "is asked wrongly", "has a limit", "is overloaded", "talks nonsense", "panics", "is away")
+			m.fault = pick("", "", "", "", "leaves out", "refuses", "is asked wrongly", "has a limit", "is overloaded", "talks nonsense", "panics", "is away", "has no connection", "has no connection")
 			if r.IntN(2) == 0 {
 				m.delay = between(1, 1900*time.Millisecond)
 			}

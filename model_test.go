@@ -23,10 +23,12 @@ const (
 	panicking                // the application's own mistake
 	limited                  // 429
 	down                     // no answer
+	lost                     // no connection
 )
 
 // word is what an instance has heard about a token.
 type word struct {
+	token   int
 	verdict verdict
 	types   echomfa.FactorSet
 	begun   time.Time     // when the look-up began: before asked if this is a second try
@@ -69,18 +71,13 @@ type view struct {
 	closed  time.Time // the instance
 	doubted time.Time // when it last could not tell the Store: what is stored from before is doubtful
 	evicts  bool      // the cache is smaller than the number of tokens
+	token   int
 
 	X11 bool // a known deviation, permitted if set: see modelKnown
 }
 
-// modelPause is how long the breaker stays open, and how long a 429 that says nothing
-// pauses; modelFailures are how many in a row open it; modelSkew is how far the clocks
-// of instances may be apart.
-const (
-	modelPause    = time.Second
-	modelFailures = 5
-	modelSkew     = 2 * time.Second
-)
+// modelSkew is how far the clocks of instances may be apart.
+const modelSkew = 2 * time.Second
 
 // permitted returns what the README's table permits: one case for each row.
 func (v *view) permitted(q query) []answer {
@@ -145,26 +142,10 @@ func (v *view) kept(w *word, q query) bool {
 }
 
 // trouble reports whether the facts may be unknown to a request, and whether stale
-// ones may stand in: GenAuth, or its answer, was missing.
+// ones may stand in: GenAuth, or its answer, was missing, or was not asked for.
 func (v *view) trouble(q query) (unknown, standIn bool) {
 	unknown = q.answered.Sub(q.arrived) >= v.timeout || !v.closed.IsZero() && !q.answered.Before(v.closed)
-	failures := 0 // in a row
-	for _, f := range v.asks {
-		switch {
-		case f.verdict == down:
-			failures++
-		case f.verdict != panicking:
-			failures = 0
-		}
-		if f.verdict < limited || f.verdict == down && failures < modelFailures {
-			continue
-		}
-		recovered := slices.ContainsFunc(v.asks, func(s *word) bool {
-			return s.verdict <= refused && s.asked.After(f.heard) && s.heard.Before(q.arrived)
-		})
-		paused := !q.arrived.After(f.heard.Add(max(f.pause, modelPause)))
-		unknown = unknown || paused || v.asking && !recovered // one is tried
-	}
+	unknown = unknown || v.held(q) || v.paused(q) || v.open(q)
 	standIn = unknown
 	for _, w := range v.words {
 		now := !w.heard.Before(q.arrived) // while the request waited

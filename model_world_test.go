@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"sync"
 	"time"
@@ -127,7 +128,7 @@ func (w *world) now() time.Duration { return time.Since(w.begun) }
 func (n *node) view(token int) *view {
 	s := n.setting
 	return &view{
-		rules: s.rules, timeout: s.timeout, words: n.words[token], asks: n.asks, asking: slices.ContainsFunc(n.asking[:], func(under []*word) bool { return len(under) > 0 }), cuts: n.cuts[token],
+		token: token, rules: s.rules, timeout: s.timeout, words: n.words[token], asks: n.asks, asking: slices.ContainsFunc(n.asking[:], func(under []*word) bool { return len(under) > 0 }), cuts: n.cuts[token],
 		expires: n.expires(token), closed: n.closed, doubted: n.doubted, evicts: s.evicts(),
 	}
 }
@@ -137,7 +138,7 @@ func (n *node) list(ctx context.Context, token string) ([]client.Factor, error) 
 	k := slices.Index(n.tokens[:], token)
 	n.mu.Lock()
 	now := time.Now()
-	w := &word{begun: now, asked: now, seems: now}
+	w := &word{token: k, begun: now, asked: now, seems: now}
 	for q := range n.waiting[k] { // it may have waited for its turn since
 		if q.arrived.Before(w.begun) {
 			w.begun = q.arrived
@@ -189,7 +190,7 @@ func (n *node) justify(k int, w *word) {
 		}
 	}
 	for _, other := range slices.Backward(n.words[k]) {
-		if !other.stored && other.verdict == down && w.asked.Sub(other.heard) <= 100*time.Millisecond {
+		if !other.stored && other.verdict >= down && w.asked.Sub(other.heard) <= 100*time.Millisecond {
 			w.begun = other.begun // a second try
 			return
 		}
@@ -221,6 +222,8 @@ func modelFault(fault string) (verdict, time.Duration, error) {
 		return down, 0, &client.APIError{HTTPStatus: 503}
 	case "talks nonsense":
 		return down, 0, client.ErrMalformed
+	case "has no connection":
+		return lost, 0, &client.TransportError{Op: "list", Err: &net.OpError{Op: "dial", Err: errModel}}
 	case "panics":
 		return panicking, 0, nil
 	case "is cut off":

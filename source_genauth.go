@@ -2,21 +2,19 @@ package echomfa
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
 
-	"github.com/sony/gobreaker/v2"
-
 	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/internal/admission"
+	"github.com/echomfa/echomfa/internal/breaker"
 	"github.com/echomfa/echomfa/internal/budget"
 	"github.com/echomfa/echomfa/internal/redact"
-	"github.com/echomfa/echomfa/internal/retryafter"
 )
 
 // FactorLister tells which MFA factors the user of an access token has
@@ -48,22 +46,20 @@ type genauthSource struct {
 	lister     FactorLister
 	checkToken func(ctx context.Context, token string) error
 	budget     *budget.Budget
-	breaker    *gobreaker.TwoStepCircuitBreaker[struct{}]
+	breaker    breaker.Breaker
+	limits     breaker.Limits
+	maxToken   int // MaxTokenBytes, for the log
 	log        *slog.Logger
+	said       struct{ tooLong, held, paused rarely }
 	watch      admission.RefusalWatch
 	counts     lookupCounts
-	open       atomic.Bool // the breaker's state as it was logged last
+	heldUntil  atomic.Int64 // when the last token that is held is not any more, in Unix nanoseconds
 	// share is called with each flight after its callers have their answer.
 	share func(*flight)
 }
 
-// The breaker opens after this many failures in a row, and then lets one
-// lookup a second try.
-const (
-	breakerFailures = 5
-	breakerPause    = time.Second
-	retryPause      = 50 * time.Millisecond
-)
+// retryPause is how long a lookup waits before its second try, about.
+const retryPause = 50 * time.Millisecond
 
 func newGenauthSource(cfg *Config, c *cache, r *running) *genauthSource {
 	g := &genauthSource{
@@ -71,12 +67,8 @@ func newGenauthSource(cfg *Config, c *cache, r *running) *genauthSource {
 		checkToken: cfg.Verify,
 		budget:     budget.New(cfg.Lookup.MaxConcurrent, cfg.Lookup.MaxPerSecond, cfg.Lookup.MaxWait),
 		log:        panicProof(cfg.Logger),
+		maxToken:   cfg.MaxTokenBytes,
 		share:      func(*flight) {},
-		breaker: gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
-			Timeout:      breakerPause,
-			ReadyToTrip:  func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= breakerFailures },
-			IsSuccessful: func(err error) bool { return !failureOf(err).outage() },
-		}),
 	}
 	g.lookups = lookups{
 		cache: c, table: genauthTable, running: r, timeout: cfg.Lookup.Timeout, start: g.start,
@@ -125,10 +117,16 @@ func (g *genauthSource) fetch(ctx context.Context, q *question, p Policy, before
 	}
 }
 
-// start begins a flight, if the breaker and the budget allow it.
+// start begins a flight, if the token is not held, and the breaker and the budget
+// allow it. The shard's lock is held.
 func (g *genauthSource) start(f *flight, n need, now time.Time) error {
-	if g.breaker.State() == gobreaker.StateOpen {
-		return errBreakerOpen
+	failures := g.failures(f.q)
+	if rest := failures.Rest(now); rest > 0 {
+		return &breaker.HeldError{Rest: rest}
+	}
+	f.caller, f.failing = g.callerOf(f.q, n != cold), failures.Failing()
+	if err := g.breaker.Door(f.caller, now); err != nil {
+		return err
 	}
 	ticket, err := g.budget.Enter(n.class(), now)
 	if err != nil {
@@ -206,20 +204,14 @@ func runCheckToken(ctx context.Context, check func(context.Context, string) erro
 // askOrRetry asks GenAuth, behind the breaker, and once more where that may
 // help.
 func (g *genauthSource) askOrRetry(ctx context.Context, f *flight) (known facts, err error) {
-	report, err := g.breaker.Allow()
+	pass, err := g.breaker.Enter(f.caller, time.Now(), f.deadline)
 	if err != nil {
-		return facts{}, errBreakerOpen
+		return facts{}, err
 	}
 	err = errNoResult // unless the lister returns
-	defer func() {
-		report(err)
-		g.logBreaker(ctx)
-		if d, ok := pauseFor(err); ok {
-			g.budget.Pause(d)
-		}
-	}()
+	defer func() { g.note(ctx, f, pass, err) }()
 	known, err = g.ask(ctx, f)
-	if retryable(err) && g.pauseToRetry(ctx, f) {
+	if g.mayRetry(f, err) && g.pauseToRetry(ctx, f) {
 		known, err = g.ask(ctx, f)
 	}
 	return known, err
@@ -229,6 +221,7 @@ func (g *genauthSource) askOrRetry(ctx context.Context, f *flight) (known facts,
 func (g *genauthSource) ask(ctx context.Context, f *flight) (facts, error) {
 	g.asks(f)
 	list, err := g.lister.ListEnrolledFactors(ctx, f.q.token)
+	err = breaker.TooLong(err, f.q.token)
 	var partial *client.PartialError
 	switch {
 	case err == nil:
@@ -244,7 +237,7 @@ func (g *genauthSource) ask(ctx context.Context, f *flight) (facts, error) {
 // pauseToRetry reports whether the lookup may be tried once more, after a
 // moment: only if the budget allows it at once and the breaker is not testing.
 func (g *genauthSource) pauseToRetry(ctx context.Context, f *flight) bool {
-	if g.breaker.State() != gobreaker.StateClosed {
+	if g.breaker.Figures().Cause != breaker.NotOpen {
 		return false
 	}
 	timer := time.NewTimer(retryPause/2 + jitter(f.q.key, retryPause))
@@ -257,42 +250,97 @@ func (g *genauthSource) pauseToRetry(ctx context.Context, f *flight) bool {
 	}
 }
 
-// retryable reports whether a second try may help: the connection broke before
-// there was an answer, or a gateway answered in GenAuth's place. A Retry-After
-// is an order to wait longer than a request can.
-func retryable(err error) bool {
-	var api *client.APIError
-	if errors.As(err, &api) {
-		switch api.HTTPStatus {
-		case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-			return api.RetryAfter == 0
+// mayRetry reports whether a failure is one to try again after. An unknown token that
+// has been sent is not: it may be what the failure is about. Nor is one that failed the
+// last time too.
+func (g *genauthSource) mayRetry(f *flight, err error) bool {
+	return breaker.Retryable(err) && !f.failing && (f.caller.Known || evidence(err, false) == breaker.NoConnection)
+}
+
+// callerOf returns whose lookup it is. The user of a token that names none is the token.
+// Users who share a tombstone pass for one.
+func (g *genauthSource) callerOf(q *question, known bool) breaker.Caller {
+	token := binary.BigEndian.Uint64(q.key[:])
+	c := breaker.Caller{User: token, Token: token, Known: known || g.cache.met.Has(q.key)}
+	if q.graves.user != g.cache.nobody() {
+		c.User = uint64(q.graves.user)
+	}
+	return c
+}
+
+// failures returns what is remembered of the failures of a token. An invalidation ends
+// that too. The shard's lock is held.
+func (g *genauthSource) failures(q *question) breaker.Memory {
+	r, ok := g.cache.shard(q.key).refused.Peek(q.key)
+	if !ok || r.failedIn != g.cache.epochNow() || g.cache.buried(r.graves, r.failed, false) {
+		return breaker.Memory{}
+	}
+	return r.failures
+}
+
+// note draws the conclusions from what came of asking about a token: for all others, and
+// for this one.
+func (g *genauthSource) note(ctx context.Context, f *flight, pass *breaker.Pass, err error) {
+	now, outcome := time.Now(), evidence(err, f.caller.Known)
+	g.logChange(ctx, now, pass, outcome)
+	wait, limited := breaker.Wait(err)
+	var long *breaker.TooLongError
+	isLong := errors.As(err, &long)
+	rest := g.remember(f, now, func(m breaker.Memory) breaker.Memory {
+		switch outcome {
+		case breaker.Success:
+			m = breaker.Memory{}
+		case breaker.Failed:
+			m = m.Fail(now, g.breaker.Successes(), isLong)
+		case breaker.NoEvidence, breaker.NoConnection:
 		}
-		return false
+		if limited {
+			m = m.Hold(now, wait)
+		}
+		return m
+	})
+	said := slog.String("error", fmt.Sprint(withoutToken(err, f.q.token)))
+	switch {
+	case isLong:
+		if g.said.tooLong.again(now) {
+			g.log.LogAttrs(ctx, slog.LevelError, "mfa token is too long on the way to GenAuth: raise the limit there, or lower MaxTokenBytes",
+				slog.Int("length", long.Length), slog.Int("max_token_bytes", g.maxToken), said)
+		}
+	case rest > 0 && g.said.held.again(now):
+		g.log.LogAttrs(ctx, slog.LevelWarn, "mfa lookups of a token are held: GenAuth fails for it, and not for others",
+			slog.String("token_ref", g.cache.keys.Ref(f.q.key)), slog.Duration("for", rest), slog.Int("held", g.held(now)), said)
 	}
-	var transport interface{ Retryable() bool }
-	return errors.As(err, &transport) && transport.Retryable()
-}
-
-// pauseFor returns for how long GenAuth asked not to be asked. A Retry-After
-// beside a 401 speaks of one token, and pauses nobody else.
-func pauseFor(err error) (time.Duration, bool) {
-	var api *client.APIError
-	limited := errors.Is(err, client.ErrRateLimited)
-	if errors.As(err, &api) && api.RetryAfter > 0 && (limited || errors.Is(err, client.ErrUnavailable)) {
-		return retryafter.Of(err), true
-	}
-	return retryafter.Least, limited
-}
-
-// logBreaker logs a change of the breaker's state once.
-func (g *genauthSource) logBreaker(ctx context.Context) {
-	open := g.breaker.State() != gobreaker.StateClosed
-	if !g.open.CompareAndSwap(!open, open) {
+	if !limited {
 		return
 	}
-	if open {
-		g.log.LogAttrs(ctx, slog.LevelError, "mfa look-ups keep failing: one a second is tried until GenAuth answers")
-		return
+	if all := g.limits.Met(f.caller.User, wait, now); all > 0 {
+		g.budget.Pause(all)
+		if g.said.paused.again(now) {
+			g.log.LogAttrs(ctx, slog.LevelWarn, "mfa lookups pause: GenAuth limits the rate, for more than one user", slog.Duration("for", all), said)
+		}
 	}
-	g.log.LogAttrs(ctx, slog.LevelInfo, "mfa look-ups work again")
+}
+
+// remember changes what is remembered of the failures of a token, and returns how long
+// the token is held. If it was invalidated meanwhile, nothing is.
+func (g *genauthSource) remember(f *flight, now time.Time, change func(breaker.Memory) breaker.Memory) time.Duration {
+	s := g.cache.shard(f.q.key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := g.failures(f.q)
+	m := change(old)
+	switch {
+	case m == old:
+		return m.Rest(now)
+	case m != breaker.Memory{} && g.cache.buried(f.q.graves, f.sent, false):
+		return 0
+	}
+	r, _ := s.refused.Peek(f.q.key)
+	r.graves, r.failures, r.failed, r.failedIn = f.q.graves, m, f.sent, f.epoch
+	s.refused.Add(f.q.key, r)
+	rest := m.Rest(now)
+	if until := now.Add(rest).UnixNano(); rest > 0 && until > g.heldUntil.Load() {
+		g.heldUntil.Store(until)
+	}
+	return rest
 }

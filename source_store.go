@@ -8,10 +8,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/sony/gobreaker/v2"
-
 	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/internal/bounded"
+	"github.com/echomfa/echomfa/internal/breaker"
 )
 
 const (
@@ -38,8 +37,7 @@ type storeSource struct {
 	namespace  string
 	checkToken func(ctx context.Context, token string) error
 	log        *slog.Logger
-	breaker    *gobreaker.TwoStepCircuitBreaker[struct{}]
-	open       atomic.Bool // the breaker's state as it was logged last
+	breaker    breaker.Row
 	// trustFrom is since when stored facts are relied upon, in Unix
 	// nanoseconds: before, something may have been invalidated unheard.
 	trustFrom atomic.Int64
@@ -59,10 +57,6 @@ func newStoreSource(cfg *Config, c *cache, r *running) *storeSource {
 	t := &storeSource{
 		store: cfg.Cache.Store, namespace: cfg.Namespace, checkToken: cfg.Verify,
 		log: panicProof(cfg.Logger),
-		breaker: gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
-			Timeout:     breakerPause,
-			ReadyToTrip: func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= breakerFailures },
-		}),
 	}
 	t.lookups = lookups{cache: c, table: storeTable, running: r, timeout: cfg.Lookup.Timeout, start: t.start}
 	return t
@@ -220,18 +214,18 @@ func (t *storeSource) tell(ctx context.Context, f func(context.Context) error) e
 //
 //nolint:ireturn // T is what f returns
 func guardedCall[T any](ctx context.Context, t *storeSource, f func(context.Context) (T, error)) (T, error) {
-	report, refused := t.breaker.Allow()
-	if refused != nil {
+	if !t.breaker.Enter(time.Now()) {
 		t.counts.skipped.Add(1)
 		var zero T
-		return zero, refused
+		return zero, errNotStored
 	}
 	v, err := boundedCall(ctx, t, f)
 	if err != nil {
 		t.counts.failed.Add(1)
 	}
-	report(err)
-	t.logState(ctx, err)
+	if t.breaker.Leave(err == nil, time.Now()) {
+		t.logState(ctx, err)
+	}
 	return v, err
 }
 
@@ -254,11 +248,7 @@ func boundedCall[T any](ctx context.Context, t *storeSource, f func(context.Cont
 
 // logState logs once that the Store is away, and once that it is back.
 func (t *storeSource) logState(ctx context.Context, err error) {
-	away := t.breaker.State() != gobreaker.StateClosed
-	if !t.open.CompareAndSwap(!away, away) {
-		return
-	}
-	if away {
+	if err != nil {
 		t.log.LogAttrs(ctx, slog.LevelError, "mfa store keeps failing: this instance goes on without it", slog.String("error", fmt.Sprint(err)))
 		return
 	}

@@ -2,8 +2,9 @@ package echomfa
 
 import (
 	"sync/atomic"
+	"time"
 
-	"github.com/sony/gobreaker/v2"
+	"github.com/echomfa/echomfa/internal/breaker"
 )
 
 // Stats are counts since the Enforcer was made, and its present state.
@@ -22,12 +23,24 @@ type Stats struct {
 	InFlight, Queued int
 	// Limited counts look-ups turned away by the budgets of LookupConfig.
 	Limited uint64
-	// BreakerOpen reports that look-ups are stopped because they kept failing.
-	BreakerOpen bool
+	// BreakerOpen reports that look-ups are stopped because they kept failing, until
+	// one succeeds. BreakerCause is "no connection" or "known users", or empty.
+	BreakerOpen  bool
+	BreakerCause string
+	// ColdStart reports that look-ups have failed since the start, and that few are
+	// tried at once until one succeeds.
+	ColdStart bool
+	// FailingUsers is how many users' look-ups have failed since the last one that
+	// succeeded: of known users, of those who found no connection, or of tokens at a
+	// ColdStart. It stops at 64.
+	FailingUsers int
+	// Held is how many tokens GenAuth is not asked about for a while, because it
+	// fails for them and not for others, or limits their rate.
+	Held int
 	// Store counts what came of asking the Store, if there is one.
 	Store StoreStats
-	// Entries and Refused are how many tokens' facts and how many refused
-	// tokens are remembered.
+	// Entries and Refused are how many tokens' facts and how many tokens that were
+	// refused, or whose look-ups failed, are remembered.
 	Entries, Refused int
 }
 
@@ -52,7 +65,9 @@ func (e *Enforcer) Stats() Stats {
 	s.Lookups = d.genauth.counts.stats()
 	s.Store = d.store.stats()
 	s.InFlight, s.Queued, s.Limited = d.genauth.budget.Figures()
-	s.BreakerOpen = d.genauth.breaker.State() == gobreaker.StateOpen
+	figures := d.genauth.breaker.Figures()
+	s.BreakerOpen, s.BreakerCause = figures.Cause != breaker.NotOpen, figures.Cause.String()
+	s.ColdStart, s.FailingUsers, s.Held = figures.ColdStart, figures.Users, d.genauth.held(time.Now())
 	s.Entries, s.Refused, s.Hits = d.cache.size()
 	return s
 }
@@ -131,6 +146,39 @@ func (t *storeSource) stats() StoreStats {
 	return StoreStats{
 		Hits: t.counts.hits.Load(), Misses: t.counts.misses.Load(), Rejected: t.counts.rejected.Load(),
 		Failed: t.counts.failed.Load(), Skipped: t.counts.skipped.Load(),
-		Open: t.breaker.State() == gobreaker.StateOpen,
+		Open: t.breaker.Open(),
 	}
+}
+
+// held returns how many tokens are held now.
+func (g *genauthSource) held(now time.Time) int {
+	if now.UnixNano() >= g.heldUntil.Load() {
+		return 0
+	}
+	n := 0
+	for i := range g.cache.shards {
+		s := &g.cache.shards[i]
+		s.mu.Lock()
+		for _, r := range s.refused.Values() {
+			if r.failures.Rest(now) > 0 && r.failedIn == g.cache.epochNow() && !g.cache.buried(r.graves, r.failed, false) {
+				n++
+			}
+		}
+		s.mu.Unlock()
+	}
+	return n
+}
+
+// size returns how many entries and refusals are kept, and how many requests the
+// cache has answered.
+func (c *cache) size() (entries, refused int, hits uint64) {
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.mu.Lock()
+		entries += s.entries.Len()
+		refused += s.refused.Len()
+		hits += s.hits
+		s.mu.Unlock()
+	}
+	return entries, refused, hits
 }

@@ -25,6 +25,7 @@ type credential struct {
 	spaced bool   // scheme and token are separated by spaces
 	cookie string // name, or empty
 	custom func(*http.Request) (string, error)
+	most   int // MaxTokenBytes
 }
 
 // newCredential settles where the token of a request is.
@@ -58,7 +59,7 @@ func (c *credential) read(r *http.Request) (string, error) {
 	switch {
 	case c.custom != nil:
 		token, err := c.custom(r)
-		return readCustom(token, c.withoutSecrets(r, err, token))
+		return c.readCustom(token, c.withoutSecrets(r, err, token))
 	case c.cookie != "":
 		return c.fromCookie(r)
 	default:
@@ -102,7 +103,7 @@ func (c *credential) fromHeader(lines []string) (string, error) {
 		if value == "" {
 			return "", errNoToken()
 		}
-		return notTooLong(value)
+		return c.notTooLong(value)
 	}
 	if !hasPrefixFold(value, c.scheme) {
 		// Another scheme, such as Basic: no token of ours, so the challenge
@@ -123,7 +124,7 @@ func (c *credential) fromHeader(lines []string) (string, error) {
 	if token == "" {
 		return "", errBadRequest("the token is empty")
 	}
-	return notTooLong(token)
+	return c.notTooLong(token)
 }
 
 func (c *credential) fromCookie(r *http.Request) (string, error) {
@@ -136,18 +137,18 @@ func (c *credential) fromCookie(r *http.Request) (string, error) {
 	case len(cookies) == 0 || cookies[0].Value == "":
 		return "", errNoToken()
 	}
-	return notTooLong(cookies[0].Value)
+	return c.notTooLong(cookies[0].Value)
 }
 
 // readCustom judges what an application's own Token function returned.
-func readCustom(token string, err error) (string, error) {
+func (c *credential) readCustom(token string, err error) (string, error) {
 	switch {
 	case err != nil:
 		return "", customFailed(err)
 	case token == "":
 		return "", errNoToken()
 	}
-	return notTooLong(token)
+	return c.notTooLong(token)
 }
 
 // customFailed is a Token function's error.
@@ -164,8 +165,8 @@ func customFailed(err error) error {
 
 // notTooLong applies the length limit before anything else is done with a token.
 // What does not pass is not returned.
-func notTooLong(token string) (string, error) {
-	if len(token) > client.MaxTokenBytes {
+func (c *credential) notTooLong(token string) (string, error) {
+	if len(token) > c.most {
 		return "", errBadToken("the token is too long")
 	}
 	return token, nil

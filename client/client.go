@@ -31,6 +31,7 @@ type Client struct {
 	appIDHeader  string
 	userAgent    string
 	transport    http.RoundTripper
+	apart        func() http.RoundTripper // for long tokens
 	timeout      time.Duration
 	maxBody      int64
 	nullIsNone   bool
@@ -209,7 +210,11 @@ func (c *Client) exchange(ctx context.Context, r call) (reply, error) {
 	if err != nil {
 		return reply{}, c.broken(ctx, r, err, false)
 	}
-	resp, err := c.transport.RoundTrip(req)
+	transport := c.transport
+	if len(r.token) > longToken {
+		transport = c.apart()
+	}
+	resp, err := transport.RoundTrip(req)
 	switch {
 	case err != nil:
 		return reply{}, c.broken(ctx, r, err, false)

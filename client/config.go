@@ -131,6 +131,7 @@ func New(c Config) (*Client, error) {
 	if cl.transport == nil {
 		cl.transport = newTransport()
 	}
+	cl.apart = apart(cl.transport)
 	return cl, nil
 }
 

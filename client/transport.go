@@ -3,13 +3,32 @@ package client
 import (
 	"net"
 	"net/http"
+	"sync"
 	"time"
 )
 
 const (
 	maxIdleConns           = 256
 	maxResponseHeaderBytes = 64 << 10
+	// longToken is the length of a token from which a gateway may refuse its header.
+	longToken = 4 << 10
 )
+
+// apart returns a transport that has a connection for each call, made of another one
+// when it is needed first. A gateway that refuses a long header over HTTP/2 ends the
+// connection, and with it every other call that is on it: anybody could do that to all
+// users by a made-up token. It is the same transport if it is none of net/http's.
+func apart(shared http.RoundTripper) func() http.RoundTripper {
+	return sync.OnceValue(func() http.RoundTripper {
+		t, ok := shared.(*http.Transport)
+		if !ok {
+			return shared
+		}
+		t = t.Clone()
+		t.DisableKeepAlives = true
+		return t
+	})
+}
 
 // newTransport returns the transport of a client whose Config brings none.
 //

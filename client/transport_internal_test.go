@@ -105,6 +105,7 @@ func TestRetryable(t *testing.T) {
 		"no cause":             {nil, false},
 		"unknown":              {errors.New("unknown"), false},
 		"EOF":                  {io.EOF, true},
+		"GOAWAY":               {errors.New("http2: server sent GOAWAY and closed the connection; LastStreamID=1"), true},
 		"unexpected EOF":       {io.ErrUnexpectedEOF, true},
 		"refused":              {dial(syscall.ECONNREFUSED), true},
 		"no route":             {dial(syscall.EHOSTUNREACH), true},

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"strings"
 	"syscall"
 )
 
@@ -55,7 +56,7 @@ func (e *TransportError) Timeout() bool {
 // which a second try cannot mend; and for every call that is not a GET, since
 // GenAuth may have acted on the first one.
 func (e *TransportError) Retryable() bool {
-	if e.post || e.answered || e.Timeout() || isTLSFailure(e.Err) {
+	if e.Err == nil || e.post || e.answered || e.Timeout() || isTLSFailure(e.Err) {
 		return false
 	}
 	if redacted := (*redactedError)(nil); errors.As(e.Err, &redacted) {
@@ -67,6 +68,9 @@ func (e *TransportError) Retryable() bool {
 	if op := (*net.OpError)(nil); errors.As(e.Err, &op) && op.Op == "dial" {
 		return true
 	}
+	if strings.Contains(e.Err.Error(), "http2: server sent GOAWAY") {
+		return true // net/http has no name for it
+	}
 	for _, broken := range []error{
 		io.EOF, io.ErrUnexpectedEOF, net.ErrClosed,
 		syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.ECONNABORTED, syscall.EPIPE,
@@ -76,6 +80,21 @@ func (e *TransportError) Retryable() bool {
 		}
 	}
 	return false
+}
+
+// Unconnected reports whether there was no connection: the name was not found, nobody
+// listened, or TLS failed. The request has not been sent, so nothing in it is the cause.
+// It is false where that is not certain.
+func (e *TransportError) Unconnected() bool {
+	if redacted := (*redactedError)(nil); errors.As(e.Err, &redacted) {
+		return redacted.unconnected
+	}
+	var (
+		dns *net.DNSError
+		op  *net.OpError
+	)
+	return errors.As(e.Err, &dns) || isTLSFailure(e.Err) ||
+		errors.As(e.Err, &op) && (op.Op == "dial" || op.Op == "remote error" || op.Op == "local error")
 }
 
 func isTLSFailure(err error) bool {
@@ -107,10 +126,11 @@ func withoutSecrets(err error, secrets []string) error {
 		if redact(shown, secrets) != shown {
 			bare := TransportError{Err: err}
 			return &redactedError{
-				text:      redact(text, secrets),
-				timeout:   bare.Timeout(),
-				retryable: bare.Retryable(),
-				is:        func(target error) bool { return errors.Is(err, target) },
+				text:        redact(text, secrets),
+				timeout:     bare.Timeout(),
+				retryable:   bare.Retryable(),
+				unconnected: bare.Unconnected(),
+				is:          func(target error) bool { return errors.Is(err, target) },
 			}
 		}
 	}
@@ -120,9 +140,9 @@ func withoutSecrets(err error, secrets []string) error {
 // redactedError stands for an error whose text holds a secret. It keeps what is
 // known about that error and gives no way to get at it.
 type redactedError struct {
-	text               string
-	timeout, retryable bool
-	is                 func(error) bool
+	text                            string
+	timeout, retryable, unconnected bool
+	is                              func(error) bool
 }
 
 func (e *redactedError) Error() string        { return e.text }

@@ -145,7 +145,7 @@ func TestF42LoggerPanicsInALookUp(t *testing.T) {
 		b := new(bad)
 		r := newRig(t, func(s *setup) { s.enforcer.Logger = slog.New(badLog{b}) })
 		b.Store(true)
-		spoil(500, "")(r)
+		r.front.refuse()
 		for i := range 8 {
 			got := r.ask(caller{has: true, token: tokenWith(strconv.Itoa(i))})
 			assert.Equal(t, http.StatusInternalServerError, got.status)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"golang.org/x/net/http2"
 )
 
@@ -122,19 +123,33 @@ func TestF07ConnectionBreaksInTheBody(t *testing.T) {
 }
 
 // TestF07ConnectionBreaksOnce shows that one connection which breaks ahead of its
-// answer is nobody's business: the call is made once more.
+// answer is nobody's business: the call is made once more. If nothing is known of the
+// token, it may be why the connection broke, and it is not.
 func TestF07ConnectionBreaksOnce(t *testing.T) {
 	t.Parallel()
 	for _, c := range callers() {
 		t.Run(c.String(), func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t)
-			r.front.become(func(conn net.Conn, ended <-chan struct{}) {
-				r.front.answer(tellTruth)
-				reset("")(conn, ended)
-			})
-			r.right(r.ask(c))
-			assert.Equal(t, 2, r.front.accepted())
+			for _, known := range []bool{true, false} {
+				r := newRig(t)
+				if known {
+					r.right(r.ask(c))
+					require.NoError(t, r.enforcer.Invalidate(t.Context(), c.token))
+					r.genauth.CloseIdleConnections()
+				}
+				before := r.front.accepted()
+				r.front.become(func(conn net.Conn, ended <-chan struct{}) {
+					r.front.answer(tellTruth)
+					reset("")(conn, ended)
+				})
+				if known {
+					r.right(r.ask(c))
+					assert.Equal(t, 2, r.front.accepted()-before)
+				} else {
+					r.refused(r.ask(c), http.StatusServiceUnavailable)
+					assert.Equal(t, 1, r.front.accepted()-before)
+				}
+			}
 		})
 	}
 }

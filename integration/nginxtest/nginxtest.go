@@ -19,6 +19,8 @@ import (
 type Server struct {
 	// Address is where it listens.
 	Address string
+	// HTTP2 makes it speak HTTP/2, without TLS, to who begins with it.
+	HTTP2 bool
 
 	socket *os.File
 	log    string
@@ -62,11 +64,11 @@ http {
 	access_log off;
 	%s
 	server {
-		listen %s;
+		listen %s%s;
 		%s
 	}
 }
-`, filepath.Join(dir, "pid"), temp.String(), n.Address, server), 0o600))
+`, filepath.Join(dir, "pid"), temp.String(), n.Address, map[bool]string{true: " http2"}[n.HTTP2], server), 0o600))
 	cmd := exec.Command("nginx", "-p", dir, "-c", conf, "-e", n.log) //nolint:noctx,gosec // it is stopped below, and the name is fixed
 	cmd.Env = append(os.Environ(), "NGINX=3;")
 	cmd.ExtraFiles = []*os.File{n.socket}

@@ -88,10 +88,10 @@ func (m mutant) plant(dir, histories string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := os.Mkdir(dir, 0o700); err != nil {
+	file := filepath.Join(dir, filepath.FromSlash(m.file))
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return "", err
 	}
-	file := filepath.Join(dir, m.file)
 	if err := os.WriteFile(file, changed, 0o600); err != nil {
 		return "", err
 	}

@@ -93,7 +93,7 @@ func mutants() []mutant {
 		},
 		{
 			"a refusal does not outlive a missed invalidation",
-			"cache.go", "ok && r.epoch == c.epochNow() && r.at", "ok && r.at",
+			"cache.go", "r.err != nil && r.epoch == c.epochNow() && r.at", "r.err != nil && r.at",
 		},
 		{
 			"a refusal is remembered",
@@ -181,11 +181,43 @@ func mutants() []mutant {
 		},
 		{
 			"after an outage GenAuth is asked again",
-			"source_genauth.go", "breakerPause    = time.Second", "breakerPause    = time.Hour",
+			"internal/breaker/breaker.go", "pause     = time.Second //", "pause     = time.Hour //",
 		},
 		{
 			"a failure or two do not stop the lookups of all",
-			"source_genauth.go", "return c.ConsecutiveFailures >= breakerFailures }", "return c.TotalFailures > 0 }",
+			"internal/breaker/breaker.go", "case b.row >= enough:", "case b.row > 0:",
+		},
+		{
+			"failures of one token do not stop the lookups of all",
+			"internal/breaker/breaker.go", "case o == Failed && c.Known:\n\t\tb.users.add(c.User)", "case o == Failed:\n\t\tb.row++",
+		},
+		{
+			"a success lets all lookups go on",
+			"internal/breaker/breaker.go", "b.cause, b.probe, b.cold, b.waiting = NotOpen, nil, nil, nil", "b.probe, b.cold = nil, nil",
+		},
+		{
+			"a probe that tells nothing lets another one be made",
+			"internal/breaker/breaker.go", "if b.probe == p {", "if b.probe == p && o != NoEvidence {",
+		},
+		{
+			"a limit on one user pauses nobody else",
+			"internal/breaker/memory.go", "if !all {", "if !all && d < 0 {",
+		},
+		{
+			"a token is held for two seconds at first",
+			"internal/breaker/memory.go", "firstHold = 2 * time.Second", "firstHold = 29 * time.Second",
+		},
+		{
+			"a token is not held after its first failure",
+			"internal/breaker/memory.go", "case certain, m.failed && successes > m.since:", "case certain, m.failed || successes > m.since:",
+		},
+		{
+			"a token is not held while all fail",
+			"internal/breaker/memory.go", "case certain, m.failed && successes > m.since:", "case certain, m.failed:",
+		},
+		{
+			"Invalidate frees a token that is held",
+			"source_genauth.go", " || g.cache.buried(r.graves, r.failed, false) {\n\t\treturn breaker", " {\n\t\treturn breaker",
 		},
 		{
 			"no request waits longer than Timeout",

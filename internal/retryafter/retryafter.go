@@ -23,11 +23,17 @@ const (
 // Bound returns d within the limits.
 func Bound(d time.Duration) time.Duration { return min(max(d, Least), Most) }
 
-// Of returns how long to wait after err: what GenAuth asked for, within the
-// limits, or Least if it asked for nothing.
+// Of returns how long to wait after err: what GenAuth asked for, or what is left of it,
+// within the limits, or Least if it asked for nothing.
 func Of(err error) time.Duration {
-	var api *client.APIError
-	if errors.As(err, &api) {
+	var (
+		api  *client.APIError
+		here interface{ RetryIn() time.Duration }
+	)
+	switch {
+	case errors.As(err, &here):
+		return Bound(here.RetryIn())
+	case errors.As(err, &api):
 		return Bound(api.RetryAfter)
 	}
 	return Least

@@ -1,0 +1,331 @@
+// Package breaker tells failures of GenAuth from failures that one token causes.
+//
+// A client can make a lookup fail: a token that is longer than a gateway allows, or a
+// user whose record GenAuth cannot show. Such a failure says nothing of other users'
+// lookups, and stops none of them. What does stop them:
+//
+//   - Five failures in a row before there was a connection. The token has not been
+//     sent, so it is not the cause.
+//   - Five different known users whose lookups failed after the last one that
+//     succeeded, if that is a second ago. Known is a token of which there have been
+//     facts: nobody can make one up. A user with many tokens is one user.
+//
+// While it is open, one lookup at a time probes. See [Breaker.Enter] for who may, and
+// [Memory] for what becomes of the one token that keeps failing.
+//
+// Nothing here reads a clock: the caller says what time it is.
+package breaker
+
+import (
+	"errors"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Why a lookup is turned away.
+var (
+	ErrOpen = errors.New("echomfa: lookups stopped because GenAuth keeps failing")
+	ErrCold = errors.New("echomfa: GenAuth has not answered since the start: few lookups are tried at once")
+)
+
+// Outcome is what a lookup tells of GenAuth.
+type Outcome uint8
+
+const (
+	// NoEvidence tells nothing: a limit, the application's own mistake, a lookup
+	// that was given up.
+	NoEvidence Outcome = iota
+	// Success is an answer that only GenAuth can give: facts, or the refusal of a
+	// known token.
+	Success
+	// NoConnection is a failure before there was a connection.
+	NoConnection
+	// Failed is a failure after the token was sent.
+	Failed
+)
+
+// Cause is why lookups are stopped.
+type Cause uint8
+
+const (
+	// NotOpen is the Cause of a breaker that is closed.
+	NotOpen Cause = iota
+	// ByConnection is a row of lookups that found no connection.
+	ByConnection
+	// ByUsers is a number of known users whose lookups failed.
+	ByUsers
+)
+
+// String names the cause for a log line.
+func (c Cause) String() string {
+	switch c {
+	case ByConnection:
+		return "no connection"
+	case ByUsers:
+		return "known users"
+	case NotOpen:
+	}
+	return ""
+}
+
+const (
+	enough    = 5           // failures in a row, or users, or tokens at a cold start
+	pause     = time.Second // how long it is open before a probe
+	reserved  = time.Second // how long a probe is for known tokens only
+	apart     = time.Second / 2
+	grace     = time.Second // for a lookup to end after its deadline
+	coldTries = 4           // lookups of unknown tokens at once in a cold start
+	places    = 1 << 12     // for waiting tokens, while it is open
+)
+
+// Caller is whose lookup it is.
+type Caller struct {
+	User, Token uint64 // short hashes
+	Known       bool   // there have been facts about the token
+}
+
+// Pass is a lookup that may be made.
+type Pass struct {
+	caller Caller
+	until  time.Time // from when it counts as over, whatever becomes of it
+}
+
+// Change is what a lookup changed.
+type Change uint8
+
+const (
+	// Same is no change.
+	Same Change = iota
+	// Opened is the begin of an outage.
+	Opened
+	// Closed is its end.
+	Closed
+	// Cooled is that tokens keep failing since the start.
+	Cooled
+	// Warmed is the first answer after that.
+	Warmed
+)
+
+// Figures are what the breaker shows.
+type Figures struct {
+	Cause     Cause
+	Users     int // whose lookups failed since the last success, at most 64
+	ColdStart bool
+}
+
+// Breaker decides when lookups stop, and who probes. The zero Breaker is closed. Its
+// methods may be called by several goroutines at once, and none blocks.
+type Breaker struct {
+	mu        sync.Mutex
+	successes uint64
+	answered  bool      // GenAuth has, once
+	last      time.Time // the last success
+	row       int       // lookups without a connection since
+	users     crowd     // known users whose lookups failed since
+	lost      crowd     // users whose lookups found no connection since
+	tokens    crowd     // tokens that failed before the first success
+	cold      map[*Pass]struct{}
+
+	cause   Cause
+	from    time.Time // when known tokens may probe
+	spare   time.Time // when unknown ones may, at the earliest
+	probe   *Pass
+	waiting []waiter // unknown tokens that were turned away, by hash, while it is open
+}
+
+// waiter is a token that was turned away, and since when it comes.
+type waiter struct {
+	token uint64
+	since int64 // in Unix nanoseconds
+}
+
+// Door reports whether a lookup would be turned away. It costs no place in a queue to
+// ask.
+func (b *Breaker) Door(c Caller, now time.Time) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.judge(c, now)
+}
+
+// Enter lets a lookup be made, whose [Breaker.Leave] must follow. Until is its deadline:
+// a second later it counts as over even if its lister does not return.
+//
+// While the breaker is open, there is one probe at a time. The first comes after a
+// second, and during the next second only a known token may be it: what becomes of an
+// unknown one says little. After that an unknown one may, and those first who have
+// been turned away before, a second ago or more: made-up tokens need not come back.
+func (b *Breaker) Enter(c Caller, now, until time.Time) (*Pass, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := b.judge(c, now); err != nil {
+		return nil, err
+	}
+	p := &Pass{caller: c, until: until.Add(grace)}
+	if b.cause != NotOpen {
+		b.probe = p
+		if !c.Known {
+			b.spare = now.Add(apart)
+			b.waiting[c.Token%places] = waiter{}
+		}
+	}
+	if !c.Known && !b.answered {
+		if b.cold == nil {
+			b.cold = make(map[*Pass]struct{})
+		}
+		b.cold[p] = struct{}{}
+	}
+	return p, nil
+}
+
+// judge reports why a lookup is turned away, if it is. b.mu is held.
+func (b *Breaker) judge(c Caller, now time.Time) error {
+	switch {
+	case b.cause != NotOpen && !b.mayProbe(c, now):
+		if w := &b.waiting[c.Token%places]; !c.Known && w.token != c.Token {
+			*w = waiter{c.Token, now.UnixNano()}
+		}
+		return ErrOpen
+	case b.cause == NotOpen && !c.Known && b.coldStart() && b.underWay(now) >= coldTries:
+		return ErrCold
+	}
+	return nil
+}
+
+// mayProbe reports whether the next probe may be of this caller. b.mu is held.
+func (b *Breaker) mayProbe(c Caller, now time.Time) bool {
+	if b.probe != nil && now.Before(b.probe.until) {
+		return false
+	}
+	if c.Known {
+		return !now.Before(b.from)
+	}
+	first, again := b.from.Add(reserved), b.spare
+	if w := b.waiting[c.Token%places]; w.token != c.Token || now.UnixNano()-w.since < int64(pause) {
+		// It comes for the first time. Who heeds a Retry-After comes within a second.
+		first, again = first.Add(apart), again.Add(pause)
+	}
+	return !now.Before(first) && !now.Before(again)
+}
+
+// coldStart reports whether lookups of unknown tokens are few, because GenAuth has
+// not answered yet. b.mu is held.
+func (b *Breaker) coldStart() bool { return !b.answered && b.tokens.n >= enough }
+
+// underWay returns how many lookups of unknown tokens are. b.mu is held.
+func (b *Breaker) underWay(now time.Time) int {
+	n := 0
+	for p := range b.cold {
+		if now.Before(p.until) {
+			n++
+		}
+	}
+	return n
+}
+
+// Leave tells what came of a lookup.
+func (b *Breaker) Leave(p *Pass, o Outcome, now time.Time) (Change, Figures) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.cold, p)
+	if o == Success {
+		change := b.succeeded(now)
+		return change, b.figures()
+	}
+	wasCold := b.coldStart()
+	b.failed(p.caller, o)
+	if b.probe == p {
+		b.probe = nil
+		switch {
+		case o == NoConnection, o == Failed && p.caller.Known:
+			b.from = now.Add(pause)
+		case p.caller.Known:
+			b.from = now.Add(apart) // it was none
+		}
+	}
+	if b.cause == NotOpen {
+		switch {
+		case b.row >= enough:
+			b.cause = ByConnection
+		case b.users.n >= enough && now.Sub(b.last) >= pause:
+			b.cause = ByUsers
+		}
+		if b.cause != NotOpen {
+			b.from, b.waiting = now.Add(pause), make([]waiter, places)
+			return Opened, b.figures()
+		}
+	}
+	if !wasCold && b.coldStart() {
+		return Cooled, b.figures()
+	}
+	return Same, b.figures()
+}
+
+// failed counts a failure. b.mu is held.
+func (b *Breaker) failed(c Caller, o Outcome) {
+	switch {
+	case o == NoConnection:
+		b.row++
+		b.lost.add(c.User)
+	case o == Failed && c.Known:
+		b.users.add(c.User)
+	}
+	if o != NoEvidence && !c.Known && !b.answered {
+		b.tokens.add(c.Token)
+	}
+}
+
+// succeeded ends whatever there is. b.mu is held.
+func (b *Breaker) succeeded(now time.Time) Change {
+	change := Same
+	switch {
+	case b.cause != NotOpen:
+		change = Closed
+	case b.coldStart():
+		change = Warmed
+	}
+	b.successes++
+	b.answered, b.last, b.row = true, now, 0
+	b.users.n, b.lost.n, b.tokens.n = 0, 0, 0
+	b.cause, b.probe, b.cold, b.waiting = NotOpen, nil, nil, nil
+	return change
+}
+
+// figures is Figures for a caller that holds b.mu.
+func (b *Breaker) figures() Figures {
+	f := Figures{Cause: b.cause, Users: b.users.n, ColdStart: b.coldStart()}
+	switch {
+	case b.cause == ByConnection:
+		f.Users = b.lost.n
+	case b.cause == NotOpen && f.ColdStart:
+		f.Users = b.tokens.n
+	}
+	return f
+}
+
+// Figures returns what the breaker shows.
+func (b *Breaker) Figures() Figures {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.figures()
+}
+
+// Successes returns how many lookups have succeeded.
+func (b *Breaker) Successes() uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.successes
+}
+
+// crowd is a number of different users.
+type crowd struct {
+	ids [64]uint64
+	n   int
+}
+
+func (c *crowd) add(id uint64) {
+	if c.n < len(c.ids) && !slices.Contains(c.ids[:c.n], id) {
+		c.ids[c.n] = id
+		c.n++
+	}
+}

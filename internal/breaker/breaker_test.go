@@ -1,0 +1,301 @@
+package breaker_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/echomfa/echomfa/internal/breaker"
+)
+
+// play is a breaker and its clock.
+type play struct {
+	*testing.T
+	breaker.Breaker
+	now time.Time
+}
+
+func newPlay(t *testing.T) *play {
+	t.Helper()
+	return &play{T: t, now: time.Unix(1e9, 0)}
+}
+
+func (p *play) pass(d time.Duration) { p.now = p.now.Add(d) }
+
+func known(user int) breaker.Caller {
+	return breaker.Caller{User: uint64(user), Token: uint64(user) + 1000, Known: true}
+}
+
+func unknown(token int) breaker.Caller {
+	return breaker.Caller{User: uint64(token), Token: uint64(token)}
+}
+
+// enter lets a lookup begin, or fails the test.
+func (p *play) enter(c breaker.Caller) *breaker.Pass {
+	p.Helper()
+	require.NoError(p, p.Door(c, p.now))
+	pass, err := p.Enter(c, p.now, p.now.Add(2*time.Second))
+	require.NoError(p, err)
+	return pass
+}
+
+// lookup makes a lookup that takes no time, and returns what it changed.
+func (p *play) lookup(c breaker.Caller, o breaker.Outcome) breaker.Change {
+	p.Helper()
+	change, _ := p.Leave(p.enter(c), o, p.now)
+	return change
+}
+
+// turnsAway checks that a lookup may not be made.
+func (p *play) turnsAway(c breaker.Caller, why error) {
+	p.Helper()
+	require.ErrorIs(p, p.Door(c, p.now), why)
+	_, err := p.Enter(c, p.now, p.now.Add(time.Second))
+	require.ErrorIs(p, err, why)
+}
+
+// open opens the breaker, by users.
+func (p *play) open() {
+	p.Helper()
+	for i := range 5 {
+		p.lookup(known(i), breaker.Failed)
+	}
+	assert.Equal(p, breaker.Figures{Cause: breaker.ByUsers, Users: 5}, p.Figures())
+}
+
+func TestRule4FiveInARowWithoutAConnection(t *testing.T) {
+	t.Parallel()
+	p := newPlay(t)
+	p.lookup(known(0), breaker.Success)
+	for range 4 {
+		assert.Equal(t, breaker.Same, p.lookup(unknown(1), breaker.NoConnection))
+	}
+	p.lookup(known(0), breaker.Success)
+	for range 4 {
+		p.lookup(unknown(1), breaker.NoConnection)
+		p.lookup(unknown(2), breaker.Failed)
+		p.lookup(unknown(3), breaker.NoEvidence)
+	}
+	assert.Equal(t, breaker.NotOpen, p.Figures().Cause)
+	change, figures := p.Leave(p.enter(unknown(2)), breaker.NoConnection, p.now)
+	assert.Equal(t, breaker.Opened, change)
+	assert.Equal(t, breaker.Figures{Cause: breaker.ByConnection, Users: 2}, figures)
+	assert.Equal(t, "no connection", figures.Cause.String())
+	p.turnsAway(known(0), breaker.ErrOpen)
+	p.turnsAway(unknown(0), breaker.ErrOpen)
+}
+
+func TestRule4FiveKnownUsers(t *testing.T) {
+	t.Parallel()
+	t.Run("unknown tokens open nothing", func(t *testing.T) {
+		t.Parallel()
+		p := newPlay(t)
+		p.lookup(known(0), breaker.Success)
+		p.pass(time.Hour)
+		for i := range 1000 {
+			p.lookup(unknown(i), breaker.Failed)
+		}
+		assert.Equal(t, breaker.Figures{}, p.Figures())
+	})
+	t.Run("one user with many tokens opens nothing", func(t *testing.T) {
+		t.Parallel()
+		p := newPlay(t)
+		for i := range 1000 {
+			p.lookup(breaker.Caller{User: uint64(i % 4), Token: uint64(i), Known: true}, breaker.Failed)
+		}
+		assert.Equal(t, breaker.NotOpen, p.Figures().Cause)
+		assert.Empty(t, breaker.NotOpen.String())
+	})
+	t.Run("not within a second of a success", func(t *testing.T) {
+		t.Parallel()
+		p := newPlay(t)
+		p.lookup(known(9), breaker.Success)
+		p.pass(time.Second - 1)
+		for i := range 100 {
+			p.lookup(known(i), breaker.Failed)
+		}
+		assert.Equal(t, breaker.Figures{Users: 64}, p.Figures())
+		p.pass(1)
+		assert.Equal(t, breaker.Opened, p.lookup(known(0), breaker.Failed))
+		assert.Equal(t, "known users", p.Figures().Cause.String())
+	})
+	t.Run("a success ends it", func(t *testing.T) {
+		t.Parallel()
+		p := newPlay(t)
+		for i := range 4 {
+			p.lookup(known(i), breaker.Failed)
+		}
+		p.lookup(unknown(1), breaker.Success)
+		p.pass(time.Minute)
+		for i := range 4 {
+			p.lookup(known(i), breaker.Failed)
+		}
+		assert.Equal(t, breaker.NotOpen, p.Figures().Cause)
+		assert.EqualValues(t, 1, p.Successes())
+	})
+}
+
+func TestRule5ColdStart(t *testing.T) {
+	t.Parallel()
+	p := newPlay(t)
+	early := make([]*breaker.Pass, 10)
+	for i := range early {
+		early[i] = p.enter(unknown(100 + i))
+	}
+	for range 9 {
+		p.lookup(unknown(1), breaker.Failed)
+	}
+	for i := range 3 {
+		p.lookup(unknown(2+i), breaker.Failed)
+	}
+	assert.False(t, p.Figures().ColdStart, "four tokens")
+	assert.Equal(t, breaker.Cooled, p.lookup(unknown(5), breaker.Failed))
+	assert.Equal(t, breaker.Figures{Users: 5, ColdStart: true}, p.Figures())
+	p.turnsAway(unknown(6), breaker.ErrCold)
+	p.enter(known(1))
+	for _, pass := range early[:7] {
+		p.Leave(pass, breaker.Failed, p.now)
+	}
+	fourth := p.enter(unknown(6))
+	p.turnsAway(unknown(7), breaker.ErrCold)
+	p.Leave(fourth, breaker.NoEvidence, p.now)
+	p.enter(unknown(7))
+	p.turnsAway(unknown(8), breaker.ErrCold)
+	p.pass(3*time.Second - 1)
+	p.turnsAway(unknown(9), breaker.ErrCold)
+	p.pass(1)
+	p.enter(unknown(9)) // of those before, none may still be under way
+	assert.Equal(t, breaker.Warmed, p.lookup(unknown(10), breaker.Success))
+	for i := range 1000 {
+		p.lookup(unknown(i), breaker.Failed)
+		p.enter(unknown(i))
+	}
+	assert.Equal(t, breaker.Figures{}, p.Figures(), "for good")
+}
+
+func TestRule5KnownUsersOpenAtAColdStart(t *testing.T) {
+	t.Parallel()
+	newPlay(t).open() // by what a Store knew
+}
+
+func TestRule6ProbesOfKnownTokens(t *testing.T) {
+	t.Parallel()
+	p := newPlay(t)
+	p.open()
+	p.pass(time.Second - 1)
+	p.turnsAway(known(1), breaker.ErrOpen)
+	p.pass(1)
+	p.turnsAway(unknown(1), breaker.ErrOpen)
+	probe := p.enter(known(1))
+	p.turnsAway(known(2), breaker.ErrOpen)
+	p.pass(time.Second)
+	p.Leave(probe, breaker.Failed, p.now)
+	p.pass(time.Second - 1)
+	p.turnsAway(known(2), breaker.ErrOpen)
+	p.pass(1)
+	assert.Equal(t, breaker.Same, p.lookup(known(2), breaker.NoEvidence))
+	p.turnsAway(known(3), breaker.ErrOpen)
+	p.pass(500 * time.Millisecond)
+	assert.Equal(t, breaker.Closed, p.lookup(known(3), breaker.Success))
+	assert.Equal(t, breaker.Figures{}, p.Figures())
+	p.enter(known(1))
+	p.enter(unknown(1))
+}
+
+// TestRule6AProbeThatDoesNotReturn shows that a lister that never returns does not
+// keep the breaker open, and that its late word does not count.
+func TestRule6AProbeThatDoesNotReturn(t *testing.T) {
+	t.Parallel()
+	p := newPlay(t)
+	p.open()
+	p.pass(time.Second)
+	stuck := p.enter(known(1))
+	p.pass(3*time.Second - 1)
+	p.turnsAway(known(2), breaker.ErrOpen)
+	p.pass(1)
+	second := p.enter(known(2))
+	p.Leave(stuck, breaker.Failed, p.now)
+	p.turnsAway(known(3), breaker.ErrOpen)
+	p.Leave(second, breaker.NoConnection, p.now)
+	p.pass(time.Second)
+	p.enter(known(3))
+}
+
+func TestRule6ProbesOfUnknownTokens(t *testing.T) {
+	t.Parallel()
+	p := newPlay(t)
+	p.open()
+	p.pass(time.Second)
+	p.turnsAway(unknown(1), breaker.ErrOpen)
+	p.turnsAway(unknown(2), breaker.ErrOpen)
+	p.pass(time.Second - 1)
+	p.turnsAway(unknown(1), breaker.ErrOpen)
+	p.pass(1)
+	p.turnsAway(unknown(3), breaker.ErrOpen) // it comes for the first time
+	p.lookup(unknown(1), breaker.Failed)
+	p.turnsAway(unknown(1), breaker.ErrOpen) // again: it has had its turn
+	p.pass(500*time.Millisecond - 1)
+	p.turnsAway(unknown(2), breaker.ErrOpen)
+	p.pass(1)
+	p.lookup(unknown(2), breaker.NoEvidence)
+	p.lookup(known(1), breaker.NoEvidence) // the slot is free for a known one at once
+	p.pass(time.Second + 500*time.Millisecond - 1)
+	p.turnsAway(unknown(4), breaker.ErrOpen)
+	p.pass(1)
+	p.lookup(unknown(3), breaker.Failed) // it has waited
+	p.pass(time.Second)
+	p.turnsAway(unknown(5), breaker.ErrOpen)
+	p.pass(500 * time.Millisecond)
+	assert.Equal(t, breaker.Closed, p.lookup(unknown(6), breaker.Success), "whoever it is")
+}
+
+// TestRule6MadeUpTokensProbeTwiceASecond has 200 of them a second, for a minute.
+func TestRule6MadeUpTokensProbeTwiceASecond(t *testing.T) {
+	t.Parallel()
+	p := newPlay(t)
+	p.open()
+	probes, honest := 0, 0
+	for i := range 60 * 200 {
+		p.pass(5 * time.Millisecond)
+		if pass, err := p.Enter(unknown(1000+i), p.now, p.now.Add(time.Second)); err == nil {
+			probes++
+			p.Leave(pass, breaker.Failed, p.now)
+		}
+		if i%210 == 0 { // a user heeds the Retry-After
+			if pass, err := p.Enter(unknown(7), p.now, p.now.Add(time.Second)); err == nil {
+				honest++
+				p.Leave(pass, breaker.NoEvidence, p.now)
+			}
+		}
+	}
+	assert.InDelta(t, 60, probes+honest, 61, "at most two a second")
+	assert.Greater(t, honest, 10, "of 57 tries: made-up tokens do not come back, and wait longer")
+	assert.Equal(t, breaker.ByUsers, p.Figures().Cause)
+}
+
+// TestRule6AnUnknownTokenWithoutAConnection shows that this is evidence, whoever asks.
+func TestRule6AnUnknownTokenWithoutAConnection(t *testing.T) {
+	t.Parallel()
+	p := newPlay(t)
+	for i := range 5 {
+		p.lookup(unknown(i), breaker.NoConnection)
+	}
+	p.pass(3 * time.Second)
+	p.lookup(unknown(9), breaker.NoConnection)
+	p.pass(time.Second - 1)
+	p.turnsAway(known(1), breaker.ErrOpen)
+	p.pass(1)
+	p.enter(known(1))
+}
+
+// TestRule3AnySuccessCloses has one that was under way before.
+func TestRule3AnySuccessCloses(t *testing.T) {
+	t.Parallel()
+	p := newPlay(t)
+	slow := p.enter(unknown(1))
+	p.open()
+	change, _ := p.Leave(slow, breaker.Success, p.now)
+	assert.Equal(t, breaker.Closed, change)
+}

@@ -1,0 +1,95 @@
+package breaker
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/echomfa/echomfa/client"
+	"github.com/echomfa/echomfa/internal/retryafter"
+)
+
+// HeldError is the error of a lookup that is not made because its token is held.
+type HeldError struct{ Rest time.Duration }
+
+// Error says so.
+func (e *HeldError) Error() string {
+	return "echomfa: lookups of this token fail, and others do not: GenAuth is not asked about it for a while"
+}
+
+// RetryIn returns for how long the token is held.
+func (e *HeldError) RetryIn() time.Duration { return e.Rest }
+
+// longToken is the length from which a failure that may be due to it is taken to be.
+const longToken = 4 << 10
+
+// TooLongError is the error of a lookup whose token is too long for something on the
+// way to GenAuth. It is about that token, and not about the configuration, whatever the
+// status was. It matches [client.ErrUnavailable], and nothing that its cause matches.
+type TooLongError struct {
+	Length int // of the token
+	cause  string
+}
+
+// Error includes the cause.
+func (e *TooLongError) Error() string {
+	return fmt.Sprintf("echomfa: a token of %d bytes is too long on the way to GenAuth: %s", e.Length, e.cause)
+}
+
+// Is reports whether target is [client.ErrUnavailable].
+func (e *TooLongError) Is(target error) bool { return target == client.ErrUnavailable }
+
+// TooLong returns a lookup's error, as a [*TooLongError] if it is about the length of the
+// token. Servers say so by 413, 414 or 431; nginx says 400, and over HTTP/2 it sends a
+// GOAWAY, of which net/http tells in words only, as of a limit that the server has
+// announced and that keeps the request from being sent. It returns nil for nil.
+func TooLong(err error, token string) error {
+	if err == nil {
+		return nil
+	}
+	long := len(token) > longToken
+	said := err.Error()
+	is := long && strings.Contains(said, "server sent GOAWAY") || strings.Contains(said, "request header list larger than peer's advertised limit")
+	var api *client.APIError
+	if errors.As(err, &api) {
+		switch api.HTTPStatus {
+		case http.StatusRequestEntityTooLarge, http.StatusRequestURITooLong, http.StatusRequestHeaderFieldsTooLarge:
+			is = true
+		case http.StatusBadRequest:
+			is = long
+		}
+	}
+	if !is {
+		return err
+	}
+	return &TooLongError{Length: len(token), cause: said}
+}
+
+// Retryable reports whether a second try may help: the connection broke before
+// there was an answer, or a gateway answered in GenAuth's place. A Retry-After
+// is an order to wait longer than a request can.
+func Retryable(err error) bool {
+	var api *client.APIError
+	if errors.As(err, &api) {
+		switch api.HTTPStatus {
+		case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+			return api.RetryAfter == 0
+		}
+		return false
+	}
+	var transport interface{ Retryable() bool }
+	return errors.As(err, &transport) && transport.Retryable()
+}
+
+// Wait returns for how long GenAuth asked not to be asked, if it did. A Retry-After
+// beside a 401 is no such thing.
+func Wait(err error) (time.Duration, bool) {
+	var api *client.APIError
+	limited := errors.Is(err, client.ErrRateLimited)
+	if errors.As(err, &api) && api.RetryAfter > 0 && (limited || errors.Is(err, client.ErrUnavailable)) {
+		return retryafter.Of(err), true
+	}
+	return retryafter.Least, limited
+}
