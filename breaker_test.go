@@ -125,6 +125,27 @@ func TestRetry(t *testing.T) {
 	}
 }
 
+// TestCloseEndsAWaitForASecondTry shows that nothing is asked after Close.
+func TestCloseEndsAWaitForASecondTry(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := newDirectory()
+		d.fail(dead())
+		e := newEnforcer(t, d, nil)
+		over := make(chan struct{})
+		go func() {
+			defer close(over)
+			_, _ = e.Decide(t.Context(), token, echomfa.AnyOf(echomfa.OTP))
+		}()
+		synctest.Wait()
+		begin := time.Now()
+		require.NoError(t, e.Close())
+		<-over
+		assert.Zero(t, time.Since(begin))
+		assert.Equal(t, 1, d.total())
+	})
+}
+
 // TestRefusalsThatAreNoNews has refusals that speak of no change: of tokens that
 // were never accepted, and of half of the others.
 func TestRefusalsThatAreNoNews(t *testing.T) {

@@ -142,7 +142,7 @@ func TestRetryIsWithinTheBudget(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		d := newDirectory()
-		d.fail(broken{client.ErrUnavailable})
+		d.fail(dead())
 		e := newEnforcer(t, d, func(c *echomfa.Config) { c.Lookup.MaxPerSecond = 2 }) // one a second for cold tokens
 		decide(t, e, token, echomfa.AnyOf(echomfa.OTP))
 		assert.Equal(t, 1, d.total())
