@@ -5,7 +5,11 @@
 // of their own, which the collector does not read if V has no pointers.
 package lru
 
-import "github.com/hashicorp/golang-lru/v2/simplelru"
+import (
+	"iter"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+)
 
 // chunkSize is how many values are allocated at once.
 const chunkSize = 256
@@ -77,6 +81,17 @@ func (c *Cache[K, V]) take() uint32 {
 
 // Remove forgets the value of a key.
 func (c *Cache[K, V]) Remove(key K) { c.order.Remove(key) }
+
+// Values goes through all values, the least recently used first.
+func (c *Cache[K, V]) Values() iter.Seq[V] {
+	return func(yield func(V) bool) {
+		for _, place := range c.order.Values() {
+			if !yield(*c.at(place)) {
+				return
+			}
+		}
+	}
+}
 
 // Len returns how many values are kept.
 func (c *Cache[K, V]) Len() int { return c.order.Len() }

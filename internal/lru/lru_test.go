@@ -3,6 +3,7 @@ package lru_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
@@ -45,6 +46,10 @@ func TestCacheIsAnLRU(t *testing.T) {
 					want.Add(key, step)
 				}
 				require.Equal(t, want.Len(), got.Len())
+			}
+			require.Equal(t, want.Values(), slices.Collect(got.Values()))
+			for range got.Values() {
+				break // as a caller may
 			}
 		})
 	}
