@@ -64,7 +64,7 @@ failed=""
 for mod in $(find . -name go.mod -not -path './tools/*' -not -path '*/node_modules/*' | sort); do
 	dir=$(dirname "$mod")
 	echo "== $dir"
-	(cd "$dir" && CGO_ENABLED=1 GOFLAGS=-mod=readonly go test -race -shuffle=on ./...) || failed="$failed $dir"
+	(cd "$dir" && CGO_ENABLED=1 GOFLAGS=-mod=readonly go test -race -shuffle=on -timeout 60m ./...) || failed="$failed $dir"
 done
 if [ -n "$failed" ]; then
 	echo "test.sh: failed in:$failed" >&2

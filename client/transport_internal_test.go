@@ -43,6 +43,19 @@ func newTLSServer(t *testing.T, h http.HandlerFunc) *httptest.Server {
 	return server
 }
 
+// newPatient returns a Client, and its transport, that a busy machine does not make
+// give up.
+func newPatient(t *testing.T, server *httptest.Server) (*Client, *http.Transport) {
+	t.Helper()
+	c, err := New(Config{BaseURL: server.URL, AppID: "app", Timeout: time.Minute})
+	require.NoError(t, err)
+	t.Cleanup(c.CloseIdleConnections)
+	transport, ok := c.transport.(*http.Transport)
+	require.True(t, ok)
+	transport.TLSHandshakeTimeout = time.Minute
+	return c, transport
+}
+
 func TestOwnTransportSpeaksHTTP2(t *testing.T) {
 	t.Parallel()
 	server := newTLSServer(t, func(w http.ResponseWriter, r *http.Request) {
@@ -50,25 +63,19 @@ func TestOwnTransportSpeaksHTTP2(t *testing.T) {
 		assert.Equal(t, []string{"identity"}, r.Header.Values("Accept-Encoding"))
 		_, _ = io.WriteString(w, `{"statusCode":200,"data":[]}`)
 	})
-	c, err := New(Config{BaseURL: server.URL, AppID: "app"})
-	require.NoError(t, err)
-	t.Cleanup(c.CloseIdleConnections)
-	transport, ok := c.transport.(*http.Transport)
-	require.True(t, ok)
+	c, transport := newPatient(t, server)
 	roots := x509.NewCertPool()
 	roots.AddCert(server.Certificate())
 	transport.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
-	_, err = c.ListEnrolledFactors(t.Context(), "token")
+	_, err := c.ListEnrolledFactors(t.Context(), "token")
 	require.NoError(t, err)
 }
 
 func TestT27UnknownAuthorityGetsNoToken(t *testing.T) {
 	t.Parallel()
 	server := newTLSServer(t, func(http.ResponseWriter, *http.Request) { t.Error("a request came through") })
-	c, err := New(Config{BaseURL: server.URL, AppID: "app", Timeout: time.Minute})
-	require.NoError(t, err)
-	t.Cleanup(c.CloseIdleConnections)
-	_, err = c.ListEnrolledFactors(t.Context(), "token")
+	c, _ := newPatient(t, server)
+	_, err := c.ListEnrolledFactors(t.Context(), "token")
 	require.ErrorIs(t, err, ErrUnavailable)
 	var e *TransportError
 	require.ErrorAs(t, err, &e)
@@ -85,10 +92,8 @@ func TestT27OldTLSIsRefused(t *testing.T) {
 	server.TLS = &tls.Config{MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10}
 	server.StartTLS()
 	t.Cleanup(server.Close)
-	c, err := New(Config{BaseURL: server.URL, AppID: "app"})
-	require.NoError(t, err)
-	t.Cleanup(c.CloseIdleConnections)
-	_, err = c.ListEnrolledFactors(t.Context(), "token")
+	c, _ := newPatient(t, server)
+	_, err := c.ListEnrolledFactors(t.Context(), "token")
 	require.ErrorIs(t, err, ErrUnavailable)
 	var e *TransportError
 	require.ErrorAs(t, err, &e)
