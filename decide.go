@@ -158,7 +158,7 @@ func (d *decider) conclude(out *Decision, r *reading) error {
 	case failureLimited, failureMisconfigured, failureUnavailable, failureMalformed, failureTurnedAway:
 	}
 	out.Outcome = Unavailable
-	wait := max(d.genauth.budget.RetryAfter(time.Now()), retryafter.Of(r.err))
+	wait := max(d.genauth.budget.RetryAfter(), retryafter.Of(r.err))
 	return &LookupError{RetryAfter: wait, Err: r.err}
 }
 

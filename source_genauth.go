@@ -313,10 +313,10 @@ func (g *genauthSource) note(ctx context.Context, f *flight, pass *breaker.Pass,
 	if !limited {
 		return
 	}
-	if all := g.limits.Met(f.caller.User, wait, now); all > 0 {
-		g.budget.Pause(all)
+	if until := g.limits.Met(f.caller.User, wait, now); !until.IsZero() {
+		g.budget.Pause(until)
 		if g.said.paused.again(now) {
-			g.log.LogAttrs(ctx, slog.LevelWarn, "mfa lookups pause: GenAuth limits the rate, for more than one user", slog.Duration("for", all), said)
+			g.log.LogAttrs(ctx, slog.LevelWarn, "mfa lookups pause: GenAuth limits the rate, for more than one user", slog.Duration("for", until.Sub(now)), said)
 		}
 	}
 }

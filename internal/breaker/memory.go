@@ -21,6 +21,7 @@ type Memory struct {
 	since  uint64        // how many lookups had succeeded when the row of failures began
 	held   time.Duration // the last time
 	until  time.Time
+	most   time.Duration // from when it was held to until
 }
 
 // Fail is the memory after one more failure. Successes is how many lookups have
@@ -30,7 +31,7 @@ func (m Memory) Fail(now time.Time, successes uint64, certain bool) Memory {
 	switch {
 	case certain, m.failed && successes > m.since:
 		m.held = min(max(2*m.held, firstHold), lastHold)
-		m.until = now.Add(m.held)
+		m.until, m.most = now.Add(m.held), m.held
 		m.since = successes
 	case !m.failed:
 		m.since = successes
@@ -42,7 +43,7 @@ func (m Memory) Fail(now time.Time, successes uint64, certain bool) Memory {
 // Hold is the memory of a token that GenAuth asked not to be asked about for a time.
 func (m Memory) Hold(now time.Time, d time.Duration) Memory {
 	if until := now.Add(d); until.After(m.until) {
-		m.until = until
+		m.until, m.most = until, d
 	}
 	return m
 }
@@ -50,8 +51,9 @@ func (m Memory) Hold(now time.Time, d time.Duration) Memory {
 // Failing reports whether the latest lookups of the token have failed.
 func (m Memory) Failing() bool { return m.failed }
 
-// Rest returns how long the token is still held.
-func (m Memory) Rest(now time.Time) time.Duration { return max(0, m.until.Sub(now)) }
+// Rest returns how long the token is still held. A caller may have read the clock before
+// the one who held it, and is not told a longer time for that.
+func (m Memory) Rest(now time.Time) time.Duration { return min(max(0, m.until.Sub(now)), m.most) }
 
 // Limits tells a limit on one user from a limit on all. The zero Limits has met none.
 // It may be used by several goroutines at once.
@@ -63,9 +65,9 @@ type Limits struct {
 }
 
 // Met notes that GenAuth asked not to be asked for a time, when it was asked about a
-// user. It returns for how long all lookups must pause: not at all, unless it has said
+// user. It returns until when all lookups must pause: the zero Time, unless it has said
 // so about another user within the last second.
-func (l *Limits) Met(user uint64, d time.Duration, now time.Time) time.Duration {
+func (l *Limits) Met(user uint64, d time.Duration, now time.Time) time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	all := l.met && l.user != user && now.Sub(l.at) <= together
@@ -75,9 +77,9 @@ func (l *Limits) Met(user uint64, d time.Duration, now time.Time) time.Duration 
 	}
 	l.met, l.user, l.at, l.until = true, user, now, until
 	if !all {
-		return 0
+		return time.Time{}
 	}
-	return until.Sub(now)
+	return until
 }
 
 // Known is a table of the tokens of which there have been facts. It has a fixed size

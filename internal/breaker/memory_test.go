@@ -61,8 +61,8 @@ func TestRule11Limits(t *testing.T) {
 	assert.Zero(t, l.Met(1, time.Minute, now), "one user")
 	assert.Zero(t, l.Met(1, time.Minute, now), "the same")
 	assert.Zero(t, l.Met(2, 3*time.Second, now.Add(time.Second+1)), "too long after")
-	assert.Equal(t, 7*time.Second, l.Met(1, 7*time.Second, now.Add(2*time.Second+1)), "another one")
-	assert.Equal(t, 6500*time.Millisecond, l.Met(2, time.Second, now.Add(2500*time.Millisecond+1)), "the longer counts")
+	assert.Equal(t, now.Add(9*time.Second+1), l.Met(1, 7*time.Second, now.Add(2*time.Second+1)), "another one")
+	assert.Equal(t, now.Add(9*time.Second+1), l.Met(2, time.Second, now.Add(2500*time.Millisecond+1)), "the longer counts")
 	var zero breaker.Limits
 	assert.Zero(t, zero.Met(0, time.Second, time.Time{}), "there is none before")
 }

@@ -203,21 +203,21 @@ func (b *Budget) Again(t *Ticket) bool {
 	return true
 }
 
-// Pause lets no lookup start for d: GenAuth said that there were too many.
-func (b *Budget) Pause(d time.Duration) {
+// Pause lets no lookup start until then: GenAuth said that there were too many.
+func (b *Budget) Pause(until time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	until := time.Now().Add(retryafter.Bound(d))
 	if until.After(b.pausedUntil) {
 		b.pausedUntil = until
 	}
 }
 
-// RetryAfter returns how long a request that was turned away should wait.
-func (b *Budget) RetryAfter(now time.Time) time.Duration {
+// RetryAfter returns how long a request that was turned away should wait. It reads the
+// clock after the one who paused: nobody is told a longer time than that.
+func (b *Budget) RetryAfter() time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return retryafter.Bound(b.pausedUntil.Sub(now))
+	return retryafter.Bound(time.Until(b.pausedUntil))
 }
 
 // pump gives slots to those who wait, the worthiest class first, and sees to it

@@ -113,10 +113,10 @@ func TestPauseThatMayBeWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New(1, 1, 2*time.Second)
 		defer b.Close()
-		b.Pause(2 * time.Second)
+		b.Pause(time.Now().Add(2 * time.Second))
 		_, err := b.Enter(Renewal, time.Now())
 		require.NoError(t, err)
-		b.Pause(2*time.Second + 1)
+		b.Pause(time.Now().Add(2*time.Second + 1))
 		_, err = b.Enter(Renewal, time.Now())
 		require.ErrorIs(t, err, ErrPaused)
 		_, queued, limited := b.Figures()

@@ -12,7 +12,7 @@ import (
 )
 
 // chunkSize is how many values are allocated at once.
-const chunkSize = 256
+const chunkSize = 32
 
 // Cache keeps up to a number of values. It is not for concurrent use.
 type Cache[K comparable, V any] struct {
