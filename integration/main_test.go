@@ -11,7 +11,7 @@ func TestMain(m *testing.M) {
 	// Most of these tests wait for what is at the other end of a socket.
 	flag.Parse()
 	if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == parallel.DefValue {
-		_ = flag.Set("test.parallel", "3")
+		_ = flag.Set("test.parallel", "4")
 	}
 	goleak.VerifyTestMain(m,
 		// A toxiproxy whose toxics change while it has connections leaves some of

@@ -271,7 +271,7 @@ func TestNginxDefaultBuffers(t *testing.T) {
 	p.browser.Jar = nil // it would count each as a round of one circle
 	longest := 0
 	for _, piece := range []string{"a", "a=b&", "%E4%BD%A0", "q=%E4%BD%A0&", "/x?"} {
-		for n := 200; n <= 3000; n += 100 {
+		for n := 200; n <= 3000; n += 200 {
 			wanted := p.prefix + "/admin?q=" + strings.Repeat(piece, n/len(piece))
 			for _, answer := range []page{
 				p.get(wanted, lacking), p.get(wanted), p.get(wanted, lacking, "HX-Request: true", "HX-Current-URL: "+p.origin+wanted),

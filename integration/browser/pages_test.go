@@ -218,7 +218,10 @@ func pageTours(t *testing.T) []tour {
 			}, 200, "还需设置一种登录验证方式", "/mfa/begin"},
 			{"zh-otp", func(tb *tab) { tb.choose("/mfa/begin", "OTP") }, 200, "设置身份验证器应用", "/mfa/confirm"},
 			{"zh-otp-error", func(tb *tab) { tb.confirm("000000") }, 422, "设置身份验证器应用", "/mfa/confirm"},
-			{"zh-recovery", func(tb *tab) { tb.confirm(tb.codeOnPage(time.Now())) }, 200, "请保存恢复代码", "/mfa/done"},
+			{"zh-recovery", func(tb *tab) {
+				assert.Equal(tb.t, "验证码不正确，请检查后重试。", tb.text("#code-error"))
+				tb.confirm(tb.codeOnPage(time.Now()))
+			}, 200, "请保存恢复代码", "/mfa/done"},
 			{"zh-start-satisfied", func(tb *tab) { tb.open("/mfa") }, 200, "登录验证方式", "/mfa/begin"},
 			{"zh-remove-locks", func(tb *tab) { tb.choose("/mfa/remove", "OTP") }, 200, "移除验证方式", "/mfa/remove"},
 		}},

@@ -13,6 +13,7 @@ import (
 	"github.com/chromedp/cdproto/audits"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
@@ -234,7 +235,7 @@ func (tb *tab) fill(selector, text string) {
 	tb.t.Helper()
 	tb.click(selector)
 	eval[chromedp.Void](tb, fmt.Sprintf("document.querySelector(%q).select()", selector))
-	tb.do(chromedp.KeyEvent(text))
+	call(tb, input.InsertText, input.InsertTextParams{Text: text})
 }
 
 func (tb *tab) text(selector string) string {

@@ -37,6 +37,8 @@ func New[K comparable, V any](size int) (*Cache[K, V], error) {
 func (c *Cache[K, V]) at(place uint32) *V { return &c.chunks[place/c.chunk][place%c.chunk] }
 
 // Get returns the value of a key, which is then the most recently used, or false.
+//
+//nolint:ireturn // V is no interface
 func (c *Cache[K, V]) Get(key K) (value V, ok bool) {
 	place, ok := c.order.Get(key)
 	if ok {
@@ -46,6 +48,8 @@ func (c *Cache[K, V]) Get(key K) (value V, ok bool) {
 }
 
 // Peek is Get for what is no use of the value.
+//
+//nolint:ireturn // V is no interface
 func (c *Cache[K, V]) Peek(key K) (value V, ok bool) {
 	place, ok := c.order.Peek(key)
 	if ok {

@@ -1,9 +1,9 @@
 package lru_test
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
@@ -18,7 +18,7 @@ import (
 func TestCacheIsAnLRU(t *testing.T) {
 	t.Parallel()
 	for _, size := range []int{1, 2, 3, 255, 256, 257, 600} {
-		t.Run(fmt.Sprint(size), func(t *testing.T) {
+		t.Run(strconv.Itoa(size), func(t *testing.T) {
 			t.Parallel()
 			got, err := lru.New[int, int](size)
 			require.NoError(t, err)
