@@ -24,10 +24,7 @@ func fill(b *testing.B, e *echomfa.Enforcer, n int) {
 }
 
 // BenchmarkMemory is what a cached user costs, with all that an Enforcer of this size
-// has, and what a full collection of garbage costs beside them. The peers are filled
-// between the same requests, by an Enforcer that keeps few: where the garbage of requests
-// was, there are holes among what is kept, and a collection takes up to three times as
-// long.
+// has, and what a full collection of garbage costs beside them.
 func BenchmarkMemory(b *testing.B) {
 	for _, users := range []int{100_000, 1_000_000} {
 		b.Run("users="+strconv.Itoa(users)+"/peer=echomfa", func(b *testing.B) {
@@ -55,16 +52,12 @@ func BenchmarkMemory(b *testing.B) {
 func measureLRU[K comparable](b *testing.B, users int, key func(token string) K, format string) {
 	b.Helper()
 	var known *lru.Cache[K, bool]
-	requests := newEnforcer(b, 64)
 	measureMemory(b, users, func() {
 		var err error
 		if known, err = lru.New[K, bool](users); err != nil {
 			b.Fatal(err)
 		}
 		for i := range users {
-			if _, err := requests.Decide(b.Context(), fmt.Sprintf("%040d", i), peer.Policy()); err != nil {
-				b.Fatal(err)
-			}
 			known.Add(key(fmt.Sprintf(format, i)), true)
 		}
 	})
