@@ -46,10 +46,9 @@ var (
 	// the zero Policy.
 	ErrInvalidPolicy = errors.New("echomfa: invalid policy")
 
-	// ErrUserNotIndexed reports that InvalidateUser found nothing under a user
-	// id: no facts are cached for the user, or only for opaque tokens, which
-	// name no user.
-	ErrUserNotIndexed = errors.New("echomfa: no cached token names this user")
+	// ErrUserNotIndexed reports that InvalidateUser can reach nobody: no token so far
+	// has named a user. Opaque tokens do not.
+	ErrUserNotIndexed = errors.New("echomfa: no token so far has named a user")
 
 	// ErrClosed reports a look-up after Close. It is the cause inside a
 	// [*LookupError].

@@ -3,7 +3,10 @@ package echomfa
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -11,6 +14,7 @@ import (
 	"github.com/echomfa/echomfa/internal/breaker"
 	"github.com/echomfa/echomfa/internal/budget"
 	"github.com/echomfa/echomfa/internal/digest"
+	"github.com/echomfa/echomfa/internal/redact"
 )
 
 // question is what GenAuth or the Store is asked about a token. It does not change.
@@ -164,8 +168,10 @@ func (l *lookups) land(f *flight, known facts, err error) {
 	}
 	switch failureOf(err) {
 	case noFailure:
-		if f.stored && l.cache.newer(s, f) {
-			f.err = errNotStored // this instance has asked since
+		if l.cache.newer(s, f) { // this instance has asked since
+			if f.stored {
+				f.err = errNotStored
+			}
 			return
 		}
 		l.cache.keep(s, f)
@@ -265,4 +271,30 @@ func evidence(err error, known bool) breaker.Outcome {
 	case failureLimited, failurePanic, failureTurnedAway:
 	}
 	return breaker.NoEvidence
+}
+
+// recovered makes a panic of a callback an error, so that those who wait are
+// released.
+func recovered(ctx context.Context, log *slog.Logger, token string, err *error) {
+	v := recover()
+	if v == nil {
+		return
+	}
+	secrets := redact.Of(token)
+	said := secrets.Hide(fmt.Sprint(v))
+	*err = &panicError{where: "lookup", value: said}
+	log.LogAttrs(ctx, slog.LevelError, "mfa look-up panicked",
+		slog.String("panic", said), slog.String("stack", secrets.Hide(string(debug.Stack()))))
+}
+
+// runCheckToken calls CheckToken, and tells its verdict from its failure to reach one.
+func runCheckToken(ctx context.Context, check func(context.Context, string) error, token string) error {
+	if check == nil {
+		return nil
+	}
+	err := check(ctx, token)
+	if err == nil || undetermined(err) {
+		return withoutToken(err, token)
+	}
+	return withoutToken(&TokenError{Code: codeInvalidToken, Reason: "the token was not accepted", Err: err}, token)
 }

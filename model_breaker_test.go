@@ -9,8 +9,8 @@ import (
 // least behind a breaker that opens by users, and there are fewer in a history: what opens
 // it here are lookups that find no connection.
 const (
-	modelPause    = time.Second         // after a failure of a known token
-	modelReserved = 3 * time.Second / 2 // and longer for one that comes for the first time
+	modelPause    = 3 * time.Second / 2 // after a failure of a known token, of whose user one has failed before
+	modelReserved = time.Second         // and longer for one that comes for the first time
 	modelFailures = 5
 	modelHold     = 2 * time.Second
 	modelLongest  = 30 * time.Second
@@ -96,9 +96,10 @@ func (v *view) open(q query) bool {
 }
 
 // isKnown reports whether there certainly have been facts about a token by a time: those
-// that were invalidated while they were asked for do not count.
+// that were invalidated while they were asked for do not count, nor those in the Store,
+// which an instance may not have believed.
 func (v *view) isKnown(token int, by time.Time) bool {
-	return slices.ContainsFunc(append(slices.Clone(v.asks), v.words...), func(w *word) bool {
+	return slices.ContainsFunc(v.asks, func(w *word) bool {
 		return w.token == token && w.verdict <= partly && w.heard.Before(by) && !slices.ContainsFunc(v.cuts, func(c *cut) bool {
 			return !c.done.Before(w.begun) && !c.from.After(w.heard)
 		})

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -14,7 +13,6 @@ import (
 	"github.com/echomfa/echomfa/internal/admission"
 	"github.com/echomfa/echomfa/internal/breaker"
 	"github.com/echomfa/echomfa/internal/budget"
-	"github.com/echomfa/echomfa/internal/redact"
 )
 
 // FactorLister tells which MFA factors the user of an access token has
@@ -167,38 +165,17 @@ func (g *genauthSource) guarded(ctx context.Context, f *flight) (known facts, er
 	g.asks(f)
 	if !f.known {
 		// Not the breaker's business: what CheckToken asks is not GenAuth's list.
-		if err := runCheckToken(ctx, g.checkToken, f.q.token); err != nil {
+		err := runCheckToken(ctx, g.checkToken, f.q.token)
+		if err == nil && g.cache.buried(f.q.graves, f.sent, false) { // the verdict may be of before
+			g.asks(f)
+			err = runCheckToken(ctx, g.checkToken, f.q.token)
+		}
+		if err != nil {
 			return facts{}, err
 		}
 	}
 	known, err = g.askOrRetry(ctx, f)
 	return known, withoutToken(err, f.q.token)
-}
-
-// recovered makes a panic of a callback an error, so that those who wait are
-// released.
-func recovered(ctx context.Context, log *slog.Logger, token string, err *error) {
-	v := recover()
-	if v == nil {
-		return
-	}
-	secrets := redact.Of(token)
-	said := secrets.Hide(fmt.Sprint(v))
-	*err = &panicError{where: "lookup", value: said}
-	log.LogAttrs(ctx, slog.LevelError, "mfa look-up panicked",
-		slog.String("panic", said), slog.String("stack", secrets.Hide(string(debug.Stack()))))
-}
-
-// runCheckToken calls CheckToken, and tells its verdict from its failure to reach one.
-func runCheckToken(ctx context.Context, check func(context.Context, string) error, token string) error {
-	if check == nil {
-		return nil
-	}
-	err := check(ctx, token)
-	if err == nil || undetermined(err) {
-		return withoutToken(err, token)
-	}
-	return withoutToken(&TokenError{Code: codeInvalidToken, Reason: "the token was not accepted", Err: err}, token)
 }
 
 // askOrRetry asks GenAuth, behind the breaker, and once more where that may
@@ -306,7 +283,7 @@ func (g *genauthSource) note(ctx context.Context, f *flight, pass *breaker.Pass,
 			g.log.LogAttrs(ctx, slog.LevelError, "mfa token is too long on the way to GenAuth: raise the limit there, or lower MaxTokenBytes",
 				slog.Int("length", long.Length), slog.Int("max_token_bytes", g.maxToken), said)
 		}
-	case rest > 0 && g.said.held.again(now):
+	case rest > 0 && !limited && g.said.held.again(now):
 		g.log.LogAttrs(ctx, slog.LevelWarn, "mfa lookups of a token are held: GenAuth fails for it, and not for others",
 			slog.String("token_ref", g.cache.keys.Ref(f.q.key)), slog.Duration("for", rest), slog.Int("held", g.held(now)), said)
 	}
@@ -332,15 +309,18 @@ func (g *genauthSource) remember(f *flight, now time.Time, change func(breaker.M
 	switch {
 	case m == old:
 		return m.Rest(now)
-	case m != breaker.Memory{} && g.cache.buried(f.q.graves, f.sent, false):
+	case f.epoch != g.cache.epochNow(), m != breaker.Memory{} && g.cache.buried(f.q.graves, f.sent, false):
 		return 0
 	}
 	r, _ := s.refused.Peek(f.q.key)
 	r.graves, r.failures, r.failed, r.failedIn = f.q.graves, m, f.sent, f.epoch
 	s.refused.Add(f.q.key, r)
 	rest := m.Rest(now)
-	if until := now.Add(rest).UnixNano(); rest > 0 && until > g.heldUntil.Load() {
-		g.heldUntil.Store(until)
+	for until := now.Add(rest).UnixNano(); rest > 0; {
+		old := g.heldUntil.Load()
+		if until <= old || g.heldUntil.CompareAndSwap(old, until) {
+			break
+		}
 	}
 	return rest
 }

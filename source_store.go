@@ -109,10 +109,12 @@ func (t *storeSource) stored(ctx context.Context, f *flight) (known facts, err e
 		return facts{}, err
 	}
 	if !f.known {
+		t.asks(f) // a refusal is as old as itself, not as the facts
+		began := time.Now()
 		if err := runCheckToken(ctx, t.checkToken, f.q.token); err != nil {
-			t.asks(f) // a refusal is as old as itself, not as the facts
 			return facts{}, err
 		}
+		age += time.Since(began)
 	}
 	t.dates(f, age)
 	return known, nil
@@ -295,13 +297,13 @@ func (t *storeSource) watchOnce(ctx context.Context, heard func()) (err error) {
 	}()
 	return t.store.Watch(ctx, func(e StoreEvent) {
 		heard()
-		switch c := t.cache; {
-		case e.Resumed:
+		if e.Resumed {
 			t.missed()
-		case e.Key != (StoreKey{}):
-			c.bury(c.grave(e.Key.short()), c.dig(time.Now()))
-		case e.User != (StoreKey{}):
-			c.bury(c.grave(e.User.short()), c.dig(time.Now()))
+		}
+		for _, name := range []StoreKey{e.Key, e.User} {
+			if c := t.cache; name != (StoreKey{}) {
+				c.bury(c.grave(name.short()), c.dig(time.Now()))
+			}
 		}
 	})
 }

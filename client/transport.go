@@ -11,7 +11,7 @@ const (
 	maxIdleConns           = 256
 	maxResponseHeaderBytes = 64 << 10
 	// longToken is the length of a token from which a gateway may refuse its header.
-	longToken = 4 << 10
+	longToken = 3 << 10
 )
 
 // apart returns a transport that has a connection for each call, made of another one

@@ -10,7 +10,7 @@
 //     succeeded, if that is a second ago. Known is a token of which there have been
 //     facts: nobody can make one up. A user with many tokens is one user.
 //
-// While it is open, one lookup at a time probes. See [Breaker.Enter] for who may, and
+// While it is open, few lookups probe. See [Breaker.Enter] for who may, and
 // [Memory] for what becomes of the one token that keeps failing.
 //
 // Nothing here reads a clock: the caller says what time it is.
@@ -88,8 +88,12 @@ type Caller struct {
 // Pass is a lookup that may be made.
 type Pass struct {
 	caller Caller
+	first  bool      // of a known user of whom none has failed since the last success
 	until  time.Time // from when it counts as over, whatever becomes of it
 }
+
+// running reports whether the lookup is under way.
+func (p *Pass) running(now time.Time) bool { return p != nil && now.Before(p.until) }
 
 // Change is what a lookup changed.
 type Change uint8
@@ -129,9 +133,12 @@ type Breaker struct {
 
 	cause   Cause
 	from    time.Time // when known tokens may probe
-	spare   time.Time // when unknown ones may, at the earliest
-	probe   *Pass
-	waiting []waiter // unknown tokens that were turned away, by hash, while it is open
+	again   time.Time // when those of users who have failed already may
+	turn    time.Time // when unknown ones may
+	spare   time.Time // when the next of these may, at the earliest
+	probe   *Pass     // of a known token
+	other   *Pass     // of an unknown one
+	waiting []waiter  // unknown tokens that were turned away, by hash, while it is open
 }
 
 // waiter is a token that was turned away, and since when it comes.
@@ -151,23 +158,26 @@ func (b *Breaker) Door(c Caller, now time.Time) error {
 // Enter lets a lookup be made, whose [Breaker.Leave] must follow. Until is its deadline:
 // a second later it counts as over even if its lister does not return.
 //
-// While the breaker is open, there is one probe at a time. The first comes after a
-// second, and during the next second only a known token may be it: what becomes of an
-// unknown one says little. After that an unknown one may, and those first who have
-// been turned away before, a second ago or more: made-up tokens need not come back.
+// While the breaker is open, one probe at a time is made for known tokens. The first
+// comes after a second, and during the next second no other is made: what becomes of an
+// unknown token says little. After that unknown tokens may probe beside known ones, at
+// most twice a second, and those first who have been turned away before, a second ago or
+// more: made-up tokens need not come back. A user whose lookups keep failing, who may be
+// the only one, leaves a second between two probes to all others and delays nobody's.
 func (b *Breaker) Enter(c Caller, now, until time.Time) (*Pass, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if err := b.judge(c, now); err != nil {
 		return nil, err
 	}
-	p := &Pass{caller: c, until: until.Add(grace)}
-	if b.cause != NotOpen {
+	p := &Pass{caller: c, first: c.Known && !b.users.has(c.User), until: until.Add(grace)}
+	switch {
+	case b.cause == NotOpen:
+	case c.Known:
 		b.probe = p
-		if !c.Known {
-			b.spare = now.Add(apart)
-			b.waiting[c.Token%places] = waiter{}
-		}
+	default:
+		b.other, b.spare = p, now.Add(apart)
+		b.waiting[c.Token%places] = waiter{}
 	}
 	if !c.Known && !b.answered {
 		if b.cold == nil {
@@ -194,13 +204,13 @@ func (b *Breaker) judge(c Caller, now time.Time) error {
 
 // mayProbe reports whether the next probe may be of this caller. b.mu is held.
 func (b *Breaker) mayProbe(c Caller, now time.Time) bool {
-	if b.probe != nil && now.Before(b.probe.until) {
+	if c.Known {
+		return !b.probe.running(now) && !now.Before(b.from) && !(b.users.has(c.User) && now.Before(b.again))
+	}
+	if b.other.running(now) {
 		return false
 	}
-	if c.Known {
-		return !now.Before(b.from)
-	}
-	first, again := b.from.Add(reserved), b.spare
+	first, again := b.turn, b.spare
 	if w := b.waiting[c.Token%places]; w.token != c.Token || now.UnixNano()-w.since < int64(pause) {
 		// It comes for the first time. Who heeds a Retry-After comes within a second.
 		first, again = first.Add(apart), again.Add(pause)
@@ -216,7 +226,7 @@ func (b *Breaker) coldStart() bool { return !b.answered && b.tokens.n >= enough 
 func (b *Breaker) underWay(now time.Time) int {
 	n := 0
 	for p := range b.cold {
-		if now.Before(p.until) {
+		if p.running(now) {
 			n++
 		}
 	}
@@ -237,10 +247,18 @@ func (b *Breaker) Leave(p *Pass, o Outcome, now time.Time) (Change, Figures) {
 	if b.probe == p {
 		b.probe = nil
 		switch {
-		case o == NoConnection, o == Failed && p.caller.Known:
-			b.from = now.Add(pause)
-		case p.caller.Known:
+		case o == NoEvidence:
 			b.from = now.Add(apart) // it was none
+		case o == NoConnection, p.first:
+			b.restart(now)
+		default:
+			b.again = now.Add(pause)
+		}
+	}
+	if b.other == p {
+		b.other, b.spare = nil, now.Add(apart)
+		if o == NoConnection {
+			b.restart(now)
 		}
 	}
 	if b.cause == NotOpen {
@@ -251,7 +269,8 @@ func (b *Breaker) Leave(p *Pass, o Outcome, now time.Time) (Change, Figures) {
 			b.cause = ByUsers
 		}
 		if b.cause != NotOpen {
-			b.from, b.waiting = now.Add(pause), make([]waiter, places)
+			b.restart(now)
+			b.waiting = make([]waiter, places)
 			return Opened, b.figures()
 		}
 	}
@@ -259,6 +278,13 @@ func (b *Breaker) Leave(p *Pass, o Outcome, now time.Time) (Change, Figures) {
 		return Cooled, b.figures()
 	}
 	return Same, b.figures()
+}
+
+// restart lets nobody probe for a second. b.mu is held.
+func (b *Breaker) restart(now time.Time) {
+	b.from = now.Add(pause)
+	b.again = b.from.Add(apart)
+	b.turn = b.from.Add(reserved)
 }
 
 // failed counts a failure. b.mu is held.
@@ -287,7 +313,7 @@ func (b *Breaker) succeeded(now time.Time) Change {
 	b.successes++
 	b.answered, b.last, b.row = true, now, 0
 	b.users.n, b.lost.n, b.tokens.n = 0, 0, 0
-	b.cause, b.probe, b.cold, b.waiting = NotOpen, nil, nil, nil
+	b.cause, b.probe, b.other, b.cold, b.waiting = NotOpen, nil, nil, nil, nil
 	return change
 }
 
@@ -323,8 +349,11 @@ type crowd struct {
 	n   int
 }
 
+// has reports whether a user is one of the crowd, or may be: it is full.
+func (c *crowd) has(id uint64) bool { return c.n == len(c.ids) || slices.Contains(c.ids[:c.n], id) }
+
 func (c *crowd) add(id uint64) {
-	if c.n < len(c.ids) && !slices.Contains(c.ids[:c.n], id) {
+	if !c.has(id) {
 		c.ids[c.n] = id
 		c.n++
 	}

@@ -188,17 +188,18 @@ func TestRule6ProbesOfKnownTokens(t *testing.T) {
 	p.turnsAway(known(1), breaker.ErrOpen)
 	p.pass(1)
 	p.turnsAway(unknown(1), breaker.ErrOpen)
-	probe := p.enter(known(1))
-	p.turnsAway(known(2), breaker.ErrOpen)
+	p.turnsAway(known(1), breaker.ErrOpen) // its user has failed already
+	probe := p.enter(known(11))
+	p.turnsAway(known(12), breaker.ErrOpen)
 	p.pass(time.Second)
 	p.Leave(probe, breaker.Failed, p.now)
 	p.pass(time.Second - 1)
-	p.turnsAway(known(2), breaker.ErrOpen)
+	p.turnsAway(known(12), breaker.ErrOpen)
 	p.pass(1)
-	assert.Equal(t, breaker.Same, p.lookup(known(2), breaker.NoEvidence))
-	p.turnsAway(known(3), breaker.ErrOpen)
+	assert.Equal(t, breaker.Same, p.lookup(known(12), breaker.NoEvidence))
+	p.turnsAway(known(13), breaker.ErrOpen)
 	p.pass(500 * time.Millisecond)
-	assert.Equal(t, breaker.Closed, p.lookup(known(3), breaker.Success))
+	assert.Equal(t, breaker.Closed, p.lookup(known(13), breaker.Success))
 	assert.Equal(t, breaker.Figures{}, p.Figures())
 	p.enter(known(1))
 	p.enter(unknown(1))
@@ -211,16 +212,52 @@ func TestRule6AProbeThatDoesNotReturn(t *testing.T) {
 	p := newPlay(t)
 	p.open()
 	p.pass(time.Second)
-	stuck := p.enter(known(1))
+	stuck := p.enter(known(11))
 	p.pass(3*time.Second - 1)
-	p.turnsAway(known(2), breaker.ErrOpen)
+	p.turnsAway(known(12), breaker.ErrOpen)
 	p.pass(1)
-	second := p.enter(known(2))
+	second := p.enter(known(12))
 	p.Leave(stuck, breaker.Failed, p.now)
-	p.turnsAway(known(3), breaker.ErrOpen)
+	p.turnsAway(known(13), breaker.ErrOpen)
 	p.Leave(second, breaker.NoConnection, p.now)
 	p.pass(time.Second)
-	p.enter(known(3))
+	p.enter(known(13))
+}
+
+// TestRule6AUserWhoKeepsFailing has one user with many tokens who probes whenever it is
+// allowed: others get their turn when they would without.
+func TestRule6AUserWhoKeepsFailing(t *testing.T) {
+	t.Parallel()
+	for name, other := range map[string]breaker.Caller{"known": known(11), "unknown": unknown(1)} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newPlay(t)
+			p.open()
+			p.turnsAway(unknown(1), breaker.ErrOpen) // it has come
+			probes := 0
+			for range 200 { // two seconds
+				if pass, err := p.Enter(known(1), p.now, p.now.Add(2*time.Second)); err == nil {
+					probes++
+					p.pass(time.Millisecond)
+					p.Leave(pass, breaker.Failed, p.now)
+				}
+				p.pass(10 * time.Millisecond)
+			}
+			assert.Equal(t, 1, probes)
+			assert.Equal(t, breaker.Closed, p.lookup(other, breaker.Success))
+		})
+	}
+}
+
+// TestRule6AnUnknownProbeThatHangs shows that it is in no known user's way.
+func TestRule6AnUnknownProbeThatHangs(t *testing.T) {
+	t.Parallel()
+	p := newPlay(t)
+	p.open()
+	p.turnsAway(unknown(1), breaker.ErrOpen)
+	p.pass(2 * time.Second)
+	p.enter(unknown(1))
+	assert.Equal(t, breaker.Closed, p.lookup(known(1), breaker.Success))
 }
 
 func TestRule6ProbesOfUnknownTokens(t *testing.T) {
@@ -240,7 +277,7 @@ func TestRule6ProbesOfUnknownTokens(t *testing.T) {
 	p.turnsAway(unknown(2), breaker.ErrOpen)
 	p.pass(1)
 	p.lookup(unknown(2), breaker.NoEvidence)
-	p.lookup(known(1), breaker.NoEvidence) // the slot is free for a known one at once
+	p.lookup(known(11), breaker.NoEvidence) // an unknown one is not in its way
 	p.pass(time.Second + 500*time.Millisecond - 1)
 	p.turnsAway(unknown(4), breaker.ErrOpen)
 	p.pass(1)

@@ -23,7 +23,7 @@ func (e *HeldError) Error() string {
 func (e *HeldError) RetryIn() time.Duration { return e.Rest }
 
 // longToken is the length from which a failure that may be due to it is taken to be.
-const longToken = 4 << 10
+const longToken = 3 << 10
 
 // TooLongError is the error of a lookup whose token is too long for something on the
 // way to GenAuth. It is about that token, and not about the configuration, whatever the
@@ -44,16 +44,17 @@ func (e *TooLongError) Is(target error) bool { return target == client.ErrUnavai
 // TooLong returns a lookup's error, as a [*TooLongError] if it is about the length of the
 // token. Servers say so by 413, 414 or 431; nginx says 400, and over HTTP/2 it sends a
 // GOAWAY, of which net/http tells in words only, as of a limit that the server has
-// announced and that keeps the request from being sent. It returns nil for nil.
+// announced and that keeps the request from being sent. It returns nil for nil, and what
+// GenAuth itself has said, such as that it refuses the token, as it is.
 func TooLong(err error, token string) error {
-	if err == nil {
-		return nil
+	var api *client.APIError
+	if err == nil || errors.Is(err, client.ErrUnauthenticated) || errors.As(err, &api) && api.APICode != 0 {
+		return err
 	}
 	long := len(token) > longToken
 	said := err.Error()
 	is := long && strings.Contains(said, "server sent GOAWAY") || strings.Contains(said, "request header list larger than peer's advertised limit")
-	var api *client.APIError
-	if errors.As(err, &api) {
+	if api != nil {
 		switch api.HTTPStatus {
 		case http.StatusRequestEntityTooLarge, http.StatusRequestURITooLong, http.StatusRequestHeaderFieldsTooLarge:
 			is = true

@@ -48,7 +48,7 @@ func TestX18TooLong(t *testing.T) {
 	t.Parallel()
 	goAway := &client.TransportError{Err: errors.New(`http2: server sent GOAWAY and closed the connection; LastStreamID=0, ErrCode=ENHANCE_YOUR_CALM, debug=""`)}
 	status := func(n int) error { return fmt.Errorf("lister: %w", &client.APIError{HTTPStatus: n}) }
-	const short, long = 4 << 10, 4<<10 + 1
+	const short, long = 3 << 10, 3<<10 + 1
 	for name, row := range map[string]struct {
 		err    error
 		length int
@@ -59,6 +59,8 @@ func TestX18TooLong(t *testing.T) {
 		"413":                   {status(413), short, true},
 		"414":                   {status(414), short, true},
 		"431":                   {status(431), short, true},
+		"400 by GenAuth":        {&client.APIError{HTTPStatus: 400, APICode: 2020}, long, false},
+		"400 that refuses":      {errors.Join(client.ErrUnauthenticated, status(400)), long, false},
 		"401":                   {status(401), long, false},
 		"403":                   {status(403), long, false},
 		"500":                   {status(500), long, false},

@@ -1,6 +1,10 @@
 package digest
 
 import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/fips140"
+	"crypto/sha256"
 	"encoding/binary"
 	"math/big"
 	"strings"
@@ -122,6 +126,36 @@ func number(high, low uint64) string {
 
 // TestSecretsAreDrawn shows that no secret word is the same twice, and that a text
 // longer than any token has a key too.
+// TestKeyIsMadeOfBothSums computes the CBC-MAC of the two sums as the package comment
+// defines it.
+func TestKeyIsMadeOfBothSums(t *testing.T) {
+	t.Parallel()
+	k := newKeyer([32]byte{1}, "namespace")
+	k.sha = false
+	seed := sha256.Sum256(k.prefix)
+	outer, err := aes.NewCipher(seed[:])
+	require.NoError(t, err)
+	var secret [aesBytes]byte
+	cipher.NewCTR(outer, make([]byte, aes.BlockSize)).XORKeyStream(secret[:], secret[:])
+	block, err := aes.NewCipher(secret[:])
+	require.NoError(t, err)
+	for _, token := range []string{"", "a", "sixteen bytes ..", strings.Repeat("long ", 500)} {
+		aHigh, aLow, bHigh, bLow := nh(&k.nh, token)
+		var sums [2 * aes.BlockSize]byte
+		for i, word := range []uint64{aLow, aHigh, bLow, bHigh} {
+			binary.LittleEndian.PutUint64(sums[8*i:], word)
+		}
+		cipher.NewCBCEncrypter(block, make([]byte, aes.BlockSize)).CryptBlocks(sums[:], sums[:])
+		assert.Equal(t, Key(sums[aes.BlockSize:]), k.Key(token), token)
+	}
+}
+
+// TestFIPSIsHeeded shows that the approved way is taken where only that may be.
+func TestFIPSIsHeeded(t *testing.T) {
+	t.Parallel()
+	assert.Equal(t, fips140.Enabled(), New("").sha)
+}
+
 func TestSecretsAreDrawn(t *testing.T) {
 	t.Parallel()
 	one, other := newKeyer([32]byte{1}, "n"), newKeyer([32]byte{1}, "m")

@@ -149,11 +149,11 @@ func mutants() []mutant {
 		},
 		{
 			"an invalidation of another instance is heard",
-			"source_store.go", "c.bury(c.grave(e.Key.short()), c.dig(time.Now()))", "c.bury(c.nobody(), 0)",
+			"source_store.go", "[]StoreKey{e.Key, e.User}", "[]StoreKey{e.User}",
 		},
 		{
 			"a user's invalidation by another instance is heard",
-			"source_store.go", "c.bury(c.grave(e.User.short()), c.dig(time.Now()))", "c.bury(c.nobody(), 0)",
+			"source_store.go", "[]StoreKey{e.Key, e.User}", "[]StoreKey{e.Key}",
 		},
 		{
 			"a lookup answers nobody who came too long after it",
@@ -193,11 +193,11 @@ func mutants() []mutant {
 		},
 		{
 			"a success lets all lookups go on",
-			"internal/breaker/breaker.go", "b.cause, b.probe, b.cold, b.waiting = NotOpen, nil, nil, nil", "b.probe, b.cold = nil, nil",
+			"internal/breaker/breaker.go", "b.cause, b.probe, b.other, b.cold, b.waiting = NotOpen, nil, nil, nil, nil", "b.probe, b.cold = nil, nil",
 		},
 		{
 			"a probe that tells nothing lets another one be made",
-			"internal/breaker/breaker.go", "if b.probe == p {", "if b.probe == p && o != NoEvidence {",
+			"internal/breaker/breaker.go", "\tif b.probe == p {\n\t\tb.probe = nil", "\tif b.probe == p && o != NoEvidence {\n\t\tb.probe = nil",
 		},
 		{
 			"a limit on one user pauses nobody else",
@@ -225,7 +225,7 @@ func mutants() []mutant {
 		},
 		{
 			"a panic opens nothing",
-			"source_genauth.go", "*err = &panicError{where: \"lookup\", value: said}", "*err = nil",
+			"flight.go", "*err = &panicError{where: \"lookup\", value: said}", "*err = nil",
 		},
 	}
 }
