@@ -309,7 +309,7 @@ func (g *genauthSource) remember(f *flight, now time.Time, change func(breaker.M
 	switch {
 	case m == old:
 		return m.Rest(now)
-	case f.epoch != g.cache.epochNow(), m != breaker.Memory{} && g.cache.buried(f.q.graves, f.sent, false):
+	case m != breaker.Memory{} && (f.epoch != g.cache.epochNow() || g.cache.buried(f.q.graves, f.sent, false)):
 		return 0
 	}
 	r, _ := s.refused.Peek(f.q.key)

@@ -205,7 +205,7 @@ func (b *Breaker) judge(c Caller, now time.Time) error {
 // mayProbe reports whether the next probe may be of this caller. b.mu is held.
 func (b *Breaker) mayProbe(c Caller, now time.Time) bool {
 	if c.Known {
-		return !b.probe.running(now) && !now.Before(b.from) && !(b.users.has(c.User) && now.Before(b.again))
+		return !b.probe.running(now) && !now.Before(b.from) && (!b.users.has(c.User) || !now.Before(b.again))
 	}
 	if b.other.running(now) {
 		return false
