@@ -36,7 +36,7 @@ func TestInvalidateWhileVerifyRunsForStoredFacts(t *testing.T) {
 		pass(100 * time.Millisecond) // Verify is under way
 		d.enroll(token)              // the factor is removed
 		require.NoError(t, e.Invalidate(t.Context(), token))
-		synctest.Wait() // until the instance has heard its own word
+		synctest.Wait()                   // until the instance has heard its own word
 		got := decide(t, e, token, otp()) // comes after the invalidation
 		assert.Equal(t, echomfa.NotEnrolled, got.Outcome, "joined: %v age %v", got.Source, got.Age)
 		pass(30 * time.Second)
