@@ -19,7 +19,7 @@ import (
 	"github.com/echomfa/echomfa/client"
 )
 
-// TestBreaker shows that failures of known users stop the look-ups, that one a second
+// TestBreaker shows that failures of known users stop the lookups, that one a second
 // is tried, and that the first success ends it. What users send cannot open it.
 func TestBreaker(t *testing.T) {
 	t.Parallel()

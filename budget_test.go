@@ -14,7 +14,7 @@ import (
 	"github.com/echomfa/echomfa/client"
 )
 
-// TestBudgets has the rows of the budgets: how many look-ups of a class may be
+// TestBudgets has the rows of the budgets: how many lookups of a class may be
 // under way, and how many may start in a second.
 func TestBudgets(t *testing.T) {
 	t.Parallel()
@@ -106,7 +106,7 @@ func TestRechecksHaveAQuarter(t *testing.T) {
 	})
 }
 
-// TestPromotion shows that a request whose facts satisfied lifts the look-up
+// TestPromotion shows that a request whose facts satisfied lifts the lookup
 // that a worse one has queued for the same token.
 func TestPromotion(t *testing.T) {
 	t.Parallel()
@@ -149,7 +149,7 @@ func TestRetryIsWithinTheBudget(t *testing.T) {
 	})
 }
 
-// TestRateLimitPauses shows that a 429 is heeded by all look-ups if it was said about
+// TestRateLimitPauses shows that a 429 is heeded by all lookups if it was said about
 // two users, for as long as it says and not longer than a minute.
 func TestRateLimitPauses(t *testing.T) {
 	t.Parallel()

@@ -141,20 +141,20 @@ type CacheConfig struct {
 // default. The limits are per process: GenAuth's own limit is per user pool
 // and shared with the sign-ins, so divide what may be spent by the instances.
 type LookupConfig struct {
-	// Timeout bounds a look-up as a whole: waiting for its turn, connecting,
+	// Timeout bounds a lookup as a whole: waiting for its turn, connecting,
 	// reading the answer, and one retry. No request waits longer. Optional.
 	// Default 2 s.
 	Timeout time.Duration
-	// MaxConcurrent is how many look-ups may be under way at once. Tokens of
+	// MaxConcurrent is how many lookups may be under way at once. Tokens of
 	// which nothing is known may use half of it, re-checks of facts that did
 	// not satisfy a policy a quarter. Optional. Default 64.
 	MaxConcurrent int
-	// MaxPerSecond is how many look-ups may start in a second, in bursts of
+	// MaxPerSecond is how many lookups may start in a second, in bursts of
 	// as many, with the same shares. Optional. Default 100, at least 0.01.
 	MaxPerSecond float64
-	// MaxWait is how long a look-up may wait for its turn. Optional. Default
+	// MaxWait is how long a lookup may wait for its turn. Optional. Default
 	// 500 ms or a quarter of Timeout, whichever is less; not above half of it,
-	// since a look-up that comes late would look like GenAuth being slow.
+	// since a lookup that comes late would look like GenAuth being slow.
 	MaxWait time.Duration
 }
 

@@ -12,7 +12,7 @@ import (
 	"github.com/echomfa/echomfa/client"
 )
 
-// slowEnforcer makes an Enforcer whose look-ups take a second, in a bubble.
+// slowEnforcer makes an Enforcer whose lookups take a second, in a bubble.
 func slowEnforcer(t *testing.T, timeout time.Duration) *Enforcer {
 	t.Helper()
 	e, err := New(Config{
@@ -33,7 +33,7 @@ func slowEnforcer(t *testing.T, timeout time.Duration) *Enforcer {
 	return e
 }
 
-// TestDecisionsAtTheLastInstant has the ends of what may stand in for a look-up
+// TestDecisionsAtTheLastInstant has the ends of what may stand in for a lookup
 // of one's own, to the nanosecond.
 func TestDecisionsAtTheLastInstant(t *testing.T) {
 	t.Parallel()
@@ -77,7 +77,7 @@ func TestDecisionsAtTheLastInstant(t *testing.T) {
 }
 
 // TestReportOnlyWaitsLittle shows that a request that is let through anyway waits
-// 100 ms for a look-up, and less if Timeout is less.
+// 100 ms for a lookup, and less if Timeout is less.
 func TestReportOnlyWaitsLittle(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct {

@@ -90,7 +90,7 @@ const (
 	Enforce Mode = iota
 	// ReportOnly lets it through and reports it, to see what a policy would do
 	// before it is enforced, or to open the doors knowingly in an outage. The
-	// request waits at most 100 ms for a look-up. What is the application's
+	// request waits at most 100 ms for a lookup. What is the application's
 	// own mistake is still refused.
 	ReportOnly
 )

@@ -50,7 +50,7 @@ var (
 	// has named a user. Opaque tokens do not.
 	ErrUserNotIndexed = errors.New("echomfa: no token so far has named a user")
 
-	// ErrClosed reports a look-up after Close. It is the cause inside a
+	// ErrClosed reports a lookup after Close. It is the cause inside a
 	// [*LookupError].
 	ErrClosed = budget.ErrClosed
 )
@@ -103,7 +103,7 @@ func (s situation) status() int {
 	return http.StatusInternalServerError
 }
 
-// failureClass is why a look-up told nothing of the user, or that it did. The zero
+// failureClass is why a lookup told nothing of the user, or that it did. The zero
 // value is a failure.
 type failureClass uint8
 

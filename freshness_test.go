@@ -209,7 +209,7 @@ func TestAgeCountsFromWhenItWasSent(t *testing.T) {
 	})
 }
 
-// TestNobodyIsRefusedOnAnOlderLookUp shows that a request that joins a look-up
+// TestNobodyIsRefusedOnAnOlderLookUp shows that a request that joins a lookup
 // which had begun more than DenyFreshFor before it is not refused by its answer.
 func TestNobodyIsRefusedOnAnOlderLookUp(t *testing.T) {
 	t.Parallel()

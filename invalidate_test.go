@@ -112,7 +112,7 @@ func TestInvalidateUser(t *testing.T) {
 }
 
 // TestStaleFactsDoNotOutliveInvalidate shows that facts which were dropped while
-// a look-up was failing do not stand in for it.
+// a lookup was failing do not stand in for it.
 func TestStaleFactsDoNotOutliveInvalidate(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -152,7 +152,7 @@ func TestT48RefusalAskedForBeforeInvalidate(t *testing.T) {
 }
 
 // TestT48ForgottenTokenIsVerifiedAgain has a request of a known token outlive
-// Invalidate while it waits: the look-up that it then begins knows nothing of
+// Invalidate while it waits: the lookup that it then begins knows nothing of
 // the token, and starts by verifying it.
 func TestT48ForgottenTokenIsVerifiedAgain(t *testing.T) {
 	t.Parallel()

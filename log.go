@@ -128,7 +128,7 @@ func (r *rarely) again(now time.Time) bool {
 }
 
 // panicProof returns a logger that keeps a panic of the application's log handler
-// from ending the process: look-ups run where nobody else would recover.
+// from ending the process: lookups run where nobody else would recover.
 func panicProof(log *slog.Logger) *slog.Logger { return slog.New(panicProofHandler{log.Handler()}) }
 
 type panicProofHandler struct{ slog.Handler }

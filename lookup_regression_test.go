@@ -28,7 +28,7 @@ type panicky struct{ slog.Handler }
 func (panicky) Handle(context.Context, slog.Record) error { panic("logger") }
 
 // TestLoggerPanicDoesNotEndTheProcess shows that a log handler that panics, where nobody
-// but the look-up could recover, ends neither the look-up nor the process.
+// but the lookup could recover, ends neither the lookup nor the process.
 func TestLoggerPanicDoesNotEndTheProcess(t *testing.T) {
 	t.Parallel()
 	d := newDirectory()
@@ -94,7 +94,7 @@ func TestOutageOfVerifyDoesNotStopRenewals(t *testing.T) {
 	})
 }
 
-// TestWaitingInTheQueueIsNotAnOutage shows that look-ups which came late from the
+// TestWaitingInTheQueueIsNotAnOutage shows that lookups which came late from the
 // queue do not make GenAuth look slow.
 func TestWaitingInTheQueueIsNotAnOutage(t *testing.T) {
 	t.Parallel()
@@ -146,7 +146,7 @@ func TestGoexitIsNoAnswer(t *testing.T) {
 	assert.NotEqual(t, echomfa.NotEnrolled, got.Outcome, "%v", err)
 }
 
-// TestNoRetryDuringAPause shows that a look-up which waits to try again heeds the
+// TestNoRetryDuringAPause shows that a lookup which waits to try again heeds the
 // pause that another one was told of meanwhile.
 func TestNoRetryDuringAPause(t *testing.T) {
 	t.Parallel()
@@ -209,7 +209,7 @@ func TestCallerWhoHasLeftSpendsNoCall(t *testing.T) {
 	})
 }
 
-// TestTurnedAwayAtTheDoorIsCounted shows that look-ups which the open breaker
+// TestTurnedAwayAtTheDoorIsCounted shows that lookups which the open breaker
 // turned away are counted.
 func TestTurnedAwayAtTheDoorIsCounted(t *testing.T) {
 	t.Parallel()

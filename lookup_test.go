@@ -44,7 +44,7 @@ func enrollMany(d *directory, n int) {
 }
 
 // TestT37OneLookUpForOneToken shows that requests with one cold token share a
-// look-up, and that whoever leaves takes nothing from the others.
+// lookup, and that whoever leaves takes nothing from the others.
 func TestT37OneLookUpForOneToken(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -69,7 +69,7 @@ func TestT37OneLookUpForOneToken(t *testing.T) {
 	})
 }
 
-// TestAllCallersLeave shows that a look-up without anybody waiting ends, and is
+// TestAllCallersLeave shows that a lookup without anybody waiting ends, and is
 // kept.
 func TestAllCallersLeave(t *testing.T) {
 	t.Parallel()
@@ -105,7 +105,7 @@ func TestLookUpCarriesNoContextValues(t *testing.T) {
 }
 
 // TestTimeout shows that no request waits longer than Timeout, also for a
-// look-up that it joined late.
+// lookup that it joined late.
 func TestTimeout(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -119,7 +119,7 @@ func TestTimeout(t *testing.T) {
 	})
 }
 
-// TestNothingWaitsForAListerThatDoesNotReturn shows that a look-up past its
+// TestNothingWaitsForAListerThatDoesNotReturn shows that a lookup past its
 // deadline is not joined.
 func TestNothingWaitsForAListerThatDoesNotReturn(t *testing.T) {
 	t.Parallel()
@@ -140,7 +140,7 @@ func TestNothingWaitsForAListerThatDoesNotReturn(t *testing.T) {
 	})
 }
 
-// TestClose shows that Close ends look-ups under way and that later ones are
+// TestClose shows that Close ends lookups under way and that later ones are
 // refused.
 func TestClose(t *testing.T) {
 	t.Parallel()
@@ -192,7 +192,7 @@ func TestT43NothingRunsAfterClose(t *testing.T) {
 	})
 }
 
-// TestT43CloseWaitsForLookUps shows that Close ends a look-up under way, and does
+// TestT43CloseWaitsForLookUps shows that Close ends a lookup under way, and does
 // not return before its goroutine has: here a second later.
 func TestT43CloseWaitsForLookUps(t *testing.T) {
 	t.Parallel()

@@ -9,7 +9,7 @@ import (
 
 // Stats are counts since the Enforcer was made, and its present state.
 type Stats struct {
-	// Hits and Misses count decisions made from the cache and by a look-up,
+	// Hits and Misses count decisions made from the cache and by a lookup,
 	// refusals among them.
 	Hits, Misses uint64
 	// Stale counts requests let through on facts older than FreshFor.
@@ -17,20 +17,20 @@ type Stats struct {
 	// WouldBlock counts requests that ReportOnly let through, by what would
 	// have been their outcome.
 	WouldBlock WouldBlock
-	// Lookups counts look-ups by what came of them.
+	// Lookups counts lookups by what came of them.
 	Lookups LookupStats
-	// InFlight and Queued are the look-ups under way and those waiting.
+	// InFlight and Queued are the lookups under way and those waiting.
 	InFlight, Queued int
-	// Limited counts look-ups turned away by the budgets of LookupConfig.
+	// Limited counts lookups turned away by the budgets of LookupConfig.
 	Limited uint64
-	// BreakerOpen reports that look-ups are stopped because they kept failing, until
+	// BreakerOpen reports that lookups are stopped because they kept failing, until
 	// one succeeds. BreakerCause is "no connection" or "known users", or empty.
 	BreakerOpen  bool
 	BreakerCause string
-	// ColdStart reports that look-ups have failed since the start, and that few are
+	// ColdStart reports that lookups have failed since the start, and that few are
 	// tried at once until one succeeds.
 	ColdStart bool
-	// FailingUsers is how many users' look-ups have failed since the last one that
+	// FailingUsers is how many users' lookups have failed since the last one that
 	// succeeded: of known users, of those who found no connection, or of tokens at a
 	// ColdStart. It stops at 64.
 	FailingUsers int
@@ -40,11 +40,11 @@ type Stats struct {
 	// Store counts what came of asking the Store, if there is one.
 	Store StoreStats
 	// Entries and Refused are how many tokens' facts and how many tokens that were
-	// refused, or whose look-ups failed, are remembered.
+	// refused, or whose lookups failed, are remembered.
 	Entries, Refused int
 }
 
-// LookupStats counts look-ups by result.
+// LookupStats counts lookups by result.
 type LookupStats struct {
 	Succeeded, Refused, RateLimited, Misconfigured, Unavailable, Malformed, Panicked, TurnedAway uint64
 }
@@ -74,7 +74,7 @@ func (e *Enforcer) Stats() Stats {
 
 // StoreStats count what came of asking the [Store].
 type StoreStats struct {
-	// Hits and Misses count look-ups that did and did not find facts.
+	// Hits and Misses count lookups that did and did not find facts.
 	Hits, Misses uint64
 	// Rejected counts facts that were found and not believed: those of another
 	// key, and those of the future.
@@ -86,7 +86,7 @@ type StoreStats struct {
 	Open bool
 }
 
-// lookupCounts counts look-ups by class.
+// lookupCounts counts lookups by class.
 type lookupCounts [failureClasses]atomic.Uint64
 
 func (c *lookupCounts) add(class failureClass) { c[class].Add(1) }

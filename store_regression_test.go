@@ -41,7 +41,7 @@ func (s *slowStore) Set(ctx context.Context, facts echomfa.StoredFacts, version 
 }
 
 // TestLookUpInTheStoreIsJoined: many who come while the Store is asked share its
-// answer, and then GenAuth's. A look-up in the Store has no place in a queue.
+// answer, and then GenAuth's. A lookup in the Store has no place in a queue.
 func TestLookUpInTheStoreIsJoined(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -51,7 +51,7 @@ func TestT18FactsAreCachedAndVerdictsAreNot(t *testing.T) {
 	})
 }
 
-// TestT20EchosContextIsNotKept has callers leave while their look-up is under
+// TestT20EchosContextIsNotKept has callers leave while their lookup is under
 // way, and Echo reuse their contexts for others. The race detector watches.
 func TestT20EchosContextIsNotKept(t *testing.T) {
 	t.Parallel()

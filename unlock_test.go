@@ -106,7 +106,7 @@ func TestEnrollingUnlocksAfterDenyFreshFor(t *testing.T) {
 }
 
 // TestT48InvalidateActsAtOnce shows that a change at GenAuth counts for the first
-// request after Invalidate: with facts in the cache, and with an older look-up
+// request after Invalidate: with facts in the cache, and with an older lookup
 // whose answer is on its way and arrives last.
 func TestT48InvalidateActsAtOnce(t *testing.T) {
 	t.Parallel()

@@ -86,7 +86,7 @@ func TestF27Flood(t *testing.T) {
 		})
 	})
 	// For three times FreshFor: the flood must not keep the users at work from
-	// being renewed. A hundred of them need about 110 look-ups a second.
+	// being renewed. A hundred of them need about 110 lookups a second.
 	t.Run("facts are renewed", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			f := newClockFlood(t, time.Second, echomfa.LookupConfig{MaxWait: time.Second, MaxPerSecond: 300})
@@ -213,7 +213,7 @@ func (f *flood) run(lasts time.Duration, tokens int) {
 	perWave := tokens / int(lasts/wave)
 	ticker := time.NewTicker(wave)
 	defer ticker.Stop()
-	// More than may wait for a look-up, and few enough that what is measured is
+	// More than may wait for a lookup, and few enough that what is measured is
 	// not the callers' own memory.
 	present := make(chan struct{}, 1200)
 	for sent := 0; sent < tokens; sent += perWave {

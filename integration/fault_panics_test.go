@@ -136,8 +136,8 @@ func repeat(c caller, n int) []caller {
 }
 
 // TestF42LoggerPanicsInALookUp shows that a logger which panics where no
-// request is, in the look-up that all share, ends neither the process nor what
-// the look-up had to do.
+// request is, in the lookup that all share, ends neither the process nor what
+// the lookup had to do.
 func TestF42LoggerPanicsInALookUp(t *testing.T) {
 	t.Parallel()
 	t.Run("as the breaker opens", func(t *testing.T) {

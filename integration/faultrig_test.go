@@ -250,7 +250,7 @@ type fault struct {
 	setup func(*setup)
 	// begin spoils GenAuth.
 	begin func(*rig)
-	// lasts is whether nothing but the deadline of the look-up ends it.
+	// lasts is whether nothing but the deadline of the lookup ends it.
 	lasts bool
 	// status is the answer: 503 unless it is set.
 	status int

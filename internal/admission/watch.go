@@ -138,7 +138,7 @@ func printable(audience []string) string {
 }
 
 // RefusalWatch notices when tokens that GenAuth had accepted are suddenly
-// refused on most look-ups: a changed app id or a revoked key looks to each
+// refused on most lookups: a changed app id or a revoked key looks to each
 // user like an expired session, and to nobody like what it is.
 type RefusalWatch struct {
 	mu      sync.Mutex
