@@ -196,7 +196,7 @@ func TestF16EveryPrefixOfAGoodAnswer(t *testing.T) {
 	body := envelope("EMAIL", "OTP")
 	decide := func(announced int) echomfa.Outcome {
 		t.Helper()
-		e, err := echomfa.New(echomfa.Config{Client: r.genauth, Lookup: echomfa.LookupConfig{Timeout: patience}})
+		e, err := echomfa.New(echomfa.Config{Client: r.genauth, Cache: echomfa.CacheConfig{Size: 1}, Lookup: echomfa.LookupConfig{Timeout: patience}})
 		require.NoError(t, err)
 		defer func() { assert.NoError(t, e.Close()) }()
 		d, err := e.Decide(t.Context(), tokenWith("prefix"), otpPolicy())

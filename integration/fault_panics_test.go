@@ -51,7 +51,7 @@ func (x badTransport) CloseIdleConnections() {
 	}
 }
 
-// TestF42HooksPanic has fifty callers of one token meet a panic in each hook:
+// TestF42HooksPanic has twenty callers of one token meet a panic in each hook:
 // all of them are answered, no handler runs, and when the panics are over the
 // answers are right.
 func TestF42HooksPanic(t *testing.T) {
@@ -112,7 +112,7 @@ func TestF42HooksPanic(t *testing.T) {
 				if row.refusals && c.has {
 					continue
 				}
-				for _, got := range r.askAll(repeat(c, 50)) {
+				for _, got := range r.askAll(repeat(c, 20)) {
 					assert.Equal(t, http.StatusInternalServerError, got.status, c)
 					assert.Empty(t, got.header.Get("Location"), c)
 					assert.NotContains(t, got.body, "a hook panicked", c)

@@ -60,6 +60,10 @@ type setup struct {
 	dials    *dialLog // what the client dials is noted
 }
 
+// fewUsers is the size of a rig's cache. What a cache reserves for the default size
+// takes the race detector longer to follow than most tests last.
+const fewUsers = 1024
+
 func otpPolicy() echomfa.Policy { return echomfa.AnyOf(echomfa.OTP) }
 
 // newRig starts a service and a good GenAuth. Of every rig it is checked that
@@ -70,6 +74,7 @@ func newRig(t *testing.T, change ...func(*setup)) *rig {
 	r.elsewhere = newFront(t, nil)
 	var s setup
 	s.enforcer.EnrollURL, s.enforcer.LoginURL = "/mfa", "/login"
+	s.enforcer.Cache.Size = fewUsers
 	s.enforcer.Lookup.Timeout, s.enforcer.Lookup.MaxWait = patience, patience/2
 	s.client.AppID, s.client.Timeout = faultAppID, patience
 	for _, f := range change {
@@ -114,6 +119,7 @@ func newClockRig(t *testing.T, genauth echomfa.FactorListerFunc, change func(*ec
 	r := &rig{t: t, ran: make(map[string]int)}
 	r.enforcer = newInMemory(t, genauth, func(c *echomfa.Config) {
 		c.EnrollURL, c.LoginURL = "/mfa", "/login"
+		c.Cache.Size = fewUsers
 		if change != nil {
 			change(c)
 		}

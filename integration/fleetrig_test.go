@@ -106,7 +106,7 @@ func (r *fleetRig) newInstance(cache echomfa.CacheConfig) *appInstance {
 	require.NoError(r.t, err)
 	r.t.Cleanup(func() { assert.NoError(r.t, store.Close()) })
 	i.store = &keptStore{Store: store}
-	cache.Store = i.store
+	cache.Store, cache.Size = i.store, fewUsers
 	i.mfa, err = echomfa.New(echomfa.Config{
 		Client: genauth,
 		Cache:  cache,

@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 	// Most of these tests wait for the browser.
 	flag.Parse()
 	if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == parallel.DefValue {
-		_ = flag.Set("test.parallel", "3")
+		_ = flag.Set("test.parallel", "2")
 	}
 	goleak.VerifyTestMain(suite{m})
 }
@@ -80,6 +80,7 @@ func startChromium(profile string) (browser, error) {
 		chromedp.NoFirstRun,
 		chromedp.NoDefaultBrowserCheck,
 		chromedp.Flag("disable-gpu", true),
+		chromedp.Flag("in-process-gpu", true),
 		chromedp.Flag("disable-quic", true),
 		// No process for a page that nobody has asked for yet, and none for what the
 		// tests do not use.
