@@ -27,7 +27,7 @@ var shared struct {
 }
 
 func TestMain(m *testing.M) {
-	// Most of these tests wait for the browser.
+	// More of them at once only wait for the browser.
 	flag.Parse()
 	if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == parallel.DefValue {
 		_ = flag.Set("test.parallel", "2")
