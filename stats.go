@@ -159,7 +159,7 @@ func (g *genauthSource) held(now time.Time) int {
 	for i := range g.cache.shards {
 		s := &g.cache.shards[i]
 		s.mu.Lock()
-		for r := range s.refused.Values() {
+		for _, r := range s.refused.Values() {
 			if r.failures.Rest(now) > 0 && r.failedIn == g.cache.epochNow() && !g.cache.buried(r.graves, r.failed, false) {
 				n++
 			}

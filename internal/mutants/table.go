@@ -137,7 +137,7 @@ func mutants() []mutant {
 		},
 		{
 			"stored facts do not undo what is known",
-			"cache.go", "&& e.sent.monotonic > f.sent.monotonic\n}", "&& e.sent.monotonic < 0\n}",
+			"cache.go", "&& e.sent > f.sent.monotonic\n}", "&& e.sent < 0\n}",
 		},
 		{
 			"stored facts do not undo a refusal",
