@@ -32,7 +32,7 @@ func tables() []table {
 	return []table{
 		{"Hit path, one thread", "Hit", []string{"token", "peer"}, "sec/op", "KeyAuth", []string{"cpu-nanos/op", "B/op", "allocs/op"}},
 		{"Hit path, several threads", "ParallelHit", []string{"users", "dist", "procs", "peer"}, "Mreq/s", "bare", nil},
-		{"Memory and a full collection of garbage", "Memory", []string{"users", "peer"}, "sec/op", "golang-lru, 16-byte key", []string{"B/user"}},
+		{"Memory and a full collection of garbage", "Memory", []string{"users", "history", "peer"}, "gc-nanos", "golang-lru, 16-byte key", []string{"B/user"}},
 		{"Forgetting a token or a user", "Invalidation", []string{"entries", "peer"}, "sec/op", "a hit", []string{"allocs/op"}},
 		{"Hit ratio, a cache for a tenth of 100,000 users", "HitRatio", []string{"oneoff", "peer"}, "hits/req", "golang-lru", nil},
 		{"Stampede: 1,000 requests of one cold token, 20 ms at GenAuth", "Stampede", []string{"peer"}, "p99-ms", "default client", []string{"calls"}},
