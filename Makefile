@@ -33,7 +33,7 @@ test: ## run every test of every module, as CI does
 
 # What decides about a request is covered whole; the rest of the module must not
 # fall below 90 %. A block counts as covered if any of the tests has run it.
-COVER_WHOLE := policy policy_text internal/bitsets/bitsets internal/policylex/policylex internal/spelling/spelling factorset decide decision flight tombstone source_genauth source_store token internal/admission/admission internal/admission/watch returnto internal/returnto/app internal/returnto/destination internal/returnto/address internal/redirectloop/redirectloop internal/accept/accept store internal/urlpath/urlpath internal/typelists/typelists internal/breaker/breaker internal/breaker/memory internal/breaker/row internal/breaker/errors cache errors
+COVER_WHOLE := policy policy_text internal/bitsets/bitsets internal/policylex/policylex internal/spelling/spelling factorset decide decision flight tombstone source_genauth source_store token guard internal/admission/admission internal/admission/watch returnto internal/returnto/app internal/returnto/destination internal/returnto/address internal/redirectloop/redirectloop internal/accept/accept store internal/urlpath/urlpath internal/typelists/typelists internal/breaker/breaker internal/breaker/memory internal/breaker/row internal/breaker/errors internal/budget/budget internal/claims/claims internal/digest/digest cache errors
 
 cover: ## statement coverage: 100 % of what decides (COVER_WHOLE), 90 % in all
 	@profile=$$(mktemp) && trap 'rm -f "$$profile" "$$profile.log"' EXIT && \

@@ -214,13 +214,13 @@ func (c *cache) readLocked(s *shard, k digest.Key, p Policy, now moment, out *re
 // weigh is the freshness rule, the only one: it says which lookup facts need
 // before they answer a request.
 func (c *cache) weigh(k digest.Key, p Policy, r *reading, epoch uint16) need {
-	satisfied := p.satisfied(r.enrolled)
+	allows := r.judge(p) == satisfied
 	switch {
-	case epoch == c.epochNow() && satisfied && r.age <= c.freshFor(k):
+	case epoch == c.epochNow() && allows && r.age <= c.freshFor(k):
 		return nothing
-	case epoch == c.epochNow() && !satisfied && r.age <= c.rules.DenyFreshFor:
+	case epoch == c.epochNow() && !allows && r.age <= c.rules.DenyFreshFor:
 		return nothing
-	case satisfied:
+	case allows:
 		return renewal
 	default:
 		return recheck
@@ -243,7 +243,7 @@ func (c *cache) standIn(k digest.Key, p Policy, now moment) (reading, bool) {
 	if r.age <= c.freshFor(k) { // another request has learned it meanwhile
 		r.source = Cached
 	}
-	return r, p.satisfied(r.enrolled) && (r.source == Cached || r.age <= c.rules.StaleIfError)
+	return r, r.judge(p) == satisfied && (r.source == Cached || r.age <= c.rules.StaleIfError)
 }
 
 // usable reports whether the token's own life has not ended, and the entry has not

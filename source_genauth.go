@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -92,7 +91,7 @@ func (n need) class() budget.Class {
 // answer took. Another one's answer may be too old: then it asks itself.
 func (g *genauthSource) fetch(ctx context.Context, q *question, p Policy, before reading) (reading, bool, error) {
 	for {
-		b, r, n, err := g.join(q, p, before.version)
+		b, r, n, err := g.joinOrBegin(q, p, before.version)
 		switch {
 		case err != nil:
 			g.counts.add(failureOf(err))
@@ -122,7 +121,7 @@ func (g *genauthSource) start(f *flight, n need, now time.Time) error {
 	if rest := failures.Rest(now); rest > 0 {
 		return &breaker.HeldError{Rest: rest}
 	}
-	f.caller, f.failing = g.callerOf(f.q, n != cold), failures.Failing()
+	f.goes(g.callerOf(f.q, n != cold), failures.Failing())
 	if err := g.breaker.Door(f.caller, now); err != nil {
 		return err
 	}
@@ -130,7 +129,7 @@ func (g *genauthSource) start(f *flight, n need, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	f.ticket = ticket
+	f.queues(ticket)
 	if err := g.running.run(f.deadline, func(ctx context.Context) { g.fly(ctx, f) }); err != nil {
 		g.budget.Leave(ticket)
 		return err
@@ -276,25 +275,13 @@ func (g *genauthSource) note(ctx context.Context, f *flight, pass *breaker.Pass,
 		}
 		return m
 	})
-	said := slog.String("error", fmt.Sprint(withoutToken(err, f.q.token)))
-	switch {
-	case isLong:
-		if g.said.tooLong.again(now) {
-			g.log.LogAttrs(ctx, slog.LevelError, "mfa token is too long on the way to GenAuth: raise the limit there, or lower MaxTokenBytes",
-				slog.Int("length", long.Length), slog.Int("max_token_bytes", g.maxToken), said)
-		}
-	case rest > 0 && !limited && g.said.held.again(now):
-		g.log.LogAttrs(ctx, slog.LevelWarn, "mfa lookups of a token are held: GenAuth fails for it, and not for others",
-			slog.String("token_ref", g.cache.keys.Ref(f.q.key)), slog.Duration("for", rest), slog.Int("held", g.held(now)), said)
-	}
+	g.logToken(ctx, now, f, err, rest)
 	if !limited {
 		return
 	}
 	if until := g.limits.Met(f.caller.User, wait, now); !until.IsZero() {
 		g.budget.Pause(until)
-		if g.said.paused.again(now) {
-			g.log.LogAttrs(ctx, slog.LevelWarn, "mfa lookups pause: GenAuth limits the rate, for more than one user", slog.Duration("for", until.Sub(now)), said)
-		}
+		g.logPause(ctx, now, until, err, f)
 	}
 }
 
