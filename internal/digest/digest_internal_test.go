@@ -168,3 +168,9 @@ func TestSecretsAreDrawn(t *testing.T) {
 	assert.NotEqual(t, one.Key(long), one.Key(long+"a"))
 	assert.NotEqual(t, one.Key(long), one.Key(long[1:]))
 }
+
+// TestCipherNeedsAKey shows that a cipher of no key is not made.
+func TestCipherNeedsAKey(t *testing.T) {
+	t.Parallel()
+	assert.Panics(t, func() { newCipher(nil) })
+}
