@@ -64,6 +64,10 @@ func mutants() []mutant {
 			"cache.go", "return (e.expires == 0 || now.wall", "return (e.expires == 0 || now.wall > 0 || now.wall",
 		},
 		{
+			"facts that are renewed do not outlive the token's exp",
+			"cache.go", "e.age(now), e.graves(), e.expires", "e.age(now), e.graves(), 0",
+		},
+		{
 			"Invalidate forgets what is known",
 			"tombstone.go", "return sent.monotonic < latest", "return stored && sent.monotonic < latest",
 		},
