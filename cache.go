@@ -142,6 +142,9 @@ type cache struct {
 	// epoch changes whenever something may have been invalidated unheard: what
 	// was learned in an earlier one is asked for again.
 	epoch atomic.Uint32
+	// unheard reports that the Store is not heard, so that facts which satisfy are
+	// relied upon for DenyFreshFor only. Nil if it need not be heard.
+	unheard func() bool
 }
 
 // A shard that is too small evicts what is in use.
@@ -243,7 +246,8 @@ func (c *cache) standIn(k digest.Key, p Policy, now moment) (reading, bool) {
 	if r.age <= c.freshFor(k) { // another request has learned it meanwhile
 		r.source = Cached
 	}
-	return r, r.judge(p) == satisfied && (r.source == Cached || r.age <= c.rules.StaleIfError)
+	heard := c.unheard == nil || !c.unheard()
+	return r, r.judge(p) == satisfied && (r.source == Cached || heard && r.age <= c.rules.StaleIfError)
 }
 
 // usable reports whether the token's own life has not ended, and the entry has not
@@ -301,6 +305,9 @@ func (c *cache) newer(s *shard, f *flight) bool {
 // freshFor is the FreshFor of one key: up to a tenth shorter, so that entries that
 // were made together do not end together.
 func (c *cache) freshFor(k digest.Key) time.Duration {
+	if c.unheard != nil && c.unheard() {
+		return c.rules.DenyFreshFor
+	}
 	return c.rules.FreshFor - jitter(k, c.rules.FreshFor/10)
 }
 

@@ -135,6 +135,14 @@ type CacheConfig struct {
 	// GenAuth together as often as one of them would, and Invalidate counts on
 	// all. Optional. Package redisstore has one.
 	Store Store
+	// OnlyWhileHeard is for apps that would rather turn users away than let one in
+	// whose factor was removed on an instance that this one does not hear. While the
+	// Store has not been heard for DenyFreshFor, facts are relied upon for
+	// DenyFreshFor only, and StaleIfError is off. It costs what it says: while
+	// Redis is away, each user is looked up every 2 s, and with more of them than the
+	// budget has calls for, most requests are a 503. By default facts are relied upon
+	// for FreshFor: Redis being away is a miss, and not an outage. It needs a Store.
+	OnlyWhileHeard bool
 }
 
 // LookupConfig bounds what asking GenAuth may cost. The zero value is the
@@ -240,17 +248,6 @@ func (c *Config) prepareSource() error {
 	return errors.Join(errs...)
 }
 
-// Client returns the Client of the configuration, or nil if the Enforcer was not
-// made by New. Package enroll compares it with its own.
-//
-//nolint:ireturn // it is what the configuration has
-func (e *Enforcer) Client() FactorLister {
-	if !e.ready() {
-		return nil
-	}
-	return e.cfg.Client
-}
-
 // isNil reports whether an interface holds a nil pointer or function, which
 // would pass a comparison with nil and panic on the first request.
 func isNil(v any) bool {
@@ -288,6 +285,9 @@ func (c *CacheConfig) prepare() error {
 	}
 	if c.Store != nil && isNil(c.Store) {
 		errs = append(errs, errors.New("echomfa: Cache.Store: nil"))
+	}
+	if c.OnlyWhileHeard && c.Store == nil {
+		errs = append(errs, errors.New("echomfa: Cache.OnlyWhileHeard: needs a Store"))
 	}
 	switch {
 	case c.StaleIfError == 0, isTiny(c.StaleIfError):

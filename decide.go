@@ -286,9 +286,7 @@ func (d *decider) invalidateToken(ctx context.Context, token string) error {
 	}
 	// Until the Store has forgotten, a request may have learned from it again.
 	defer d.invalidate(name.short())
-	return d.store.tell(ctx, func(ctx context.Context) error {
-		return d.store.store.Delete(ctx, name, userKey(d.namespace, c.Subject))
-	})
+	return d.store.tell(ctx, forgotten{name, userKey(d.namespace, c.Subject)})
 }
 
 // invalidateUser forgets a user, here and wherever the Store is heard.
@@ -298,7 +296,7 @@ func (d *decider) invalidateUser(ctx context.Context, userID string) error {
 	switch {
 	case d.store != nil:
 		defer d.invalidate(user.short()) // as in invalidateToken
-		return d.store.tell(ctx, func(ctx context.Context) error { return d.store.store.DeleteUser(ctx, user) })
+		return d.store.tell(ctx, forgotten{user: user})
 	case !d.counts.named.Load():
 		return ErrUserNotIndexed
 	}

@@ -152,6 +152,17 @@ func (e *Enforcer) Token(r *http.Request) (string, error) {
 	return e.source.token(r)
 }
 
+// Client returns the Client of the configuration, or nil if the Enforcer was not
+// made by New. Package enroll compares it with its own.
+//
+//nolint:ireturn // it is what the configuration has
+func (e *Enforcer) Client() FactorLister {
+	if !e.ready() {
+		return nil
+	}
+	return e.cfg.Client
+}
+
 // Policies returns the policies that guard something: those of all mounts made
 // so far, each once, without exempt ones and without what a PolicyFunc may
 // choose. An enrollment page warns by them before a factor is removed.

@@ -201,7 +201,7 @@ func history(seed uint64, names []*modelNames) (setting, []move) {
 		case n < 96:
 			m.what, m.delay = "hear after", between(0, 300*time.Millisecond)
 		case n < 99:
-			m.what = pick("lost", "heard again", "heard again", "Watch ends")
+			m.what = pick("lost", "heard again", "heard again", "Watch ends", "Store is noted", "Store is noted", "Store is set back", "Store is lost")
 		default:
 			m.what = pick("request", "request", "close")
 		}

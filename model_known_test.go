@@ -1,37 +1,10 @@
 package echomfa_test
 
 import (
-	"testing"
 	"time"
-
-	"github.com/stretchr/testify/assert"
 
 	"github.com/echomfa/echomfa"
 )
-
-// modelKnown are the deviations from the model that are known and not mended yet:
-// what permits each, and a history in which the Enforcer shows it. TestModel permits
-// them where they apply and nowhere else.
-var modelKnown = [...]struct { //nolint:gochecknoglobals // a table
-	id, what string
-	permit   func(*view)
-	nodes    int
-	moves    []move
-}{
-	{
-		"X11", "a late Set of an older answer replaces a newer one in the Store",
-		func(v *view) { v.X11 = true }, 3,
-		[]move{
-			{what: "GenAuth", delay: 1500 * time.Millisecond},
-			{at: 1 * time.Millisecond, what: "enroll", choice: otpEnrolled},
-			{at: 2 * time.Millisecond, what: "request", node: 0},
-			{at: 3 * time.Millisecond, what: "enroll", choice: bothEnrolled},
-			{at: 4 * time.Millisecond, what: "GenAuth"},
-			{at: 5 * time.Millisecond, what: "request", node: 1},
-			{at: 3 * time.Second, what: "request", node: 2},
-		},
-	},
-}
 
 // modelMended are histories that have shown a deviation once. TestModel plays them
 // before others.
@@ -52,6 +25,15 @@ var modelMended = [...]struct { //nolint:gochecknoglobals // a table
 		{at: 1 * time.Second, what: "enroll", choice: noneEnrolled},
 		{at: 2 * time.Second, what: "Store", node: 1, fault: "is long ago"},
 		{at: 3 * time.Second, what: "request", node: 1, choice: forOTP},
+	}},
+	{"X11: a late Set of an older answer", []move{
+		{what: "GenAuth", delay: 1500 * time.Millisecond},
+		{at: 1 * time.Millisecond, what: "enroll", choice: otpEnrolled},
+		{at: 2 * time.Millisecond, what: "request"},
+		{at: 3 * time.Millisecond, what: "enroll", choice: bothEnrolled},
+		{at: 4 * time.Millisecond, what: "GenAuth"},
+		{at: 5 * time.Millisecond, what: "request", node: 1},
+		{at: 3 * time.Second, what: "request", node: 2},
 	}},
 	{"X12: older stored facts, while Invalidate waits for the Store", []move{
 		{what: "enroll", choice: otpEnrolled},
@@ -117,20 +99,5 @@ func knownSetting(nodes int, names []*modelNames) setting {
 			Size: 64, RefusedSize: 64,
 			FreshFor: 10 * time.Second, DenyFreshFor: time.Second, StaleIfError: 20 * time.Second, RefusedFor: 5 * time.Second,
 		},
-	}
-}
-
-// TestModelKnownDeviations plays a history of each: once it shows nothing any more,
-// the deviation is mended, and leaves the table and the model.
-func TestModelKnownDeviations(t *testing.T) {
-	t.Parallel()
-	names := allModelNames(t)
-	for _, row := range modelKnown {
-		t.Run(row.id, func(t *testing.T) {
-			t.Parallel()
-			problems, known := play(t, knownSetting(row.nodes, names), row.moves)
-			assert.Empty(t, problems)
-			assert.Equal(t, map[string]int{row.id: 1}, known, "%s: mended? then take it out of the model", row.what)
-		})
 	}
 }

@@ -20,9 +20,8 @@ import (
 	"github.com/echomfa/echomfa"
 )
 
-// play plays a history in a bubble of its own, and returns what is wrong with it
-// and which known deviations were met.
-func play(t *testing.T, s setting, list []move) (problems []string, known map[string]int) {
+// play plays a history in a bubble of its own, and returns what is wrong with it.
+func play(t *testing.T, s setting, list []move) (problems []string) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w, err := newWorld(s)
@@ -40,9 +39,9 @@ func play(t *testing.T, s setting, list []move) (problems []string, known map[st
 		for _, n := range w.nodes {
 			_ = n.enforcer.Close()
 		}
-		problems, known = w.problems, w.known
+		problems = w.problems
 	})
-	return problems, known
+	return problems
 }
 
 // do makes one step.
@@ -84,6 +83,17 @@ func (w *world) do(wg *sync.WaitGroup, m move) {
 		if w.memory != nil && n.closed.IsZero() && len(n.broken) == 0 {
 			n.broken <- struct{}{}
 		}
+	case "Store is noted":
+		if w.memory != nil {
+			w.back = w.memory.Back()
+		}
+	case "Store is set back", "Store is lost":
+		if m.what == "Store is lost" {
+			w.back = nil
+		}
+		if w.memory != nil {
+			w.rewind(w.back)
+		}
 	case "close":
 		if n.closed.IsZero() {
 			n.closed = time.Now()
@@ -124,30 +134,14 @@ func (n *node) request(token int, p echomfa.Policy) {
 	}
 }
 
-// judge asks the model, and whether it is a known deviation if the model objects.
+// judge asks the model.
 func (n *node) judge(object func(string, ...any), token int, q *query, d *echomfa.Decision) {
-	v := n.view(token)
-	strict := v.permitted(*q)
-	if permits(strict, q, d) {
-		return
-	}
-	for i := range modelKnown {
-		v := n.view(token)
-		modelKnown[i].permit(v)
-		if permits(v.permitted(*q), q, d) {
-			n.known[modelKnown[i].id]++
-			return
-		}
-	}
-	for i := range modelKnown {
-		modelKnown[i].permit(v)
-	}
-	if permits(v.permitted(*q), q, d) {
-		n.known["several"]++
+	list := n.view(token).permitted(*q)
+	if permits(list, q, d) {
 		return
 	}
 	var expected []string
-	for _, a := range strict {
+	for _, a := range list {
 		expected = append(expected, a.String(q))
 	}
 	object("; permitted: [%s]", strings.Join(expected, ", "))
@@ -230,7 +224,7 @@ func TestModel(t *testing.T) {
 	t.Parallel()
 	names := allModelNames(t)
 	for _, row := range modelMended {
-		problems, _ := play(t, knownSetting(2, names), row.moves)
+		problems := play(t, knownSetting(3, names), row.moves)
 		require.Empty(t, problems, "history of %q:\n%s", row.what, tell(row.moves))
 	}
 	first, _ := strconv.ParseUint(os.Getenv("MODEL_SEED"), 10, 64)
@@ -239,13 +233,9 @@ func TestModel(t *testing.T) {
 	for worker := range workers {
 		t.Run(strconv.FormatUint(worker, 10), func(t *testing.T) {
 			t.Parallel()
-			total := make(map[string]int)
 			for seed := first + worker; seed < first+count && !failed.Load(); seed += workers {
 				s, list := history(seed, names)
-				problems, known := play(t, s, list)
-				for id, n := range known {
-					total[id] += n
-				}
+				problems := play(t, s, list)
 				if len(problems) > 0 && comesBack(t, s, list) {
 					failed.Store(true)
 					if os.Getenv("MODEL_BRIEF") == "" {
@@ -254,7 +244,6 @@ func TestModel(t *testing.T) {
 					t.Fatalf("history of seed %d: %v\n%s\n%s", seed, s, tell(list), strings.Join(problems, "\n"))
 				}
 			}
-			t.Log("known deviations:", total)
 		})
 	}
 }
@@ -265,7 +254,7 @@ func TestModel(t *testing.T) {
 func comesBack(t *testing.T, s setting, list []move) bool {
 	t.Helper()
 	for range 3 {
-		if problems, _ := play(t, s, list); len(problems) > 0 {
+		if problems := play(t, s, list); len(problems) > 0 {
 			return true
 		}
 	}
@@ -302,7 +291,7 @@ func shrink(t *testing.T, s setting, list []move, problems []string) ([]move, []
 	for size := len(list) / 2; size > 0; size /= 2 {
 		for from := 0; from+size <= len(list); {
 			shorter := slices.Delete(slices.Clone(list), from, from+size)
-			if found, _ := play(t, s, shorter); len(found) > 0 {
+			if found := play(t, s, shorter); len(found) > 0 {
 				list, problems = shorter, found
 			} else {
 				from += size

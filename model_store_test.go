@@ -82,6 +82,7 @@ func (s *nodeStore) Get(ctx context.Context, key, user echomfa.StoreKey) (
 	}
 	if w != nil {
 		w.heard, w.seems = time.Now(), f.Asked
+		w.unheard = time.Since(s.lastRound) > time.Second || f.Asked.Before(s.distrust)
 		if w.seems.After(w.heard) {
 			w.seems = w.heard
 		}
@@ -153,7 +154,7 @@ func (s *nodeStore) doubt(err error) error {
 func (s *nodeStore) spread(what echomfa.StoreKey, e echomfa.StoreEvent) {
 	from, ok := s.tells[what]
 	if !ok {
-		from = time.Now() // of the Enforcer's own accord: a known token was refused
+		from = time.Now() // of the Enforcer's own accord, or once more
 	}
 	s.told[what] = time.Now()
 	for _, n := range s.nodes {
@@ -163,19 +164,28 @@ func (s *nodeStore) spread(what echomfa.StoreKey, e echomfa.StoreEvent) {
 	}
 }
 
-// Watch tells what is heard, from the first event on: Resumed.
+// Watch tells what is heard. An instance that has not heard for a while is told that
+// it has missed something.
 func (s *nodeStore) Watch(ctx context.Context, hear func(echomfa.StoreEvent)) error {
 	n := (*node)(s)
 	n.listen(true)
-	defer n.listen(false)
+	defer func() {
+		n.listen(false)
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.lastRound = time.Time{}
+	}()
 	// After a Watch that has ended the Enforcer does not wait for the event.
-	n.hear(heard{echomfa.StoreEvent{Resumed: true}, time.Now()})
+	n.hear(heard{echomfa.StoreEvent{Kind: echomfa.Resumed}, time.Now()})
+	round := time.NewTicker(400 * time.Millisecond)
+	defer round.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-n.broken:
 			return errModel
+		case <-round.C:
 		case e := <-n.events:
 			n.mu.Lock()
 			after := n.hearAfter
@@ -185,6 +195,17 @@ func (s *nodeStore) Watch(ctx context.Context, hear func(echomfa.StoreEvent)) er
 			}
 			n.hear(e)
 			hear(e.StoreEvent)
+		}
+		n.mu.Lock()
+		hears := n.hears && len(n.events) == 0
+		if hears {
+			n.lastRound = time.Now()
+		}
+		n.mu.Unlock()
+		if hears {
+			hear(echomfa.StoreEvent{Kind: echomfa.Hearing})
+		} else {
+			hear(echomfa.StoreEvent{Kind: echomfa.Deaf, Cause: errModel})
 		}
 	}
 }
@@ -200,7 +221,23 @@ func (n *node) listen(on bool) {
 		<-n.broken
 	}
 	if n.hears = on; on {
-		n.events <- heard{echomfa.StoreEvent{Resumed: true}, time.Now()}
+		n.events <- heard{echomfa.StoreEvent{Kind: echomfa.Resumed}, time.Now()}
+	}
+}
+
+// rewind sets the Store back to what it was, or to nothing if back is nil, and tells
+// all instances that hear. w.mu is held.
+func (w *world) rewind(back func()) {
+	if back == nil {
+		w.memory.Lose()
+	} else {
+		back()
+	}
+	clear(w.newest)
+	for _, n := range w.nodes {
+		if n.hears {
+			n.events <- heard{echomfa.StoreEvent{Kind: echomfa.Rewound}, time.Now()}
+		}
 	}
 }
 
@@ -208,9 +245,13 @@ func (n *node) listen(on bool) {
 func (n *node) hear(e heard) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if e.Kind == echomfa.Rewound {
+		n.distrust = time.Now().Add(modelSkew)
+		return
+	}
 	for k := range n.cuts {
 		names := n.setting.names
-		if e.Resumed || e.Key != (echomfa.StoreKey{}) && e.Key == names.tokenKey[k] || e.User != (echomfa.StoreKey{}) && e.User == names.userKey[k] {
+		if e.Kind == echomfa.Resumed || e.Key != (echomfa.StoreKey{}) && e.Key == names.tokenKey[k] || e.User != (echomfa.StoreKey{}) && e.User == names.userKey[k] {
 			n.cuts[k] = append(n.cuts[k], &cut{from: e.from, done: time.Now()})
 		}
 	}

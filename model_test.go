@@ -38,6 +38,7 @@ type word struct {
 	pause   time.Duration // what a Retry-After said
 	stored  bool          // the Store said it
 	older   bool          // the Store had been given newer facts before
+	unheard bool          // the Store said it while it was not heard, or after it had lost something
 }
 
 // cut is an invalidation, or news that some may have been missed. To requests that
@@ -72,8 +73,6 @@ type view struct {
 	doubted time.Time // when it last could not tell the Store: what is stored from before is doubtful
 	evicts  bool      // the cache is smaller than the number of tokens
 	token   int
-
-	X11 bool // a known deviation, permitted if set: see modelKnown
 }
 
 // modelSkew is how far the clocks of instances may be apart.
@@ -123,11 +122,11 @@ func (v *view) void(w *word, q query) bool {
 			return true
 		}
 	}
-	if w.older && !v.X11 {
+	if w.older || w.unheard {
 		return true
 	}
 	return !v.evicts && slices.ContainsFunc(v.words, func(n *word) bool {
-		return (n.verdict == told || n.verdict == refused) && w.seems.Before(n.seems) && n.heard.Before(q.arrived) && v.kept(n, q)
+		return !n.unheard && (n.verdict == told || n.verdict == refused) && w.seems.Before(n.seems) && n.heard.Before(q.arrived) && v.kept(n, q)
 	})
 }
 
@@ -161,7 +160,7 @@ func (v *view) trouble(q query) (unknown, standIn bool) {
 func (v *view) certain(now time.Time) *word {
 	var last *word
 	for _, w := range v.words {
-		if w.verdict <= refused && (last == nil || w.seems.After(last.seems)) {
+		if w.verdict <= refused && !w.unheard && (last == nil || w.seems.After(last.seems)) {
 			last = w
 		}
 	}

@@ -26,7 +26,6 @@ type world struct {
 	tokens  [len(modelUsers)]string
 	memory  *storetest.Memory // or nil
 	nodes   []*node
-	known   map[string]int // how often each known deviation was met
 
 	mu       sync.Mutex
 	enrolled [len(modelUsers)]echomfa.FactorSet
@@ -34,6 +33,7 @@ type world struct {
 	trouble  genauthState
 	kept     map[echomfa.StoreKey]map[time.Time]time.Time // of the Store: when GenAuth was asked, by what it was told
 	newest   map[echomfa.StoreKey]time.Time               // of the Store
+	back     func()                                       // sets the Store back, or nil
 	problems []string
 }
 
@@ -72,6 +72,8 @@ type node struct {
 	events    chan heard
 	hearAfter time.Duration
 	broken    chan struct{} // ends the Watch
+	lastRound time.Time     // when it last said that it hears
+	distrust  time.Time     // facts of the Store from before are not believed
 }
 
 // heard is an event on its way to an instance.
@@ -85,7 +87,6 @@ func newWorld(s setting) (*world, error) {
 		setting: s, begun: time.Now(),
 		kept:   make(map[echomfa.StoreKey]map[time.Time]time.Time),
 		newest: make(map[echomfa.StoreKey]time.Time),
-		known:  make(map[string]int),
 	}
 	if s.shared {
 		w.memory = storetest.NewMemory()

@@ -11,6 +11,8 @@ import (
 	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/internal/bounded"
 	"github.com/echomfa/echomfa/internal/breaker"
+	"github.com/echomfa/echomfa/internal/hearing"
+	"github.com/echomfa/echomfa/internal/outbox"
 )
 
 const (
@@ -20,8 +22,6 @@ const (
 	storeTellFor = time.Second
 	// storeCloseFor is how long Close waits for calls that do not end.
 	storeCloseFor = time.Second
-	// Watch is called again after a pause that doubles up to the longest.
-	firstWatchPause, lastWatchPause = time.Second, 30 * time.Second
 )
 
 // errNotStored is a lookup in the Store that found nothing to rely upon: GenAuth
@@ -39,14 +39,19 @@ type storeSource struct {
 	log        *slog.Logger
 	breaker    breaker.Row
 	// trustFrom is since when stored facts are relied upon, in Unix
-	// nanoseconds: before, something may have been invalidated unheard.
+	// nanoseconds: before, the Store has lost what was invalidated.
 	trustFrom atomic.Int64
 	counts    storeCounts
-	heard     bool // the Store has been heard before; the watcher's own
+	ear       *hearing.Ear
+	outbox    *outbox.Box[forgotten]
 
 	stop  context.CancelFunc
 	calls bounded.Calls // and the watcher
 }
+
+// forgotten is what an instance has invalidated: a token of a user, or, without a
+// token, a user.
+type forgotten struct{ token, user StoreKey }
 
 type storeCounts struct{ hits, misses, rejected, failed, skipped atomic.Uint64 }
 
@@ -59,6 +64,11 @@ func newStoreSource(cfg *Config, c *cache, r *running) *storeSource {
 		log: panicProof(cfg.Logger),
 	}
 	t.lookups = lookups{cache: c, table: storeTable, running: r, timeout: cfg.Lookup.Timeout, start: t.start}
+	t.ear = hearing.New(t.logHearing)
+	t.outbox = outbox.New(max(c.rules.FreshFor, c.rules.StaleIfError), t.send)
+	if c.rules.OnlyWhileHeard {
+		c.unheard = func() bool { return t.ear.Unheard(c.rules.DenyFreshFor) }
+	}
 	return t
 }
 
@@ -140,7 +150,7 @@ func (t *storeSource) get(ctx context.Context, key, user StoreKey) (facts, time.
 	stored, version := got.stored, &got.version
 	age := time.Since(stored.Asked.Round(0)) // by the wall clock: another instance asked
 	switch {
-	case !got.found, stored.Asked.UnixNano() < t.trustFrom.Load():
+	case !got.found, !t.ear.Hears(), stored.Asked.UnixNano() < t.trustFrom.Load():
 		t.counts.misses.Add(1)
 		return facts{}, 0, version, errNotStored
 	case stored.Key != key, stored.User != user, age < -maxClockSkew, age > maxFreshFor:
@@ -169,12 +179,12 @@ func (t *storeSource) shareAnswer(f *flight) {
 	case f.kept && !f.partial:
 		t.set(ctx, f)
 		if t.cache.buried(f.q.graves, f.sent, false) { // invalidated while it was stored
-			_ = t.tell(ctx, func(ctx context.Context) error { return t.store.Delete(ctx, f.q.name, f.q.user) })
+			_ = t.tell(ctx, forgotten{f.q.name, f.q.user})
 		}
 	case f.known && failureOf(f.err) == failureRefused:
 		// The other instances may know facts too. Not for every token that is
 		// refused: made-up ones would be news to all.
-		_ = t.tell(ctx, func(ctx context.Context) error { return t.store.Delete(ctx, f.q.name, f.q.user) })
+		_ = t.tell(ctx, forgotten{f.q.name, f.q.user})
 	}
 }
 
@@ -200,16 +210,33 @@ func (t *storeSource) set(ctx context.Context, f *flight) {
 }
 
 // tell lets all instances forget. It is tried even if the Store kept failing: it
-// matters more than a lookup.
-func (t *storeSource) tell(ctx context.Context, f func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, storeTellFor)
-	defer cancel()
-	_, err := boundedCall(ctx, t, func(ctx context.Context) (struct{}, error) { return struct{}{}, f(ctx) })
+// matters more than a lookup. If it fails, the outbox tries it again.
+func (t *storeSource) tell(ctx context.Context, f forgotten) error {
+	ticket, lost := t.outbox.Add(f)
+	if lost {
+		t.log.LogAttrs(ctx, slog.LevelError, "mfa store: an invalidation was given up: too many wait for the store")
+	}
+	err := t.send(ctx, f)
+	t.outbox.Done(ticket, err)
 	if err != nil {
-		t.counts.failed.Add(1)
-		return fmt.Errorf("echomfa: forgotten here, but the other instances could not be told: %w", err)
+		return fmt.Errorf("echomfa: forgotten here, but the other instances could not be told yet: %w", err)
 	}
 	return nil
+}
+
+func (t *storeSource) send(ctx context.Context, f forgotten) error {
+	ctx, cancel := context.WithTimeout(ctx, storeTellFor)
+	defer cancel()
+	_, err := boundedCall(ctx, t, func(ctx context.Context) (struct{}, error) {
+		if f.token == (StoreKey{}) {
+			return struct{}{}, t.store.DeleteUser(ctx, f.user)
+		}
+		return struct{}{}, t.store.Delete(ctx, f.token, f.user)
+	})
+	if err != nil {
+		t.counts.failed.Add(1)
+	}
+	return err
 }
 
 // guardedCall calls the Store behind the breaker.
@@ -257,82 +284,19 @@ func (t *storeSource) logState(ctx context.Context, err error) {
 	t.log.LogAttrs(ctx, slog.LevelInfo, "mfa store works again")
 }
 
-// watch hears what other instances invalidate, until close. A Store that cannot be
-// watched is tried again, less and less often, and named in the log once.
-func (t *storeSource) watch() {
-	ctx, stop := context.WithCancel(context.Background())
-	t.stop = stop
-	_ = t.calls.Go(func() { // there is no other yet
-		pause, deaf := firstWatchPause, false
-		for ctx.Err() == nil {
-			hearing := false
-			err := t.watchOnce(ctx, func() { hearing = true })
-			if ctx.Err() != nil {
-				return
-			}
-			if hearing {
-				pause, deaf = firstWatchPause, false
-			}
-			if !deaf {
-				t.log.LogAttrs(ctx, slog.LevelError, "mfa store cannot be watched: invalidations of other instances are not heard",
-					slog.String("error", fmt.Sprint(err)))
-				deaf = true
-			}
-			select {
-			case <-ctx.Done():
-			case <-time.After(pause):
-			}
-			pause = min(2*pause, lastWatchPause)
-			t.heard = true
-			t.missed()
-		}
-	})
-}
-
-func (t *storeSource) watchOnce(ctx context.Context, heard func()) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = &panicError{where: "Store", value: v}
-		}
-	}()
-	return t.store.Watch(ctx, func(e StoreEvent) {
-		heard()
-		if e.Resumed {
-			t.missed()
-		}
-		for _, name := range []StoreKey{e.Key, e.User} {
-			if c := t.cache; name != (StoreKey{}) {
-				c.bury(c.grave(name.short()), c.dig(time.Now()))
-			}
-		}
-	})
-}
-
-// missed handles that invalidations may not have been heard: all facts from
-// before are asked for again. Those in the Store have been forgotten there, heard
-// or not, unless it has come back with what it had before; at the start nothing
-// speaks for that.
-func (t *storeSource) missed() {
-	if t.heard {
-		// Before: what is asked for in the new epoch must know of it. The clock
-		// of another instance may be behind.
-		t.trustFrom.Store(time.Now().Add(maxClockSkew).UnixNano())
-	}
-	t.heard = true
-	t.cache.epoch.Add(1)
-}
-
-// close ends the watch and waits for the calls under way, but not for a Store that
-// does not return.
+// close tries once more to tell what the Store has not acknowledged, ends the watch and
+// waits for the calls under way, but not for a Store that does not return.
 func (t *storeSource) close() error {
 	if t == nil || t.stop == nil {
 		return nil
 	}
+	deadline := time.After(storeCloseFor)
 	t.stop()
+	t.outbox.Close()
 	select {
 	case <-t.calls.Over():
 		return nil
-	case <-time.After(storeCloseFor):
+	case <-deadline:
 		return bounded.ErrTooMany
 	}
 }

@@ -84,6 +84,13 @@ type StoreStats struct {
 	Failed, Skipped uint64
 	// Open reports that the Store is left alone because it kept failing.
 	Open bool
+	// Deaf reports that the Store has not been heard for a second: invalidations of
+	// other instances do not arrive, and stored facts are not believed.
+	Deaf bool
+	// Unsent is how many invalidations of this instance the Store has not acknowledged
+	// yet, and Dropped counts those that were given up because there were too many.
+	Unsent  int
+	Dropped uint64
 }
 
 // lookupCounts counts lookups by class.
@@ -143,10 +150,11 @@ func (t *storeSource) stats() StoreStats {
 	if t == nil {
 		return StoreStats{}
 	}
+	unsent, dropped := t.outbox.Figures()
 	return StoreStats{
 		Hits: t.counts.hits.Load(), Misses: t.counts.misses.Load(), Rejected: t.counts.rejected.Load(),
 		Failed: t.counts.failed.Load(), Skipped: t.counts.skipped.Load(),
-		Open: t.breaker.Open(),
+		Open: t.breaker.Open(), Deaf: t.ear.Deaf(), Unsent: unsent, Dropped: dropped,
 	}
 }
 

@@ -59,11 +59,36 @@ type StoreVersion string
 type StoreEvent struct {
 	// Key or User is what an instance has invalidated.
 	Key, User StoreKey
-	// Resumed says that the Store is heard again after it was not: what was
-	// invalidated in between is not known, and all facts from before have to be
-	// asked for again.
-	Resumed bool
+	// Kind says what has happened. The zero Kind is Invalidated.
+	Kind StoreEventKind
+	// Cause is why the Store is not heard, in an event that is Deaf. Optional.
+	Cause error
 }
+
+// StoreEventKind is what a [StoreEvent] says. One that is not listed here counts as
+// Rewound and Resumed together, and so does Invalidated without a Key and a User.
+type StoreEventKind uint8
+
+const (
+	// Invalidated says that a token or a user has been invalidated.
+	Invalidated StoreEventKind = iota
+	// Hearing says that everything has been told that was acknowledged before the
+	// round of listening which has just ended. A Store says it at least twice a second
+	// while that is so. Until it says so, and when it has not for a second, stored facts
+	// are not believed.
+	Hearing
+	// Deaf says that a round of listening has failed, and why.
+	Deaf
+	// Rewound says that the Store has lost some of what it had: invalidations that it
+	// acknowledged and did not tell may be lost, and facts from before them may be back.
+	// What it still knows to be invalidated is told after it. Facts of the cache stay, stored
+	// ones from before are not believed, and each instance sends its own
+	// invalidations again.
+	Rewound
+	// Resumed says that invalidations were missed, and that the Store has not forgotten
+	// them: facts from before are asked for again, and those in the Store are believed.
+	Resumed
+)
 
 // Store is a second tier of the cache, shared by the instances of an app, so that
 // they ask GenAuth as often as one of them would, and an invalidation on one of
@@ -83,10 +108,12 @@ type Store interface {
 	// Set that follows.
 	Get(ctx context.Context, key, user StoreKey) (facts StoredFacts, found bool, version StoreVersion, err error)
 	// Set keeps facts for at most the given time, but not if their key or user
-	// has been invalidated since version was got. That is no error.
+	// has been invalidated since version was got, and not in place of facts that
+	// were asked for later. Neither is an error.
 	Set(ctx context.Context, facts StoredFacts, version StoreVersion, keep time.Duration) error
 	// Delete forgets a token and tells all instances, also where nothing was
-	// known of it.
+	// known of it, and each time. If it returns nil, the Store has done so: whoever
+	// watches then, or begins to in the next 6 minutes, is told.
 	Delete(ctx context.Context, key, user StoreKey) error
 	// DeleteUser forgets all tokens of a user and tells all instances, also
 	// where nothing was known of them.
@@ -94,5 +121,18 @@ type Store interface {
 	// Watch calls hear for the invalidations of all instances, this one among
 	// them, one at a time, until ctx ends. It returns nil then, and an error
 	// only if it cannot watch at all; a connection that breaks is made anew.
+	//
+	// It begins with all that was invalidated in the last 6 minutes, or says Resumed
+	// if it does not know. Then it says Hearing, and again at least twice a second.
+	// After a connection was lost it goes on where it was.
 	Watch(ctx context.Context, hear func(StoreEvent)) error
+}
+
+// StoreCounter is a [Store] that counts for all instances. It is optional.
+type StoreCounter interface {
+	// Take counts one more of what a name stands for, and reports whether it is within
+	// limit. The first Take of a name begins a window of the time of per, after which
+	// counting begins again. Nothing is within a limit below 1. An error says that
+	// it is not known: the caller's own limit holds then.
+	Take(ctx context.Context, name StoreKey, limit int, per time.Duration) (bool, error)
 }

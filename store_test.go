@@ -209,7 +209,7 @@ func TestInvalidateSaysThatTheStoreFailed(t *testing.T) {
 		synctest.Wait()
 		decide(t, list[1], "token", otp())
 		d.enroll("token", echomfa.SMS)
-		require.ErrorContains(t, list[1].Invalidate(t.Context(), "token"), "the other instances could not be told: gone")
+		require.ErrorContains(t, list[1].Invalidate(t.Context(), "token"), "the other instances could not be told yet: gone")
 		require.ErrorContains(t, list[1].InvalidateUser(t.Context(), "alice"), "gone")
 		assert.Equal(t, echomfa.NotEnrolled, decide(t, list[1], "token", otp()).Outcome)
 	})
@@ -223,58 +223,84 @@ func (*failingDelete) Delete(context.Context, echomfa.StoreKey, echomfa.StoreKey
 }
 func (*failingDelete) DeleteUser(context.Context, echomfa.StoreKey) error { panic("gone") }
 
-// resumingStore says once that it was not heard.
-type resumingStore struct {
+// sayingStore says what it is told to say, and that it hears.
+type sayingStore struct {
 	*storetest.Memory
-	resume chan struct{}
-	fail   chan error
+	says chan echomfa.StoreEvent
+	fail chan error
 }
 
-func (s *resumingStore) Watch(ctx context.Context, hear func(echomfa.StoreEvent)) error {
-	hear(echomfa.StoreEvent{Resumed: true}) // the first time
+func (s *sayingStore) Watch(ctx context.Context, hear func(echomfa.StoreEvent)) error {
 	for {
+		hear(echomfa.StoreEvent{Kind: echomfa.Hearing})
 		select {
-		case <-s.resume:
-			hear(echomfa.StoreEvent{Resumed: true})
+		case e := <-s.says:
+			hear(e)
 		case err := <-s.fail:
 			return err
+		case <-time.After(250 * time.Millisecond):
 		case <-ctx.Done():
 			return nil
 		}
 	}
 }
 
-// TestStoreUnheard asks again for everything that was known while the Store was
-// not heard: an invalidation may have been missed.
+// TestStoreUnheard asks again for what may have been invalidated while the Store was
+// not heard: the Store, if it has not forgotten, and otherwise GenAuth.
 func TestStoreUnheard(t *testing.T) {
 	t.Parallel()
-	for name, gap := range map[string]func(*resumingStore){
-		"resumed":       func(s *resumingStore) { s.resume <- struct{}{} },
-		"watched again": func(s *resumingStore) { s.fail <- errors.New("no channel"); pass(time.Second) },
+	say := func(e echomfa.StoreEvent) func(*sayingStore) { return func(s *sayingStore) { s.says <- e } }
+	for name, row := range map[string]struct {
+		gap  func(*sayingStore)
+		want echomfa.Source
+	}{
+		"resumed":       {say(echomfa.StoreEvent{Kind: echomfa.Resumed}), echomfa.Stored},
+		"rewound":       {say(echomfa.StoreEvent{Kind: echomfa.Rewound}), echomfa.Cached},
+		"unknown":       {say(echomfa.StoreEvent{Kind: 99}), echomfa.Fetched},
+		"zero":          {say(echomfa.StoreEvent{}), echomfa.Fetched},
+		"watched again": {func(s *sayingStore) { s.fail <- errors.New("no channel"); pass(time.Second) }, echomfa.Fetched},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				d, store := newDirectory(), &resumingStore{storetest.NewMemory(), make(chan struct{}), make(chan error)}
+				d, store := newDirectory(), &sayingStore{storetest.NewMemory(), make(chan echomfa.StoreEvent), make(chan error)}
 				d.enroll("token", echomfa.OTP)
-				e := fleet(t, 1, store, d)[0]
+				list := fleet(t, 1, store, d)
 				pass(time.Second)
-				decide(t, e, "token", otp())
+				decide(t, list[0], "token", otp())
 				synctest.Wait()
-				late := newEnforcer(t, d, func(c *echomfa.Config) { c.Cache.Store = store })
-				synctest.Wait()
+				late := fleet(t, 1, store.Memory, d)[0]
 				assert.Equal(t, echomfa.Stored, decide(t, late, "token", otp()).Source, "who comes later believes the Store")
-				d.enroll("token", echomfa.SMS)
-				assert.Equal(t, echomfa.Allowed, decide(t, e, "token", otp()).Outcome)
-				gap(store)
-				gap(store) // the two of them
+				assert.Equal(t, echomfa.Allowed, decide(t, list[0], "token", otp()).Outcome)
+				row.gap(store)
 				synctest.Wait()
-				got := decide(t, e, "token", otp())
-				assert.Equal(t, echomfa.NotEnrolled, got.Outcome, "neither here nor from the Store")
-				assert.Equal(t, echomfa.Fetched, got.Source)
+				assert.Equal(t, row.want, decide(t, list[0], "token", otp()).Source)
 			})
 		})
 	}
+}
+
+// TestStoredFactsOfBeforeARewind has the Store come back with facts from before an
+// invalidation that it has lost.
+func TestStoredFactsOfBeforeARewind(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d, memory := newDirectory(), storetest.NewMemory()
+		d.enroll("token", echomfa.OTP)
+		list := fleet(t, 3, memory, d)
+		decide(t, list[0], "token", otp())
+		synctest.Wait()
+		restore := memory.Back()
+		d.enroll("token", echomfa.SMS)
+		require.NoError(t, list[0].Invalidate(t.Context(), "token"))
+		synctest.Wait()
+		restore()
+		synctest.Wait()
+		list = append(list, fleet(t, 1, memory, d)...) // and one that begins only now
+		for i, e := range list {
+			assert.Equal(t, echomfa.NotEnrolled, decide(t, e, "token", otp()).Outcome, i)
+		}
+	})
 }
 
 // TestStoreKeepsNoPartialFacts shares only what is whole, and no longer than the
@@ -309,9 +335,9 @@ type busyStore struct {
 	meanwhile func()
 }
 
-func (s *busyStore) Watch(ctx context.Context, _ func(echomfa.StoreEvent)) error {
-	<-ctx.Done() // as if nothing were heard
-	return nil
+func (s *busyStore) Watch(ctx context.Context, hear func(echomfa.StoreEvent)) error {
+	says := sayingStore{} // but not what was invalidated
+	return says.Watch(ctx, hear)
 }
 
 func (s *busyStore) Delete(ctx context.Context, key, user echomfa.StoreKey) error {

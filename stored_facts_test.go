@@ -117,6 +117,7 @@ func TestX10StoredFactsOfLongAgo(t *testing.T) {
 					return echomfa.StoredFacts{Key: key, Types: []client.FactorType{echomfa.OTP}, Asked: asked}, true, nil
 				}
 				e := newEnforcer(t, d, func(c *echomfa.Config) { c.Cache.Store, c.Cache.StaleIfError = store, 5*time.Minute })
+				synctest.Wait() // it hears the Store
 				got := decide(t, e, "token", otp())
 				assert.Equal(t, echomfa.NotEnrolled, got.Outcome)
 				assert.Equal(t, echomfa.Fetched, got.Source)
@@ -135,14 +136,14 @@ func TestX8StaleFactsEndWithAMissedInvalidation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDirectory()
 		d.enroll("token", echomfa.OTP)
-		store := &resumingStore{Memory: storetest.NewMemory(), resume: make(chan struct{})}
+		store := &sayingStore{Memory: storetest.NewMemory(), says: make(chan echomfa.StoreEvent)}
 		e := newEnforcer(t, d, func(c *echomfa.Config) { c.Cache.Store, c.Cache.StaleIfError = store, 5*time.Minute })
 		synctest.Wait()
 		assert.Equal(t, echomfa.Allowed, decide(t, e, "token", otp()).Outcome)
 		d.fail(client.ErrUnavailable)
 		pass(2 * time.Minute)
 		assert.Equal(t, echomfa.Stale, decide(t, e, "token", otp()).Source)
-		store.resume <- struct{}{}
+		store.says <- echomfa.StoreEvent{Kind: echomfa.Resumed}
 		synctest.Wait()
 		assert.Equal(t, echomfa.Unavailable, decide(t, e, "token", otp()).Outcome)
 	})

@@ -1,7 +1,10 @@
 package echomfa
 
 import (
+	"context"
+	"fmt"
 	"hash/maphash"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -178,3 +181,69 @@ func (t *tombstones) bury(slot uint32, at int64) {
 		}
 	}
 }
+
+// logHearing logs once that the Store is not heard, and once that it is.
+func (t *storeSource) logHearing(deaf bool, cause error) {
+	if deaf {
+		t.log.LogAttrs(context.Background(), slog.LevelError, "mfa store is not heard: invalidations of other instances do not arrive",
+			slog.String("error", fmt.Sprint(cause)))
+		return
+	}
+	t.log.LogAttrs(context.Background(), slog.LevelInfo, "mfa store is heard again")
+}
+
+// watch hears what other instances invalidate, until close.
+func (t *storeSource) watch() {
+	ctx, stop := context.WithCancel(context.Background())
+	t.stop = stop
+	_ = t.calls.Go(func() { // there is no other yet
+		t.ear.Listen(ctx, t.watchOnce, func() { t.rewound(); t.missed() })
+	})
+}
+
+func (t *storeSource) watchOnce(ctx context.Context) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &panicError{where: "Store", value: v}
+		}
+	}()
+	return t.store.Watch(ctx, t.hear)
+}
+
+// hear is what news of the Store lead to.
+func (t *storeSource) hear(e StoreEvent) {
+	for _, name := range []StoreKey{e.Key, e.User} {
+		if c := t.cache; name != (StoreKey{}) {
+			c.bury(c.grave(name.short()), c.dig(time.Now()))
+		}
+	}
+	named := e.Key != (StoreKey{}) || e.User != (StoreKey{})
+	switch {
+	case e.Kind == Invalidated && named:
+	case e.Kind == Hearing:
+		if t.ear.Heard() {
+			t.outbox.Hurry()
+		}
+	case e.Kind == Deaf:
+		t.ear.Failed(e.Cause)
+	case e.Kind == Rewound:
+		t.rewound()
+	case e.Kind == Resumed:
+		t.missed()
+	default:
+		t.rewound()
+		t.missed()
+	}
+}
+
+// rewound handles that the Store has lost what it had. What was heard is known here;
+// what is stored may be from before an invalidation, by the clock of an instance that
+// is behind; and what this instance has invalidated may be lost.
+func (t *storeSource) rewound() {
+	t.trustFrom.Store(time.Now().Add(maxClockSkew).UnixNano())
+	t.outbox.Again()
+}
+
+// missed handles that invalidations were not heard: all facts from before are asked for
+// again. Those in the Store have been forgotten there.
+func (t *storeSource) missed() { t.cache.epoch.Add(1) }

@@ -19,11 +19,13 @@ import (
 // broken is a Store that does one thing wrong. What is not set is right.
 type broken struct {
 	*storetest.Memory
+	done    *sync.Map // of the Store's own
 	get     func(b *broken, ctx context.Context, key, user echomfa.StoreKey) (echomfa.StoredFacts, bool, echomfa.StoreVersion, error)
 	set     func(b *broken, ctx context.Context, facts echomfa.StoredFacts, v echomfa.StoreVersion, keep time.Duration) error
 	del     func(b *broken, ctx context.Context, key, user echomfa.StoreKey) error
 	delUser func(b *broken, ctx context.Context, user echomfa.StoreKey) error
 	watch   func(b *broken, ctx context.Context, hear func(echomfa.StoreEvent)) error
+	take    func(b *broken, ctx context.Context, name echomfa.StoreKey, limit int, per time.Duration) (bool, error)
 }
 
 func (b *broken) Get(ctx context.Context, key, user echomfa.StoreKey) (echomfa.StoredFacts, bool, echomfa.StoreVersion, error) {
@@ -59,6 +61,28 @@ func (b *broken) Watch(ctx context.Context, hear func(echomfa.StoreEvent)) error
 		return b.watch(b, ctx, hear)
 	}
 	return b.Memory.Watch(ctx, hear)
+}
+
+func (b *broken) Take(ctx context.Context, name echomfa.StoreKey, limit int, per time.Duration) (bool, error) {
+	if b.take != nil {
+		return b.take(b, ctx, name, limit, per)
+	}
+	return b.Memory.Take(ctx, name, limit, per)
+}
+
+// without is a Watch that keeps to itself what drop says.
+func without(drop func(echomfa.StoreEvent) bool) func(*broken, context.Context, func(echomfa.StoreEvent)) error {
+	return func(b *broken, ctx context.Context, hear func(echomfa.StoreEvent)) error {
+		return b.Memory.Watch(ctx, func(event echomfa.StoreEvent) {
+			if !drop(event) {
+				hear(event)
+			}
+		})
+	}
+}
+
+func of(kind echomfa.StoreEventKind) func(echomfa.StoreEvent) bool {
+	return func(event echomfa.StoreEvent) bool { return event.Kind == kind }
 }
 
 // row is a mistake, and a test of the suite that must notice it.
@@ -135,6 +159,106 @@ func rows() map[string]row {
 				return errors.Join(b.Memory.Watch(ctx, hear), ctx.Err())
 			},
 		}},
+		"does not look where the log ends":    {"a_history_that_was_set_back_is_told", broken{watch: without(of(echomfa.Rewound))}},
+		"does not look what an entry follows": {"a_history_that_goes_on_from_before_is_told", broken{watch: without(of(echomfa.Rewound))}},
+		"says nothing of a lost history": {"a_lost_history_is_told", broken{
+			watch: func(b *broken, ctx context.Context, hear func(echomfa.StoreEvent)) error {
+				return b.Memory.Watch(ctx, func(event echomfa.StoreEvent) {
+					if event.Kind == echomfa.Rewound {
+						event.Kind = echomfa.Resumed
+					}
+					hear(event)
+				})
+			},
+		}},
+		"goes on from its old place after a rewind": {"a_history_that_was_set_back_is_told", broken{
+			watch: func(b *broken, ctx context.Context, hear func(echomfa.StoreEvent)) error {
+				heard, skip := 0, 0
+				return b.Memory.Watch(ctx, func(event echomfa.StoreEvent) {
+					switch {
+					case event.Kind == echomfa.Rewound:
+						skip = heard
+					case event.Kind == echomfa.Invalidated && skip > 0:
+						skip--
+						return
+					case event.Kind == echomfa.Invalidated:
+						heard++
+					}
+					hear(event)
+				})
+			},
+		}},
+		"tells an invalidation once": {"a_lost_history_is_told", broken{
+			del: func(b *broken, ctx context.Context, key, user echomfa.StoreKey) error {
+				if _, before := b.done.LoadOrStore(key, true); before {
+					return nil
+				}
+				return b.Memory.Delete(ctx, key, user)
+			},
+		}},
+		"moves on before it has told": {"Watch_says_that_it_hears", broken{
+			watch: func(b *broken, ctx context.Context, hear func(echomfa.StoreEvent)) error {
+				var late []echomfa.StoreEvent
+				return b.Memory.Watch(ctx, func(event echomfa.StoreEvent) {
+					if event.Kind == echomfa.Invalidated {
+						late = append(late, event)
+						return
+					}
+					hear(event)
+					for _, event := range late {
+						hear(event)
+					}
+					late = nil
+				})
+			},
+		}},
+		"says nothing of a gap": {"a_gap_is_told", broken{watch: without(of(echomfa.Resumed))}},
+		"hears while it is away": {"a_Store_that_is_away_is_not_heard", broken{
+			watch: func(b *broken, ctx context.Context, hear func(echomfa.StoreEvent)) error {
+				return b.Memory.Watch(ctx, func(event echomfa.StoreEvent) {
+					hear(event)
+					hear(echomfa.StoreEvent{Kind: echomfa.Hearing})
+				})
+			},
+		}},
+		"says Rewound after each failure": {"a_Store_that_is_away_is_not_heard", broken{
+			watch: func(b *broken, ctx context.Context, hear func(echomfa.StoreEvent)) error {
+				return b.Memory.Watch(ctx, func(event echomfa.StoreEvent) {
+					hear(event)
+					if event.Kind == echomfa.Deaf {
+						hear(echomfa.StoreEvent{Kind: echomfa.Rewound})
+					}
+				})
+			},
+		}},
+		"begins with what comes": {"Watch_begins_with_what_was_before", broken{
+			watch: func(b *broken, ctx context.Context, hear func(echomfa.StoreEvent)) error {
+				begun := false
+				return b.Memory.Watch(ctx, func(event echomfa.StoreEvent) {
+					begun = begun || event.Kind == echomfa.Hearing
+					if begun {
+						hear(event)
+					}
+				})
+			},
+		}},
+		"believes who comes last": {"older_facts_replace_no_newer_ones", broken{
+			get: func(b *broken, ctx context.Context, key, user echomfa.StoreKey) (echomfa.StoredFacts, bool, echomfa.StoreVersion, error) {
+				facts, found, v, err := b.Memory.Get(ctx, key, user)
+				if asked, ok := b.done.Load(key); ok && found {
+					facts.Asked, _ = asked.(time.Time)
+				}
+				return facts, found, v, err
+			},
+			set: func(b *broken, ctx context.Context, facts echomfa.StoredFacts, v echomfa.StoreVersion, keep time.Duration) error {
+				b.done.Store(facts.Key, facts.Asked)
+				facts.Asked = time.Now()
+				return b.Memory.Set(ctx, facts, v, keep)
+			},
+		}},
+		"counts without a limit": {"counts_are_shared", broken{
+			take: func(*broken, context.Context, echomfa.StoreKey, int, time.Duration) (bool, error) { return true, nil },
+		}},
 		"ignores ctx": {"an_ended_ctx_is_an_error", broken{
 			get: func(b *broken, ctx context.Context, key, user echomfa.StoreKey) (echomfa.StoredFacts, bool, echomfa.StoreVersion, error) {
 				return b.Memory.Get(context.WithoutCancel(ctx), key, user)
@@ -171,18 +295,18 @@ func TestBrokenStore(t *testing.T) {
 	if !found {
 		t.Skip("run by TestSuiteNoticesMistakes")
 	}
-	of := memories()
+	memoryOf := memories()
 	var all sync.Map
 	t.Run("suite", func(t *testing.T) {
 		t.Parallel()
 		storetest.Run(t, func(t *testing.T) echomfa.Store {
 			t.Helper()
 			s := row.store
-			s.Memory = of(t)
+			s.Memory, s.done = memoryOf(t), new(sync.Map)
 			b, _ := all.LoadOrStore(t.Name(), &s)
 			same, ok := b.(*broken)
 			require.True(t, ok)
 			return same
-		})
+		}, faultsOf(memoryOf))
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,14 +15,27 @@ import (
 )
 
 // Memory is a Store in memory, for tests: several Enforcers of one process may
-// share it. It is never cleared of invalidations, so it grows.
+// share it, and what can happen to a real one is a method. Generations of what was
+// invalidated are kept for good, so it grows.
 //
 // Make one by [NewMemory]. It may be used by several goroutines at once.
 type Memory struct {
-	mu          sync.Mutex
+	mu sync.Mutex
+	memory
+	trimmed uint64        // the last entry that the log has lost by age or by Trim
+	made    uint64        // entries so far, also those that were lost
+	failing error         // of all calls
+	changed chan struct{} // closed when there is something to hear
+}
+
+// memory is what can be lost.
+type memory struct {
 	values      map[echomfa.StoreKey]remembered
 	generations map[echomfa.StoreKey]uint64 // how often a key or a user was invalidated
-	watchers    map[*watcher]struct{}
+	counts      map[echomfa.StoreKey]count
+	log         []entry
+	last        place  // of the last entry
+	history     uint64 // another one after all was lost
 }
 
 type remembered struct {
@@ -30,34 +44,62 @@ type remembered struct {
 	user  uint64 // the user's generation
 }
 
-// watcher is a queue of what is still to be heard, so that nobody who
-// invalidates waits for who hears.
-type watcher struct {
-	queue []echomfa.StoreEvent
-	ready chan struct{} // holds one if the queue is not empty
+type count struct {
+	taken int
+	until time.Time
 }
 
+// place is one in the log. A log that was set back comes to the same number again, and
+// never to the same made.
+type place struct{ number, made uint64 }
+
+// entry is an invalidation in the log, and the place before it.
+type entry struct {
+	place
+	before place
+	at     time.Time
+	event  echomfa.StoreEvent
+}
+
+const (
+	// logKept is how long an entry is kept.
+	logKept = 6 * time.Minute
+	// round is how long a watch waits for news before it says that there are none.
+	round = 250 * time.Millisecond
+)
+
 // NewMemory returns an empty Store.
-func NewMemory() *Memory {
-	return &Memory{
+func NewMemory() *Memory { return &Memory{memory: newMemory(1), changed: make(chan struct{})} }
+
+func newMemory(history uint64) memory {
+	return memory{
 		values:      make(map[echomfa.StoreKey]remembered),
 		generations: make(map[echomfa.StoreKey]uint64),
-		watchers:    make(map[*watcher]struct{}),
+		counts:      make(map[echomfa.StoreKey]count),
+		history:     history,
 	}
 }
 
-// Get returns the facts of a token. The only error is that of ctx.
+// enter begins a call. m.mu is held.
+func (m *Memory) enter(ctx context.Context) error {
+	if err := errors.Join(ctx.Err(), m.failing); err != nil {
+		return fmt.Errorf("storetest: %w", err)
+	}
+	return nil
+}
+
+// Get returns the facts of a token. Errors are those of ctx and of [Memory.Fail].
 func (m *Memory) Get(ctx context.Context, key, user echomfa.StoreKey) (
 	facts echomfa.StoredFacts, found bool, version echomfa.StoreVersion, err error,
 ) {
-	if err := ctx.Err(); err != nil {
-		return echomfa.StoredFacts{}, false, "", fmt.Errorf("storetest: %w", err)
-	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if err := m.enter(ctx); err != nil {
+		return echomfa.StoredFacts{}, false, "", err
+	}
 	version = m.version(key, user)
-	v, found := m.values[key]
-	if !found || v.facts.User != user || v.user != m.generations[user] || !time.Now().Before(v.until) {
+	v, found := m.value(key, user)
+	if !found {
 		return echomfa.StoredFacts{}, false, version, nil
 	}
 	facts = v.facts
@@ -65,22 +107,28 @@ func (m *Memory) Get(ctx context.Context, key, user echomfa.StoreKey) (
 	return facts, true, version, nil
 }
 
+// value returns what is kept of a token, if it counts. m.mu is held.
+func (m *Memory) value(key, user echomfa.StoreKey) (remembered, bool) {
+	v, found := m.values[key]
+	return v, found && v.facts.User == user && v.user == m.generations[user] && time.Now().Before(v.until)
+}
+
 func (m *Memory) version(key, user echomfa.StoreKey) echomfa.StoreVersion {
 	return echomfa.StoreVersion(strconv.FormatUint(m.generations[key], 10) + "," + strconv.FormatUint(m.generations[user], 10))
 }
 
-// Set keeps facts. Errors are those of ctx, and a version that is not of a
-// Memory.
+// Set keeps facts. Errors are those of ctx and of [Memory.Fail], and a version that is
+// not of a Memory.
 func (m *Memory) Set(ctx context.Context, facts echomfa.StoredFacts, version echomfa.StoreVersion, keep time.Duration) error {
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("storetest: %w", err)
-	}
 	if !strings.Contains(string(version), ",") {
 		return errors.New("storetest: the version is not of this store")
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.version(facts.Key, facts.User) != version {
+	if err := m.enter(ctx); err != nil {
+		return err
+	}
+	if old, found := m.value(facts.Key, facts.User); found && old.facts.Asked.After(facts.Asked) || m.version(facts.Key, facts.User) != version {
 		return nil
 	}
 	facts.Types = slices.Clone(facts.Types)
@@ -88,60 +136,176 @@ func (m *Memory) Set(ctx context.Context, facts echomfa.StoredFacts, version ech
 	return nil
 }
 
-// Delete forgets a token. The only error is that of ctx.
+// Delete forgets a token. Errors are those of ctx and of [Memory.Fail].
 func (m *Memory) Delete(ctx context.Context, key, _ echomfa.StoreKey) error {
 	return m.invalidate(ctx, key, echomfa.StoreEvent{Key: key})
 }
 
-// DeleteUser forgets all tokens of a user. The only error is that of ctx.
+// DeleteUser forgets all tokens of a user. Errors are those of ctx and of
+// [Memory.Fail].
 func (m *Memory) DeleteUser(ctx context.Context, user echomfa.StoreKey) error {
 	return m.invalidate(ctx, user, echomfa.StoreEvent{User: user})
 }
 
 func (m *Memory) invalidate(ctx context.Context, what echomfa.StoreKey, event echomfa.StoreEvent) error {
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("storetest: %w", err)
-	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if err := m.enter(ctx); err != nil {
+		return err
+	}
 	m.generations[what]++
 	delete(m.values, what)
-	for w := range m.watchers {
-		w.queue = append(w.queue, event)
-		select {
-		case w.ready <- struct{}{}:
-		default:
-		}
+	now := time.Now()
+	for len(m.log) > 0 && now.Sub(m.log[0].at) > logKept {
+		m.trimmed, m.log = m.log[0].number, m.log[1:]
 	}
+	before := m.last
+	m.made++
+	m.last = place{before.number + 1, m.made}
+	m.log = append(m.log, entry{m.last, before, now, event})
+	m.tell()
 	return nil
+}
+
+// tell wakes who watches. m.mu is held.
+func (m *Memory) tell() {
+	close(m.changed)
+	m.changed = make(chan struct{})
+}
+
+// Take counts. Errors are those of ctx and of [Memory.Fail].
+func (m *Memory) Take(ctx context.Context, name echomfa.StoreKey, limit int, per time.Duration) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.enter(ctx); err != nil {
+		return false, err
+	}
+	now := time.Now()
+	c := m.counts[name]
+	if !now.Before(c.until) {
+		c = count{until: now.Add(per)}
+	}
+	if c.taken >= limit {
+		return false, nil
+	}
+	c.taken++
+	m.counts[name] = c
+	return true, nil
 }
 
 // Watch calls hear for every invalidation, until ctx ends. It returns nil.
 func (m *Memory) Watch(ctx context.Context, hear func(echomfa.StoreEvent)) error {
-	w := &watcher{ready: make(chan struct{}, 1)}
 	m.mu.Lock()
-	m.watchers[w] = struct{}{}
+	w := watcher{m: m, history: m.history, fresh: true}
 	m.mu.Unlock()
-	defer func() {
-		m.mu.Lock()
-		delete(m.watchers, w)
-		m.mu.Unlock()
-	}()
+	ticker := time.NewTicker(round)
+	defer ticker.Stop()
 	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-w.ready:
-		}
-		m.mu.Lock()
-		events := w.queue
-		w.queue = nil
-		m.mu.Unlock()
-		for _, event := range events {
+		events, changed := w.round()
+		for _, e := range events {
 			if ctx.Err() != nil {
 				return nil
 			}
-			hear(event)
+			hear(e)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+		case <-ticker.C:
 		}
 	}
+}
+
+// watcher is how far a watch has heard the log.
+type watcher struct {
+	m       *Memory
+	history uint64
+	cursor  place
+	fresh   bool // it has heard nothing, and begins where the log does
+}
+
+// round returns what is new, and a channel that is closed when there is more.
+func (w *watcher) round() (events []echomfa.StoreEvent, more <-chan struct{}) {
+	m := w.m
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.failing != nil {
+		return []echomfa.StoreEvent{{Kind: echomfa.Deaf, Cause: m.failing}}, m.changed
+	}
+	switch {
+	case w.fresh:
+	case w.rewound():
+		events = append(events, echomfa.StoreEvent{Kind: echomfa.Rewound})
+		w.history, w.cursor = m.history, place{}
+	case w.cursor.number < m.trimmed:
+		events = append(events, echomfa.StoreEvent{Kind: echomfa.Resumed})
+	}
+	for _, e := range m.log {
+		if e.number > w.cursor.number {
+			events = append(events, e.event)
+		}
+	}
+	w.cursor, w.fresh = m.last, false
+	return append(events, echomfa.StoreEvent{Kind: echomfa.Hearing}), m.changed
+}
+
+// rewound reports whether the log does not go on where the watch was, though nothing
+// was trimmed.
+func (w *watcher) rewound() bool {
+	m := w.m
+	if w.history != m.history || m.last.number < w.cursor.number || m.last.number == w.cursor.number && m.last != w.cursor {
+		return true
+	}
+	for _, e := range m.log {
+		if e.number > w.cursor.number {
+			return e.before != w.cursor && w.cursor.number >= m.trimmed
+		}
+	}
+	return false
+}
+
+// Fail lets all calls fail with an error, as a Redis that is away does, until the error
+// is nil.
+func (m *Memory) Fail(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.failing = err
+	m.tell()
+}
+
+// Lose loses everything, as FLUSHALL does.
+func (m *Memory) Lose() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.memory, m.trimmed = newMemory(m.history+1), 0
+	m.tell()
+}
+
+// Back notes what there is. The function that it returns brings that back, as a
+// failover to a replica that lags does.
+func (m *Memory) Back() (restore func()) {
+	clone := func(from memory) memory {
+		from.values, from.generations = maps.Clone(from.values), maps.Clone(from.generations)
+		from.counts, from.log = maps.Clone(from.counts), slices.Clone(from.log)
+		return from
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	before, trimmed := clone(m.memory), m.trimmed
+	return func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.memory, m.trimmed = clone(before), trimmed
+		m.tell()
+	}
+}
+
+// Trim loses the log, and nothing else: who has not heard it is told that something was
+// missed.
+func (m *Memory) Trim() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.trimmed, m.log = m.last.number, nil
+	m.tell()
 }

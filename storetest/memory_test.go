@@ -1,6 +1,7 @@
 package storetest_test
 
 import (
+	"errors"
 	"sync"
 	"testing"
 
@@ -25,5 +26,19 @@ func memories() func(t *testing.T) *storetest.Memory {
 func TestMemoryConforms(t *testing.T) {
 	t.Parallel()
 	of := memories()
-	storetest.Run(t, func(t *testing.T) echomfa.Store { t.Helper(); return of(t) })
+	storetest.Run(t, func(t *testing.T) echomfa.Store { t.Helper(); return of(t) }, faultsOf(of))
+}
+
+func faultsOf(of func(t *testing.T) *storetest.Memory) storetest.Faults {
+	return storetest.Faults{
+		Lose: func(t *testing.T) { t.Helper(); of(t).Lose() },
+		Back: func(t *testing.T) func() { t.Helper(); return of(t).Back() },
+		Trim: func(t *testing.T) { t.Helper(); of(t).Trim() },
+		Silence: func(t *testing.T) func() {
+			t.Helper()
+			m := of(t)
+			m.Fail(errors.New("away"))
+			return func() { m.Fail(nil) }
+		},
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -27,29 +28,41 @@ const long = time.Minute
 // server: a prefix made of t.Name() does that. It closes what it opens by
 // t.Cleanup. The tests run in parallel.
 //
+// Faults are what the suite does to the data behind them: without them it cannot test
+// what a Store says when it has lost something, which is what a Store is hardest to
+// get right in.
+//
 // Goroutines that are left over are not looked for: use goleak in TestMain.
-func Run(t *testing.T, newStore func(t *testing.T) echomfa.Store) {
+func Run(t *testing.T, newStore func(t *testing.T) echomfa.Store, faults ...Faults) {
 	t.Helper()
-	for name, test := range map[string]func(*testing.T, func(*testing.T) echomfa.Store){
-		"nothing is no error":              testNothing,
-		"facts come back whole":            testRoundTrip,
-		"keep ends":                        testKeepEnds,
-		"newer facts replace older ones":   testOverwrite,
-		"keys are apart":                   testKeysApart,
-		"a caller's slice is its own":      testSlices,
-		"Delete forgets one token":         testDelete,
-		"DeleteUser forgets all of a user": testDeleteUser,
-		"a Set from before is dropped":     testOldVersion,
-		"a Set from after is kept":         testNewVersion,
-		"Sets do not drop each other":      testConcurrentVersions,
-		"instances share their data":       testShared,
-		"other apps' data is apart":        testApart,
-		"Watch hears in order":             testWatchOrder,
-		"Watch hears its own app only":     testWatchApart,
-		"Watch ends with ctx":              testWatchEnds,
-		"an ended ctx is an error":         testEndedContext,
-		"many at once":                     testConcurrent,
-	} {
+	tests := map[string]func(*testing.T, func(*testing.T) echomfa.Store){
+		"nothing is no error":               testNothing,
+		"facts come back whole":             testRoundTrip,
+		"keep ends":                         testKeepEnds,
+		"newer facts replace older ones":    testOverwrite,
+		"older facts replace no newer ones": testLateSet,
+		"keys are apart":                    testKeysApart,
+		"a caller's slice is its own":       testSlices,
+		"Delete forgets one token":          testDelete,
+		"DeleteUser forgets all of a user":  testDeleteUser,
+		"a Set from before is dropped":      testOldVersion,
+		"a Set from after is kept":          testNewVersion,
+		"Sets do not drop each other":       testConcurrentVersions,
+		"instances share their data":        testShared,
+		"other apps' data is apart":         testApart,
+		"Watch hears in order":              testWatchOrder,
+		"Watch hears its own app only":      testWatchApart,
+		"Watch ends with ctx":               testWatchEnds,
+		"Watch begins with what was before": testWatchBegins,
+		"Watch says that it hears":          testWatchGoesOn,
+		"counts are shared":                 testCounter,
+		"an ended ctx is an error":          testEndedContext,
+		"many at once":                      testConcurrent,
+	}
+	for _, f := range faults {
+		maps.Copy(tests, f.tests())
+	}
+	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test(t, newStore)
@@ -209,6 +222,26 @@ func testOverwrite(t *testing.T, newStore func(*testing.T) echomfa.Store) {
 	facts.Asked = facts.Asked.Add(time.Millisecond)
 	set(t, s, facts)
 	has(t, s, facts)
+}
+
+// testLateSet: X11. Two instances have asked at once, and the one that asked first is
+// the last to tell.
+func testLateSet(t *testing.T, newStore func(*testing.T) echomfa.Store) {
+	s, second := newStore(t), newStore(t)
+	older, newer := newFacts(echomfa.OTP), newFacts(echomfa.SMS)
+	newer.Key, newer.User = older.Key, older.User
+	newer.Asked = older.Asked.Add(time.Millisecond)
+	v := version(t, s, older.Key, older.User)
+	set(t, second, newer)
+	setAt(t, s, older, v)
+	has(t, s, newer)
+	setAt(t, s, newer, v)
+	has(t, s, newer)
+	if err := s.Delete(t.Context(), older.Key, older.User); err != nil {
+		t.Fatal(err)
+	}
+	set(t, s, older) // nothing newer is known any more
+	has(t, s, older)
 }
 
 func testKeysApart(t *testing.T, newStore func(*testing.T) echomfa.Store) {

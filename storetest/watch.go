@@ -3,60 +3,118 @@ package storetest
 import (
 	"context"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/echomfa/echomfa"
 )
 
-// ear is a Watch that goes on.
+// ear is a Watch that goes on, and what it has said.
 type ear struct {
-	heard chan echomfa.StoreEvent
-	done  chan error
-	end   context.CancelFunc
+	done chan error
+	end  context.CancelFunc
+	more chan struct{} // holds one if something was said
+
+	mu   sync.Mutex
+	all  []echomfa.StoreEvent
+	next int   // the first that was not looked at
+	gate *gate // or nil
 }
 
-// listen watches, and returns when it hears: a Watch may take a while to begin.
-func listen(t *testing.T, s echomfa.Store) *ear {
+// gate holds a Watch back.
+type gate struct{ reached, open chan struct{} }
+
+func (e *ear) hear(event echomfa.StoreEvent) {
+	e.mu.Lock()
+	g := e.gate
+	if event.Kind == echomfa.Hearing {
+		e.gate = nil
+	}
+	e.all = append(e.all, event)
+	e.mu.Unlock()
+	select {
+	case e.more <- struct{}{}:
+	default:
+	}
+	if g != nil && event.Kind == echomfa.Hearing {
+		close(g.reached)
+		<-g.open
+	}
+}
+
+// hold waits until the Watch says Hearing, and holds it there until release is called.
+func (e *ear) hold(t *testing.T) (release func()) {
+	t.Helper()
+	g := &gate{make(chan struct{}), make(chan struct{})}
+	e.mu.Lock()
+	e.gate = g
+	e.mu.Unlock()
+	release = sync.OnceFunc(func() { close(g.open) })
+	t.Cleanup(release)
+	select {
+	case <-g.reached:
+	case <-time.After(patience):
+		t.Fatalf("Hearing was not heard for %v", patience)
+	}
+	return release
+}
+
+// begin watches.
+func begin(t *testing.T, s echomfa.Store) *ear {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	e := &ear{heard: make(chan echomfa.StoreEvent, 1000), done: make(chan error, 1), end: cancel}
-	go func() {
-		e.done <- s.Watch(ctx, func(event echomfa.StoreEvent) { e.heard <- event })
-	}()
+	e := &ear{done: make(chan error, 1), end: cancel, more: make(chan struct{}, 1)}
+	go func() { e.done <- s.Watch(ctx, e.hear) }()
 	t.Cleanup(func() { e.stop(t) })
+	return e
+}
 
+// listen watches, and returns when everything from before has been heard.
+func listen(t *testing.T, s echomfa.Store) *ear {
+	t.Helper()
+	e := begin(t, s)
+	e.until(t, "Hearing", func(event echomfa.StoreEvent) bool { return event.Kind == echomfa.Hearing })
+	return e
+}
+
+// until returns what is said before an event.
+func (e *ear) until(t *testing.T, what string, is func(echomfa.StoreEvent) bool) []echomfa.StoreEvent {
+	t.Helper()
 	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
-	again := time.NewTicker(20 * time.Millisecond)
-	defer again.Stop()
-	probe := newKey()
-	for sent := false; ; {
+	for {
+		e.mu.Lock()
+		from, fresh := e.next, e.all[e.next:]
+		if at := slices.IndexFunc(fresh, is); at >= 0 {
+			e.next += at + 1
+			heard := slices.Clone(e.all[from : from+at])
+			e.mu.Unlock()
+			return heard
+		}
+		e.mu.Unlock()
 		select {
-		case event := <-e.heard:
-			if event.Key == probe {
-				e.until(t, s)
-				return e
-			}
-			continue
+		case <-e.more:
 		case err := <-e.done:
 			e.done <- err
 			t.Fatalf("Watch returned: %v", err)
 		case <-deadline.C:
-			t.Fatalf("Watch has heard nothing for %v (a Delete was sent: %v)", patience, sent)
-		case <-again.C:
+			t.Fatalf("%s was not heard for %v", what, patience)
 		}
-		if err := s.Delete(t.Context(), probe, echomfa.StoreKey{}); err != nil {
-			t.Fatalf("Delete: %v", err)
-		}
-		sent = true
 	}
 }
 
-// until sends one more event and returns what was heard before it.
-func (e *ear) until(t *testing.T, s echomfa.Store) []echomfa.StoreEvent {
+// kind waits for an event of a kind, and returns what is said before.
+func (e *ear) kind(t *testing.T, what string, kind echomfa.StoreEventKind) []echomfa.StoreEvent {
 	t.Helper()
-	return e.upTo(t, mark(t, s))
+	return e.until(t, what, func(event echomfa.StoreEvent) bool { return event.Kind == kind })
+}
+
+// skip passes by what was said so far.
+func (e *ear) skip() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.next = len(e.all)
 }
 
 // mark sends an event that can be told from all others.
@@ -69,25 +127,11 @@ func mark(t *testing.T, s echomfa.Store) echomfa.StoreKey {
 	return k
 }
 
-// upTo returns what was heard before the mark.
+// upTo returns what was invalidated before the mark.
 func (e *ear) upTo(t *testing.T, mark echomfa.StoreKey) []echomfa.StoreEvent {
 	t.Helper()
-	var heard []echomfa.StoreEvent
-	deadline := time.NewTimer(patience)
-	defer deadline.Stop()
-	for {
-		select {
-		case event := <-e.heard:
-			if event.Key == mark {
-				return heard
-			}
-			if !event.Resumed {
-				heard = append(heard, event)
-			}
-		case <-deadline.C:
-			t.Fatalf("Watch has not heard a Delete for %v", patience)
-		}
-	}
+	all := e.until(t, "a Delete", func(event echomfa.StoreEvent) bool { return event.Key == mark })
+	return slices.DeleteFunc(all, func(event echomfa.StoreEvent) bool { return event.Kind != echomfa.Invalidated })
 }
 
 // stop ends the Watch. It may be called twice.
@@ -143,7 +187,6 @@ func testWatchOrder(t *testing.T, newStore func(*testing.T) echomfa.Store) {
 func testWatchApart(t *testing.T, newStore func(*testing.T) echomfa.Store) {
 	s := newStore(t)
 	e := listen(t, s)
-	e.until(t, s)
 	t.Run("another app", func(t *testing.T) {
 		other := newStore(t)
 		heard := listen(t, other)
@@ -152,11 +195,11 @@ func testWatchApart(t *testing.T, newStore func(*testing.T) echomfa.Store) {
 				t.Fatal(err)
 			}
 		}
-		if got := len(heard.until(t, other)); got != 2 {
+		if got := len(heard.upTo(t, mark(t, other))); got != 2 {
 			t.Errorf("the other app has heard %d of its own 2 events", got)
 		}
 	})
-	if heard := e.until(t, s); len(heard) > 0 {
+	if heard := e.upTo(t, mark(t, s)); len(heard) > 0 {
 		t.Errorf("heard of another app: %v", heard)
 	}
 }
@@ -165,13 +208,15 @@ func testWatchEnds(t *testing.T, newStore func(*testing.T) echomfa.Store) {
 	s := newStore(t)
 	ended, witness := listen(t, s), listen(t, s)
 	ended.stop(t)
-	for len(ended.heard) > 0 {
-		<-ended.heard
-	}
-	witness.until(t, s)
-	if len(ended.heard) > 0 {
+	ended.mu.Lock()
+	heard := len(ended.all)
+	ended.mu.Unlock()
+	witness.upTo(t, mark(t, s))
+	ended.mu.Lock()
+	if len(ended.all) > heard {
 		t.Error("Watch has heard something after it returned")
 	}
+	ended.mu.Unlock()
 
 	before, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -186,5 +231,45 @@ func testWatchEnds(t *testing.T, newStore func(*testing.T) echomfa.Store) {
 		}
 	case <-time.After(patience):
 		t.Error("Watch goes on where ctx had ended before")
+	}
+}
+
+// testWatchBegins: who begins to watch is told what was invalidated before, and only
+// then that it hears.
+func testWatchBegins(t *testing.T, newStore func(*testing.T) echomfa.Store) {
+	first := newStore(t)
+	token, user := newKey(), newKey()
+	if err := first.Delete(t.Context(), token, user); err != nil {
+		t.Fatal(err)
+	}
+	if err := first.DeleteUser(t.Context(), user); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		said := begin(t, newStore(t)).kind(t, "Hearing", echomfa.Hearing)
+		told := slices.Contains(said, echomfa.StoreEvent{Key: token}) && slices.Contains(said, echomfa.StoreEvent{User: user})
+		resumed := slices.ContainsFunc(said, func(event echomfa.StoreEvent) bool { return event.Kind == echomfa.Resumed })
+		if !told && !resumed {
+			t.Fatalf("what was invalidated before is not told: %v", said)
+		}
+	}
+}
+
+// testWatchGoesOn: a Store that is heard says so again and again, and what was
+// acknowledged has been told by then.
+func testWatchGoesOn(t *testing.T, newStore func(*testing.T) echomfa.Store) {
+	s, second := newStore(t), newStore(t)
+	e := listen(t, s)
+	for range 3 {
+		e.kind(t, "Hearing", echomfa.Hearing)
+	}
+	for range 5 {
+		release := e.hold(t)
+		e.skip()
+		token := mark(t, second)
+		release()
+		if said := e.kind(t, "Hearing", echomfa.Hearing); !slices.Contains(said, echomfa.StoreEvent{Key: token}) {
+			t.Fatalf("Hearing was said before an invalidation that was acknowledged: %v", said)
+		}
 	}
 }

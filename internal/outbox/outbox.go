@@ -1,0 +1,274 @@
+// Package outbox keeps the invalidations that an instance has made: until its Store
+// has acknowledged them, and after that for as long as they matter. A Store that was
+// away gets them later, and one that has lost its history gets them again.
+package outbox
+
+import (
+	"container/list"
+	"context"
+	"sync"
+	"time"
+)
+
+const (
+	// Max is how many invalidations are kept.
+	Max = 4096
+	// Keep is how long one is kept: no facts of before it live longer, even if the
+	// clocks of two instances are apart.
+	Keep = 6 * time.Minute
+	// firstPause and lastPause are between two attempts to send one. The pause doubles.
+	firstPause, lastPause = 200 * time.Millisecond, 2 * time.Second
+	// gap is between two attempts of any: 200 a second.
+	gap = 5 * time.Millisecond
+	// workers send at once. One alone would wait for a part of the Store that is silent.
+	workers = 4
+	// sendFor is how long an attempt may take.
+	sendFor = 500 * time.Millisecond
+	// closeFor is how long Close tries once more.
+	closeFor = time.Second
+)
+
+// Box keeps invalidations, each by what was invalidated. Its methods may be called by
+// several goroutines at once.
+type Box[K comparable] struct {
+	retry time.Duration
+	send  func(context.Context, K) error
+	ctx   context.Context //nolint:containedctx // its end is the end of all attempts
+	stop  context.CancelFunc
+	wg    sync.WaitGroup
+
+	mu      sync.Mutex // guards all that follows
+	byName  map[K]*list.Element
+	waiting *list.List // of *entry, the oldest first: not acknowledged
+	known   *list.List // acknowledged, the oldest first
+	idle    int        // of those waiting, how many nobody sends now
+	next    time.Time  // when the next attempt may begin
+	running int        // workers
+	changed chan struct{}
+	closed  bool
+	dropped uint64
+}
+
+type entry[K comparable] struct {
+	name  K
+	at    time.Time // of the invalidation
+	due   time.Time // of the next attempt
+	pause time.Duration
+	round uint64 // changes when what is under way does not suffice
+	busy  bool   // somebody sends it
+	known bool   // acknowledged
+}
+
+// Ticket is an attempt to send an invalidation.
+type Ticket[K comparable] struct {
+	e     *entry[K]
+	round uint64
+}
+
+// New returns an empty Box. An invalidation that is not acknowledged is sent again for
+// the time of retry.
+func New[K comparable](retry time.Duration, send func(context.Context, K) error) *Box[K] {
+	b := &Box[K]{
+		retry: min(retry, Keep), send: send,
+		byName: make(map[K]*list.Element), waiting: list.New(), known: list.New(), changed: make(chan struct{}),
+	}
+	b.ctx, b.stop = context.WithCancel(context.Background())
+	return b
+}
+
+// Add notes an invalidation that the caller is about to send, and tells by
+// [Box.Done] what came of it. Lost reports that an older one was given up that no
+// instance has been told.
+func (b *Box[K]) Add(name K) (t Ticket[K], lost bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if old := b.byName[name]; old != nil {
+		b.remove(old)
+	}
+	if len(b.byName) >= Max {
+		oldest := b.known.Front()
+		if oldest == nil {
+			oldest = b.waiting.Front()
+			b.dropped++
+			lost = true
+		}
+		b.remove(oldest)
+	}
+	e := &entry[K]{name: name, at: time.Now(), busy: true}
+	b.byName[name] = b.waiting.PushBack(e)
+	return Ticket[K]{e: e}, lost
+}
+
+// Done tells what came of an attempt.
+func (b *Box[K]) Done(t Ticket[K], err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	e := t.e
+	e.busy = false
+	element := b.byName[e.name]
+	if element == nil || element.Value != e { // a later one has taken its place
+		return
+	}
+	switch {
+	case e.round != t.round: // lost since: it goes again, at once
+		e.due, e.pause = time.Now(), 0
+	case err == nil:
+		b.waiting.Remove(element)
+		e.known = true
+		b.byName[e.name] = b.known.PushBack(e)
+		return
+	case b.closed: // it was the last attempt
+		b.waiting.Remove(element)
+		delete(b.byName, e.name)
+		return
+	default:
+		e.pause = min(max(firstPause, 2*e.pause), lastPause)
+		e.due = time.Now().Add(e.pause)
+	}
+	b.idle++
+	b.wake()
+}
+
+// Again sends all that is kept once more: the Store may have lost it.
+func (b *Box[K]) Again() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := time.Now()
+	for at := b.waiting.Front(); at != nil; at = at.Next() {
+		e := at.Value.(*entry[K]) //nolint:forcetypeassert // the list's own
+		e.round++
+	}
+	for at := b.known.Front(); at != nil; at = b.known.Front() {
+		e := at.Value.(*entry[K]) //nolint:forcetypeassert // the list's own
+		b.known.Remove(at)
+		if now.Sub(e.at) > Keep {
+			delete(b.byName, e.name)
+			continue
+		}
+		e.round++
+		e.known, e.due, e.pause = false, now, 0
+		b.byName[e.name] = b.waiting.PushBack(e)
+		b.idle++
+	}
+	b.wake()
+}
+
+// Hurry ends the pauses: the Store has just answered again.
+func (b *Box[K]) Hurry() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.hurry()
+	b.wake()
+}
+
+func (b *Box[K]) hurry() {
+	for at := b.waiting.Front(); at != nil; at = at.Next() {
+		e := at.Value.(*entry[K]) //nolint:forcetypeassert // the list's own
+		e.due, e.pause = time.Time{}, 0
+	}
+}
+
+// Figures returns how many invalidations are not acknowledged, and how many were given
+// up because there were too many.
+func (b *Box[K]) Figures() (waiting int, dropped uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.waiting.Len(), b.dropped
+}
+
+// Close tries once more to send what is not acknowledged, for a second at most.
+func (b *Box[K]) Close() {
+	b.mu.Lock()
+	b.closed = true
+	b.hurry()
+	b.next = time.Time{}
+	b.wake()
+	b.mu.Unlock()
+	timer := time.AfterFunc(closeFor, b.stop)
+	b.wg.Wait()
+	timer.Stop()
+	b.stop()
+}
+
+// remove forgets an invalidation. b.mu is held.
+func (b *Box[K]) remove(element *list.Element) {
+	e := element.Value.(*entry[K]) //nolint:forcetypeassert // the list's own
+	delete(b.byName, e.name)
+	if e.known {
+		b.known.Remove(element)
+		return
+	}
+	b.waiting.Remove(element)
+	if !e.busy {
+		b.idle--
+	}
+}
+
+// wake has as many workers as there is work for look at it. b.mu is held.
+func (b *Box[K]) wake() {
+	close(b.changed)
+	b.changed = make(chan struct{})
+	for b.running < min(workers, b.idle) && b.ctx.Err() == nil {
+		b.running++
+		b.wg.Go(b.work)
+	}
+}
+
+// work sends what is due until nothing is left to be sent.
+func (b *Box[K]) work() {
+	for {
+		name, ticket, wait, changed, ok := b.take()
+		switch {
+		case !ok:
+			return
+		case wait > 0:
+			timer := time.NewTimer(wait)
+			select {
+			case <-timer.C:
+			case <-changed:
+			case <-b.ctx.Done():
+			}
+			timer.Stop()
+			continue
+		}
+		ctx, cancel := context.WithTimeout(b.ctx, sendFor)
+		err := b.send(ctx, name)
+		cancel()
+		b.Done(ticket, err)
+	}
+}
+
+// take returns an invalidation that is due, or for how long there is none; or not ok,
+// and then the worker ends.
+func (b *Box[K]) take() (name K, t Ticket[K], wait time.Duration, changed <-chan struct{}, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := time.Now()
+	var first *entry[K]
+	for at := b.waiting.Front(); at != nil; {
+		element, e := at, at.Value.(*entry[K]) //nolint:forcetypeassert // the list's own
+		at = at.Next()
+		switch {
+		case e.busy:
+		case now.Sub(e.at) > b.retry && e.round == 0, now.Sub(e.at) > Keep:
+			b.remove(element) // what was known before it has expired everywhere
+		case first == nil || e.due.Before(first.due):
+			first = e
+		}
+	}
+	if first == nil || b.ctx.Err() != nil {
+		b.running--
+		return name, t, 0, nil, false
+	}
+	wait = first.due.Sub(now)
+	if !b.closed {
+		wait = max(wait, b.next.Sub(now))
+	}
+	if wait > 0 {
+		return name, t, wait, b.changed, true
+	}
+	b.next = now.Add(gap)
+	first.busy = true
+	b.idle--
+	return first.name, Ticket[K]{first, first.round}, 0, nil, true
+}
