@@ -252,7 +252,7 @@ func (n *node) hear(e heard) {
 	for k := range n.cuts {
 		names := n.setting.names
 		if e.Kind == echomfa.Resumed || e.Key != (echomfa.StoreKey{}) && e.Key == names.tokenKey[k] || e.User != (echomfa.StoreKey{}) && e.User == names.userKey[k] {
-			n.cuts[k] = append(n.cuts[k], &cut{from: e.from, done: time.Now()})
+			n.cuts[k] = append(n.cuts[k], &cut{from: e.from, done: time.Now(), missed: e.Kind == echomfa.Resumed})
 		}
 	}
 }

@@ -46,6 +46,7 @@ type word struct {
 type cut struct {
 	from, done time.Time
 	here       bool // Invalidate or InvalidateUser on this instance
+	missed     bool // some may have been missed, and the Store has not forgotten them
 }
 
 // query is a request about a token, and when it was answered.
@@ -118,7 +119,8 @@ func (v *view) age(w *word, q query) time.Duration { return q.answered.Sub(w.see
 // invalidated, or the instance knew better.
 func (v *view) void(w *word, q query) bool {
 	for _, c := range v.cuts {
-		if w.asked.Before(c.from) && c.done.Before(q.arrived) {
+		confirmed := c.missed && w.stored && !w.heard.Before(c.done)
+		if w.asked.Before(c.from) && c.done.Before(q.arrived) && !confirmed {
 			return true
 		}
 	}

@@ -94,7 +94,7 @@ func newWorld(s setting) (*world, error) {
 	w.tokens = s.names.tokens
 	for i := range s.nodes {
 		n := &node{
-			world: w, name: string(rune('A' + i)), broken: make(chan struct{}, 1), events: make(chan heard, 100),
+			world: w, name: string(rune('A' + i)), broken: make(chan struct{}, 1), events: make(chan heard, 10_000),
 			tells: make(map[echomfa.StoreKey]time.Time), told: make(map[echomfa.StoreKey]time.Time),
 		}
 		for k := range n.waiting {

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -228,9 +229,13 @@ type sayingStore struct {
 	*storetest.Memory
 	says chan echomfa.StoreEvent
 	fail chan error
+	mute atomic.Bool // Watch fails at once
 }
 
 func (s *sayingStore) Watch(ctx context.Context, hear func(echomfa.StoreEvent)) error {
+	if s.mute.Load() {
+		return errors.New("no xread")
+	}
 	for {
 		hear(echomfa.StoreEvent{Kind: echomfa.Hearing})
 		select {
@@ -263,7 +268,7 @@ func TestStoreUnheard(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				d, store := newDirectory(), &sayingStore{storetest.NewMemory(), make(chan echomfa.StoreEvent), make(chan error)}
+				d, store := newDirectory(), &sayingStore{Memory: storetest.NewMemory(), says: make(chan echomfa.StoreEvent), fail: make(chan error)}
 				d.enroll("token", echomfa.OTP)
 				list := fleet(t, 1, store, d)
 				pass(time.Second)

@@ -160,6 +160,7 @@ func rows() map[string]row {
 			},
 		}},
 		"does not look where the log ends":    {"a_history_that_was_set_back_is_told", broken{watch: without(of(echomfa.Rewound))}},
+		"does not look for its own":           {"a_loss_of_what_was_not_heard_yet_is_told_to_its_author", broken{watch: without(of(echomfa.Rewound))}},
 		"does not look what an entry follows": {"a_history_that_goes_on_from_before_is_told", broken{watch: without(of(echomfa.Rewound))}},
 		"says nothing of a lost history": {"a_lost_history_is_told", broken{
 			watch: func(b *broken, ctx context.Context, hear func(echomfa.StoreEvent)) error {

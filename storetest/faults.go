@@ -34,6 +34,7 @@ func (f Faults) tests() map[string]func(*testing.T, func(*testing.T) echomfa.Sto
 	}
 	if f.Back != nil {
 		tests["a history that was set back is told"] = func(t *testing.T, n newStore) { testBack(t, n, f.Back) }
+		tests["a loss of what was not heard yet is told to its author"] = func(t *testing.T, n newStore) { testUnheard(t, n, f.Back) }
 		tests["a history that goes on from before is told"] = func(t *testing.T, n newStore) { testFork(t, n, f.Back) }
 	}
 	if f.Trim != nil {
@@ -94,6 +95,27 @@ func testBack(t *testing.T, newStore func(*testing.T) echomfa.Store, back func(*
 		t.Fatalf("after Rewound, what the Store still knows is not told: %v", said)
 	}
 	again(t, second, e, keys...)
+}
+
+// testUnheard: an invalidation is acknowledged, and lost before anybody has heard it. Its
+// author is told, whether others have come in its place or not.
+func testUnheard(t *testing.T, newStore func(*testing.T) echomfa.Store, back func(*testing.T) func()) {
+	for _, more := range []bool{false, true} {
+		s, second := newStore(t), newStore(t)
+		e := listen(t, s)
+		e.upTo(t, mark(t, second))
+		restore := back(t)
+		release := e.hold(t)
+		e.skip()
+		lost := mark(t, s)
+		restore()
+		if more {
+			mark(t, second)
+		}
+		release()
+		e.kind(t, "Rewound", echomfa.Rewound)
+		again(t, s, e, lost)
+	}
 }
 
 // testFork: the last invalidations are gone, and others have come in their place before

@@ -23,7 +23,7 @@ type Memory struct {
 	mu sync.Mutex
 	memory
 	trimmed uint64        // the last entry that the log has lost by age or by Trim
-	made    uint64        // entries so far, also those that were lost
+	loss    uint64        // how often something was lost
 	failing error         // of all calls
 	changed chan struct{} // closed when there is something to hear
 }
@@ -34,8 +34,7 @@ type memory struct {
 	generations map[echomfa.StoreKey]uint64 // how often a key or a user was invalidated
 	counts      map[echomfa.StoreKey]count
 	log         []entry
-	last        place  // of the last entry
-	history     uint64 // another one after all was lost
+	last        uint64 // the number of the last entry
 }
 
 type remembered struct {
@@ -49,14 +48,9 @@ type count struct {
 	until time.Time
 }
 
-// place is one in the log. A log that was set back comes to the same number again, and
-// never to the same made.
-type place struct{ number, made uint64 }
-
-// entry is an invalidation in the log, and the place before it.
+// entry is an invalidation in the log.
 type entry struct {
-	place
-	before place
+	number uint64
 	at     time.Time
 	event  echomfa.StoreEvent
 }
@@ -69,14 +63,13 @@ const (
 )
 
 // NewMemory returns an empty Store.
-func NewMemory() *Memory { return &Memory{memory: newMemory(1), changed: make(chan struct{})} }
+func NewMemory() *Memory { return &Memory{memory: newMemory(), changed: make(chan struct{})} }
 
-func newMemory(history uint64) memory {
+func newMemory() memory {
 	return memory{
 		values:      make(map[echomfa.StoreKey]remembered),
 		generations: make(map[echomfa.StoreKey]uint64),
 		counts:      make(map[echomfa.StoreKey]count),
-		history:     history,
 	}
 }
 
@@ -159,10 +152,8 @@ func (m *Memory) invalidate(ctx context.Context, what echomfa.StoreKey, event ec
 	for len(m.log) > 0 && now.Sub(m.log[0].at) > logKept {
 		m.trimmed, m.log = m.log[0].number, m.log[1:]
 	}
-	before := m.last
-	m.made++
-	m.last = place{before.number + 1, m.made}
-	m.log = append(m.log, entry{m.last, before, now, event})
+	m.last++
+	m.log = append(m.log, entry{m.last, now, event})
 	m.tell()
 	return nil
 }
@@ -196,7 +187,7 @@ func (m *Memory) Take(ctx context.Context, name echomfa.StoreKey, limit int, per
 // Watch calls hear for every invalidation, until ctx ends. It returns nil.
 func (m *Memory) Watch(ctx context.Context, hear func(echomfa.StoreEvent)) error {
 	m.mu.Lock()
-	w := watcher{m: m, history: m.history, fresh: true}
+	w := watcher{m: m, loss: m.loss, cursor: m.trimmed}
 	m.mu.Unlock()
 	ticker := time.NewTicker(round)
 	defer ticker.Stop()
@@ -219,10 +210,8 @@ func (m *Memory) Watch(ctx context.Context, hear func(echomfa.StoreEvent)) error
 
 // watcher is how far a watch has heard the log.
 type watcher struct {
-	m       *Memory
-	history uint64
-	cursor  place
-	fresh   bool // it has heard nothing, and begins where the log does
+	m            *Memory
+	loss, cursor uint64
 }
 
 // round returns what is new, and a channel that is closed when there is more.
@@ -234,35 +223,19 @@ func (w *watcher) round() (events []echomfa.StoreEvent, more <-chan struct{}) {
 		return []echomfa.StoreEvent{{Kind: echomfa.Deaf, Cause: m.failing}}, m.changed
 	}
 	switch {
-	case w.fresh:
-	case w.rewound():
+	case w.loss != m.loss:
 		events = append(events, echomfa.StoreEvent{Kind: echomfa.Rewound})
-		w.history, w.cursor = m.history, place{}
-	case w.cursor.number < m.trimmed:
+		w.loss, w.cursor = m.loss, 0
+	case w.cursor < m.trimmed:
 		events = append(events, echomfa.StoreEvent{Kind: echomfa.Resumed})
 	}
 	for _, e := range m.log {
-		if e.number > w.cursor.number {
+		if e.number > w.cursor {
 			events = append(events, e.event)
 		}
 	}
-	w.cursor, w.fresh = m.last, false
+	w.cursor = m.last
 	return append(events, echomfa.StoreEvent{Kind: echomfa.Hearing}), m.changed
-}
-
-// rewound reports whether the log does not go on where the watch was, though nothing
-// was trimmed.
-func (w *watcher) rewound() bool {
-	m := w.m
-	if w.history != m.history || m.last.number < w.cursor.number || m.last.number == w.cursor.number && m.last != w.cursor {
-		return true
-	}
-	for _, e := range m.log {
-		if e.number > w.cursor.number {
-			return e.before != w.cursor && w.cursor.number >= m.trimmed
-		}
-	}
-	return false
 }
 
 // Fail lets all calls fail with an error, as a Redis that is away does, until the error
@@ -278,7 +251,8 @@ func (m *Memory) Fail(err error) {
 func (m *Memory) Lose() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.memory, m.trimmed = newMemory(m.history+1), 0
+	m.memory, m.trimmed = newMemory(), 0
+	m.loss++
 	m.tell()
 }
 
@@ -297,6 +271,7 @@ func (m *Memory) Back() (restore func()) {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		m.memory, m.trimmed = clone(before), trimmed
+		m.loss++
 		m.tell()
 	}
 }
@@ -306,6 +281,6 @@ func (m *Memory) Back() (restore func()) {
 func (m *Memory) Trim() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.trimmed, m.log = m.last.number, nil
+	m.trimmed, m.log = m.last, nil
 	m.tell()
 }

@@ -79,7 +79,11 @@ func (e *Ear) Failed(cause error) {
 func (e *Ear) silence() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if !e.deaf && !e.ended && e.since() >= Patience {
+	switch since := e.since(); {
+	case e.deaf, e.ended:
+	case since < Patience: // a round has succeeded since
+		e.timer.Reset(Patience - since)
+	default:
 		e.deaf, e.failed = true, true
 		e.said(true, e.cause)
 	}
@@ -108,9 +112,9 @@ func (e *Ear) Listen(ctx context.Context, watch func(context.Context) error, mis
 			break
 		}
 		e.Failed(err)
-		if e.current.Swap(false) {
+		heard := e.current.Swap(false)
+		if heard {
 			pause = firstPause
-			missed()
 		}
 		timer := time.NewTimer(pause)
 		select {
@@ -118,6 +122,9 @@ func (e *Ear) Listen(ctx context.Context, watch func(context.Context) error, mis
 		case <-timer.C:
 		}
 		timer.Stop()
+		if heard {
+			missed() // at the end of the pause: what was asked for during it is from before, too
+		}
 		pause = min(2*pause, lastPause)
 	}
 	e.mu.Lock()

@@ -33,11 +33,11 @@ func mutants() []mutant {
 		},
 		{
 			"facts count no longer than StaleIfError",
-			"cache.go", "|| r.age <= c.rules.StaleIfError)", "|| c.rules.StaleIfError > 0)",
+			"cache.go", "|| heard && r.age <= c.rules.StaleIfError)", "|| heard && c.rules.StaleIfError > 0)",
 		},
 		{
 			"StaleIfError is off by default",
-			"cache.go", "|| r.age <= c.rules.StaleIfError)", "|| r.age <= max(c.rules.StaleIfError, 2*c.rules.FreshFor))",
+			"cache.go", "|| heard && r.age <= c.rules.StaleIfError)", "|| heard && r.age <= max(c.rules.StaleIfError, 2*c.rules.FreshFor))",
 		},
 		{
 			"StaleIfError holds while GenAuth is away",
@@ -81,7 +81,7 @@ func mutants() []mutant {
 		},
 		{
 			"Invalidate tells the other instances",
-			"decide.go", "return d.store.store.Delete(ctx, name, userKey(d.namespace, c.Subject))", "_ = c.Subject\n\t\treturn ctx.Err()",
+			"source_store.go", "return struct{}{}, t.store.Delete(ctx, f.token, f.user)", "return struct{}{}, ctx.Err()",
 		},
 		{
 			"InvalidateUser forgets all tokens of the user",
@@ -116,8 +116,24 @@ func mutants() []mutant {
 			"errors.go", "case errors.Is(err, ErrUnauthenticated) && !undetermined(err):", "case errors.Is(err, ErrUnauthenticated), errors.Is(err, client.ErrRateLimited):",
 		},
 		{
-			"stored facts of before a missed invalidation are not believed",
-			"source_store.go", "case !got.found, stored.Asked.UnixNano() < t.trustFrom.Load():", "case !got.found:",
+			"stored facts of before a loss are not believed",
+			"source_store.go", "case !got.found, !t.ear.Hears(), stored.Asked.UnixNano() < t.trustFrom.Load():", "case !got.found, !t.ear.Hears():",
+		},
+		{
+			"stored facts are not believed while the Store is not heard",
+			"source_store.go", "case !got.found, !t.ear.Hears(), stored.Asked", "case !got.found, stored.Asked",
+		},
+		{
+			"stored facts are dated by a clock that may be behind",
+			"tombstone.go", "latest += int64(maxClockSkew)", "latest += 0",
+		},
+		{
+			"what a rewind has lost is invalidated again",
+			"tombstone.go", "\tt.outbox.Again()\n", "",
+		},
+		{
+			"an invalidation that failed is tried again",
+			"source_store.go", "t.outbox.Done(ticket, err)", "t.outbox.Done(ticket, nil)",
 		},
 		{
 			"stored facts of long ago are not believed",
@@ -149,15 +165,15 @@ func mutants() []mutant {
 		},
 		{
 			"after a missed invalidation all is asked for again",
-			"source_store.go", "\tt.heard = true\n\tt.cache.epoch.Add(1)", "\tt.heard = true",
+			"tombstone.go", "missed() { t.cache.epoch.Add(1) }", "missed() {}",
 		},
 		{
 			"an invalidation of another instance is heard",
-			"source_store.go", "[]StoreKey{e.Key, e.User}", "[]StoreKey{e.User}",
+			"tombstone.go", "[]StoreKey{e.Key, e.User}", "[]StoreKey{e.User}",
 		},
 		{
 			"a user's invalidation by another instance is heard",
-			"source_store.go", "[]StoreKey{e.Key, e.User}", "[]StoreKey{e.Key}",
+			"tombstone.go", "[]StoreKey{e.Key, e.User}", "[]StoreKey{e.Key}",
 		},
 		{
 			"a lookup answers nobody who came too long after it",

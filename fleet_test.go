@@ -1,0 +1,206 @@
+package echomfa_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/storetest"
+)
+
+var errRedisAway = errors.New("redis is away")
+
+// TestX5DeafInstanceSaysSo: an instance that cannot hear goes on with what it knows,
+// believes nothing that is stored, and says why: in the log once, and in Stats.
+func TestX5DeafInstanceSaysSo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		d, store := newDirectory(), &sayingStore{Memory: storetest.NewMemory(), says: make(chan echomfa.StoreEvent), fail: make(chan error)}
+		d.enroll("token", echomfa.OTP)
+		d.enroll("other", echomfa.OTP)
+		e := newEnforcer(t, d, func(c *echomfa.Config) {
+			c.Cache.Store, c.Logger = store, slog.New(slog.NewTextHandler(&log, nil))
+		})
+		decide(t, fleet(t, 1, store.Memory, d)[0], "other", otp())
+		decide(t, e, "token", otp())
+		assert.False(t, e.Stats().Store.Deaf)
+		store.fail <- errors.New("no xread")
+		synctest.Wait()
+		assert.Equal(t, echomfa.Fetched, decide(t, e, "other", otp()).Source, "what is stored is not believed")
+		pass(time.Second - 1)
+		store.mute.Store(true)
+		pass(time.Hour)
+		assert.True(t, e.Stats().Store.Deaf)
+		assert.Equal(t, 1, strings.Count(log.String(), "mfa store is not heard"))
+		assert.Contains(t, log.String(), "no xread")
+		store.mute.Store(false)
+		pass(30 * time.Second)
+		assert.False(t, e.Stats().Store.Deaf)
+		assert.Equal(t, 1, strings.Count(log.String(), "mfa store is heard again"))
+	})
+}
+
+// TestX3BlipLosesNothing: an instance whose connection is gone for a while hears
+// afterwards what it has missed, and nothing else is asked for again.
+func TestX3BlipLosesNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d, memory := newDirectory(), storetest.NewMemory()
+		list := fleet(t, 2, memory, d)
+		tokens := []string{userToken("alice", 1), userToken("bob", 1), userToken("carol", 1)}
+		for _, token := range tokens {
+			d.enroll(token, echomfa.OTP)
+			for _, e := range list {
+				decide(t, e, token, otp())
+				synctest.Wait()
+			}
+		}
+		before := d.total()
+		memory.Fail(errRedisAway)
+		pass(3 * time.Second)
+		for _, e := range list {
+			assert.True(t, e.Stats().Store.Deaf)
+		}
+		d.enroll(tokens[0], echomfa.SMS)
+		require.ErrorContains(t, list[0].InvalidateUser(t.Context(), "alice"), "could not be told yet")
+		assert.Equal(t, 1, list[0].Stats().Store.Unsent)
+		assert.Equal(t, echomfa.Allowed, decide(t, list[1], tokens[0], otp()).Outcome, "it cannot know")
+		memory.Fail(nil)
+		synctest.Wait()
+		assert.Zero(t, list[0].Stats().Store.Unsent, "sent as soon as the Store was heard")
+		for i, e := range list {
+			assert.False(t, e.Stats().Store.Deaf)
+			assert.Equal(t, echomfa.NotEnrolled, decide(t, e, tokens[0], otp()).Outcome, i)
+			for _, token := range tokens[1:] {
+				assert.Equal(t, echomfa.Cached, decide(t, e, token, otp()).Source)
+			}
+		}
+		assert.Equal(t, before+2, d.total(), "about the one user only")
+	})
+}
+
+// TestR5LostHistoryIsSentAgain: the Store loses what it has acknowledged before another
+// instance has heard it. The author sends it again.
+func TestR5LostHistoryIsSentAgain(t *testing.T) {
+	t.Parallel()
+	for name, lose := range map[string]func(m *storetest.Memory) func(){
+		"all of it": func(m *storetest.Memory) func() { return m.Lose },
+		"the end":   func(m *storetest.Memory) func() { return m.Back() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				d, memory, token := newDirectory(), storetest.NewMemory(), userToken("alice", 1)
+				d.enroll(token, echomfa.OTP)
+				late := &lateStore{memory, chanMutex{make(chan struct{}, 1)}}
+				list := append(fleet(t, 1, memory, d), fleet(t, 1, late, d)...)
+				for _, e := range list {
+					decide(t, e, token, otp())
+					synctest.Wait()
+				}
+				lost := lose(memory)
+				late.deaf.Lock()
+				d.enroll(token, echomfa.SMS)
+				require.NoError(t, list[0].Invalidate(t.Context(), token))
+				lost()
+				late.deaf.Unlock()
+				synctest.Wait()
+				assert.Equal(t, echomfa.NotEnrolled, decide(t, list[1], token, otp()).Outcome)
+			})
+		})
+	}
+}
+
+// lateStore is heard only while deaf is not locked.
+type lateStore struct {
+	*storetest.Memory
+	deaf chanMutex
+}
+
+// Watch holds back what it hears.
+func (s *lateStore) Watch(ctx context.Context, hear func(echomfa.StoreEvent)) error {
+	return s.Memory.Watch(ctx, func(e echomfa.StoreEvent) {
+		s.deaf.Lock()
+		defer s.deaf.Unlock()
+		hear(e)
+	})
+}
+
+// chanMutex is a mutex on which a bubble of synctest counts as blocked.
+type chanMutex struct{ held chan struct{} }
+
+// Lock locks.
+func (m *chanMutex) Lock() { m.held <- struct{}{} }
+
+// Unlock unlocks.
+func (m *chanMutex) Unlock() { <-m.held }
+
+// TestOnlyWhileHeard has the Store away for the whole fleet, and a factor removed on
+// another instance.
+func TestOnlyWhileHeard(t *testing.T) {
+	t.Parallel()
+	for name, strict := range map[string]bool{"by default": false, "OnlyWhileHeard": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				d, memory := newDirectory(), storetest.NewMemory()
+				d.enroll("token", echomfa.OTP)
+				e := newEnforcer(t, d, func(c *echomfa.Config) {
+					c.Cache.Store, c.Cache.OnlyWhileHeard, c.Cache.StaleIfError = memory, strict, 3*time.Minute
+				})
+				synctest.Wait()
+				decide(t, e, "token", otp())
+				memory.Fail(errRedisAway)
+				pass(1900 * time.Millisecond)
+				assert.Equal(t, echomfa.Cached, decide(t, e, "token", otp()).Source, "heard 2 s ago")
+				pass(500 * time.Millisecond)
+				got := decide(t, e, "token", otp())
+				if !strict {
+					assert.Equal(t, echomfa.Cached, got.Source)
+					return
+				}
+				assert.Equal(t, echomfa.Fetched, got.Source)
+				pass(time.Second)
+				assert.Equal(t, echomfa.Cached, decide(t, e, "token", otp()).Source, "for DenyFreshFor")
+				pass(time.Second + 1)
+				d.fail(errors.New("GenAuth is away too"))
+				assert.Equal(t, echomfa.Unavailable, decide(t, e, "token", otp()).Outcome, "and nothing stands in")
+				memory.Fail(nil)
+				synctest.Wait()
+				assert.Equal(t, echomfa.Cached, decide(t, e, "token", otp()).Source, "it is heard again")
+			})
+		})
+	}
+	_, err := echomfa.New(echomfa.Config{Client: newDirectory(), Namespace: "n", InsecureAnyAudience: true, Cache: echomfa.CacheConfig{OnlyWhileHeard: true}})
+	assert.ErrorContains(t, err, "Cache.OnlyWhileHeard: needs a Store")
+}
+
+// TestTooManyInvalidationsWait: the Store is away, and more is invalidated than is kept.
+func TestTooManyInvalidationsWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		memory := storetest.NewMemory()
+		memory.Fail(errRedisAway)
+		e := newEnforcer(t, newDirectory(), func(c *echomfa.Config) {
+			c.Cache.Store, c.Logger = memory, slog.New(slog.NewTextHandler(&log, nil))
+		})
+		for i := range 4097 {
+			require.Error(t, e.InvalidateUser(t.Context(), string(rune('a'+i))))
+		}
+		stats := e.Stats().Store
+		assert.Equal(t, 4096, stats.Unsent)
+		assert.Equal(t, uint64(1), stats.Dropped)
+		assert.Equal(t, 1, strings.Count(log.String(), "an invalidation was given up"))
+	})
+}
