@@ -134,7 +134,7 @@ func (r *redisRig) hear(s echomfa.Store) <-chan echomfa.StoreEvent {
 		cancel()
 		assert.NoError(r.t, <-done)
 	})
-	r.until(heard, echomfa.StoreEvent{Resumed: true})
+	r.until(heard, echomfa.StoreEvent{Kind: echomfa.Hearing})
 	return heard
 }
 
@@ -204,8 +204,7 @@ func TestF40RedisBehindAToxicNetwork(t *testing.T) {
 				r.keep(r.direct, facts)
 			}
 			// A connection that was not lost has had its say by now, or is about
-			// to: what is invalidated from here on is heard, at once or after a
-			// Resumed.
+			// to: what is invalidated from here on is heard.
 			r.eventually("it is not heard", func() bool {
 				require.NoError(t, r.direct.DeleteUser(t.Context(), all[1].User))
 				select {
@@ -235,7 +234,10 @@ func TestF40RedisFlaps(t *testing.T) {
 		require.NoError(t, r.toxic.proxy.Start())
 		r.askBriefly(all)
 	}
-	r.until(heard, echomfa.StoreEvent{Resumed: true})
+	for len(heard) > 0 { // from before
+		<-heard
+	}
+	r.until(heard, echomfa.StoreEvent{Kind: echomfa.Hearing})
 	for _, facts := range all {
 		r.keep(r.spoilt, facts)
 	}
@@ -259,9 +261,9 @@ func TestF40RedisRestartsBetweenPublishAndDelivery(t *testing.T) {
 	for resumed := false; !resumed; {
 		select {
 		case event := <-heard:
-			resumed = event.Resumed
+			resumed = event.Kind == echomfa.Rewound
 		case <-deadline:
-			require.Fail(t, "not resumed")
+			require.Fail(t, "not rewound")
 		}
 	}
 	user = storeKey()
@@ -278,6 +280,9 @@ func TestF40SilentConnectionIsNoticed(t *testing.T) {
 	before := r.dials.Load()
 	r.toxic.add(t, `{"type":"timeout","attributes":{"timeout":0}}`)
 	r.eventually("it goes unnoticed", func() bool { return r.dials.Load() > before })
+	for len(heard) > 0 { // from before
+		<-heard
+	}
 	r.toxic.proxy.Toxics.ResetToxics(t.Context())
-	r.until(heard, echomfa.StoreEvent{Resumed: true})
+	r.until(heard, echomfa.StoreEvent{Kind: echomfa.Hearing})
 }

@@ -30,6 +30,8 @@ const (
 	pingGap      = 300 * time.Millisecond
 	replyTimeout = 500 * time.Millisecond
 	bufferBytes  = 32 << 10
+	refreshGap   = 5 * time.Second
+	maxMoved     = 5
 	// minTimeout is what no call is faster than: a number without a unit is a
 	// number of nanoseconds.
 	minTimeout = time.Millisecond
@@ -47,7 +49,9 @@ type Config struct {
 	//
 	// Where it is zero, Dialer.Timeout is 1 s, Dialer.KeepAlive 300 ms (a ping
 	// on an idle connection), ConnWriteTimeout 500 ms (a peer that does not
-	// answer for so long is dead) and buffers are 32 KiB. Client-side caching
+	// answer for so long is dead), the same holds for the dialer of the sentinels,
+	// Sentinel.TopologyRefreshInterval is 5 s, ClusterOption.MaxMovedRedirections is 5,
+	// and buffers are 32 KiB. Client-side caching
 	// and retries are off whatever it says, and pipelining is on. Reading from
 	// replicas (SendToReplicas, ReplicaOnly) is refused: they may not know yet
 	// what was invalidated.
@@ -57,7 +61,7 @@ type Config struct {
 	// time of a rotation: what is under it is still read, and invalidated, and
 	// nothing is written under it. All instances of an app have the same.
 	Secrets [][]byte
-	// Prefix begins all keys and the channel's name, so that several apps can
+	// Prefix begins all keys, so that several apps can
 	// share a Redis. It is of ASCII letters, digits and the characters "-_.:/".
 	// Optional. Default "echomfa".
 	Prefix string
@@ -76,7 +80,8 @@ func (c *Config) validate() error {
 	if c.Redis.DisableAutoPipelining {
 		mistake("Redis: DisableAutoPipelining is not supported")
 	}
-	if c.Redis.ConnWriteTimeout < 0 || c.Redis.Dialer.Timeout < 0 || c.Redis.Dialer.KeepAlive < 0 {
+	if c.Redis.ConnWriteTimeout < 0 || c.Redis.Dialer.Timeout < 0 || c.Redis.Dialer.KeepAlive < 0 ||
+		c.Redis.Sentinel.Dialer.Timeout < 0 || c.Redis.Sentinel.Dialer.KeepAlive < 0 || c.Redis.Sentinel.TopologyRefreshInterval < 0 {
 		mistake("Redis: timeouts must not be negative: a dead connection would not be noticed")
 	}
 	for _, patience := range []time.Duration{c.Redis.ConnWriteTimeout, c.Redis.Dialer.Timeout} {
@@ -161,6 +166,14 @@ func (c *Config) options() *rueidis.ClientOption {
 	o.ConnWriteTimeout = cmp.Or(o.ConnWriteTimeout, replyTimeout)
 	o.ReadBufferEachConn = cmp.Or(o.ReadBufferEachConn, bufferBytes)
 	o.WriteBufferEachConn = cmp.Or(o.WriteBufferEachConn, bufferBytes)
+	// The sentinels, too, can be silent, and one switch that was missed would bind the
+	// client to the old master for good.
+	o.Sentinel.Dialer.Timeout = cmp.Or(o.Sentinel.Dialer.Timeout, o.Dialer.Timeout)
+	o.Sentinel.Dialer.KeepAlive = cmp.Or(o.Sentinel.Dialer.KeepAlive, o.Dialer.KeepAlive)
+	o.Sentinel.TopologyRefreshInterval = cmp.Or(o.Sentinel.TopologyRefreshInterval, refreshGap)
+	// A slot that is being moved, and a user without the right to ASKING, would send
+	// a command back and forth until its time is over.
+	o.ClusterOption.MaxMovedRedirections = cmp.Or(o.ClusterOption.MaxMovedRedirections, maxMoved)
 	o.DisableCache = true
 	// Who waits for a retry waits for Redis to come back; the Enforcer would
 	// rather ask GenAuth.

@@ -18,7 +18,12 @@ import (
 const (
 	ofToken = 't'
 	ofUser  = 'u'
+	ofCount = 'c'
 )
+
+// layout is in all names. Another layout has another one: instances of two releases do
+// not read each other's.
+const layout = "v2"
 
 // digestBytes is how much of an HMAC-SHA-256 names something in Redis.
 const digestBytes = 16
@@ -27,17 +32,18 @@ const digestBytes = 16
 // goroutines at once.
 type secret struct {
 	prefix  string
-	channel string
+	log     string // the key of the log
+	history string // the key beside it
 	naming  []byte
 	aead    cipher.AEAD
 }
 
 func newSecret(raw []byte, prefix string) (*secret, error) {
-	naming, err := hkdf.Key(sha256.New, raw, nil, "echomfa/redisstore names v1", 32)
+	naming, err := hkdf.Key(sha256.New, raw, nil, "echomfa/redisstore names v2", 32)
 	if err != nil {
 		return nil, err
 	}
-	sealing, err := hkdf.Key(sha256.New, raw, nil, "echomfa/redisstore values v1", 32)
+	sealing, err := hkdf.Key(sha256.New, raw, nil, "echomfa/redisstore values v2", 32)
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +55,10 @@ func newSecret(raw []byte, prefix string) (*secret, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &secret{prefix: prefix + ":v1:", channel: prefix + ":v1:invalidate", naming: naming, aead: aead}, nil
+	s := &secret{prefix: prefix + ":" + layout + ":", naming: naming, aead: aead}
+	// Of one slot, and of another one for another prefix.
+	s.log, s.history = s.prefix+"{"+prefix+":log}:e", s.prefix+"{"+prefix+":log}:h"
+	return s, nil
 }
 
 func (s *secret) digest(what byte, key echomfa.StoreKey) string {
@@ -82,6 +91,11 @@ func (n names) all() []string {
 		return []string{n.value, n.token}
 	}
 	return []string{n.value, n.token, n.user}
+}
+
+// countName is the key of a count.
+func (s *secret) countName(name echomfa.StoreKey) string {
+	return s.prefix + "{" + s.digest(ofCount, name) + "}:c"
 }
 
 // userName is the key of a user's generation.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,10 +32,14 @@ type Store struct {
 	options *rueidis.ClientOption
 	secrets []*secret // newest first
 	set     *rueidis.Lua
+	appends *rueidis.Lua
+	looks   *rueidis.Lua
+	takes   *rueidis.Lua
+	own     acknowledged
 
 	rejected       atomic.Uint64
 	rejectedEvents atomic.Uint64
-	subscribed     atomic.Uint64
+	rewound        atomic.Uint64
 
 	mu      sync.Mutex
 	client  rueidis.Client // nil while there is none
@@ -56,8 +61,11 @@ func New(c Config) (*Store, error) {
 	s := &Store{
 		options: c.options(),
 		// FIPS builds have no SHA-1, which names scripts: Redis computes it.
-		set:   rueidis.NewLuaScript(setScript, rueidis.WithLoadSHA1(true)),
-		ended: make(chan struct{}),
+		set:     rueidis.NewLuaScript(setScript, rueidis.WithLoadSHA1(true)),
+		appends: rueidis.NewLuaScript(appendScript, rueidis.WithLoadSHA1(true)),
+		looks:   rueidis.NewLuaScript(lookScript, rueidis.WithLoadSHA1(true)),
+		takes:   rueidis.NewLuaScript(takeScript, rueidis.WithLoadSHA1(true)),
+		ended:   make(chan struct{}),
 	}
 	for _, raw := range c.Secrets {
 		secret, err := newSecret(raw, prefix)
@@ -72,25 +80,28 @@ func New(c Config) (*Store, error) {
 // Stats are counts since New.
 type Stats struct {
 	// Rejected is how many values counted as not found because they were not of
-	// this app and key, damaged, of an unknown format, or of the future. More
-	// than a few mean that somebody else writes to these keys, that clocks are
-	// more than 2 s apart, or that instances do not have the same secrets.
+	// this app and key, damaged, or of an unknown format. More than a few mean that
+	// somebody else writes to these keys, or that instances do not have the same
+	// secrets.
 	Rejected uint64
-	// RejectedEvents is how many messages on the channel were not of this app.
+	// RejectedEvents is how many entries of the log were not of this app.
 	RejectedEvents uint64
-	// Subscribed is how often a Watch began to hear, at first or again.
-	Subscribed uint64
+	// Rewound is how often Redis has lost invalidations that it had acknowledged, or
+	// may have.
+	Rewound uint64
 }
 
 // Stats returns the counts so far.
 func (s *Store) Stats() Stats {
-	return Stats{Rejected: s.rejected.Load(), RejectedEvents: s.rejectedEvents.Load(), Subscribed: s.subscribed.Load()}
+	return Stats{Rejected: s.rejected.Load(), RejectedEvents: s.rejectedEvents.Load(), Rewound: s.rewound.Load()}
 }
 
 // read is what Redis has under the names of one token and one secret.
 type read struct {
 	names names
 	value string
+	ttl   time.Duration // of the value, negative if it has none
+	bad   bool          // the value is not one of this app
 	seen  seen
 }
 
@@ -109,11 +120,11 @@ func (s *Store) Get(ctx context.Context, key, user echomfa.StoreKey) (
 	if len(reads) > 1 {
 		other = reads[1]
 	}
-	f, found := s.lookUp(s.secrets[0], newest, other)
+	f, found := s.lookUp(s.secrets[0], &newest, &other)
 	if !found && len(reads) > 1 {
-		f, found = s.lookUp(s.secrets[1], other, newest)
+		f, found = s.lookUp(s.secrets[1], &other, &newest)
 	}
-	v = version{newest.seen, other.seen.invalidated()}.String()
+	v = version{newest.seen, other.seen.invalidated(), newest.bad}.String()
 	if !found {
 		return echomfa.StoredFacts{}, false, v, nil
 	}
@@ -123,13 +134,20 @@ func (s *Store) Get(ctx context.Context, key, user echomfa.StoreKey) (
 // read asks for value and generations under all secrets, in one round trip.
 func (s *Store) read(ctx context.Context, client rueidis.Client, key, user echomfa.StoreKey) ([]read, error) {
 	reads := make([]read, len(s.secrets))
-	commands := make(rueidis.Commands, len(s.secrets))
+	var commands rueidis.Commands
 	for i, secret := range s.secrets {
 		reads[i].names = secret.names(key, user)
-		commands[i] = client.B().Mget().Key(reads[i].names.all()...).Build()
+		// The time first: a value that comes in between seems older, not younger.
+		commands = append(commands, client.B().Pttl().Key(reads[i].names.value).Build(), client.B().Mget().Key(reads[i].names.all()...).Build())
 	}
-	for i, result := range client.DoMulti(ctx, commands...) {
-		values, err := result.ToArray()
+	results := client.DoMulti(ctx, commands...)
+	for i := range reads {
+		ttl, err := results[2*i].AsInt64()
+		if err != nil {
+			return nil, fmt.Errorf("redisstore: get: %w", err)
+		}
+		reads[i].ttl = time.Duration(ttl) * time.Millisecond
+		values, err := results[2*i+1].ToArray()
 		if err != nil {
 			return nil, fmt.Errorf("redisstore: get: %w", err)
 		}
@@ -145,7 +163,7 @@ func (s *Store) read(ctx context.Context, client rueidis.Client, key, user echom
 		for _, generation := range []*string{&reads[i].seen.token, &reads[i].seen.user} {
 			if *generation != "" && !isGeneration(*generation) {
 				s.rejected.Add(1)
-				reads[i].value, *generation = "", ""
+				reads[i].value, reads[i].bad, *generation = "", true, ""
 			}
 		}
 	}
@@ -156,19 +174,18 @@ func (s *Store) read(ctx context.Context, client rueidis.Client, key, user echom
 // rotation some instances invalidate under one of the two secrets only. So facts
 // say what their writer knew to be invalidated under the other one, and count
 // only as long as that is all.
-func (s *Store) lookUp(secret *secret, own, other read) (plainFacts, bool) {
-	if own.value == "" {
+func (s *Store) lookUp(secret *secret, own, other *read) (plainFacts, bool) {
+	if own.value == "" || own.ttl < -time.Millisecond { // it came after the time was asked for
 		return plainFacts{}, false
 	}
 	generation, sealed, err := splitValue(own.value)
-	if err != nil {
-		s.rejected.Add(1)
-		return plainFacts{}, false
+	var f plainFacts
+	if err == nil { // Before the generation: another key's value is counted whatever its own is.
+		f, err = openValue(secret, sealed, own.names.value, own.ttl, time.Now())
 	}
-	// Before the generation: another key's value is counted whatever its own is.
-	f, err := openValue(secret, sealed, own.names.value, time.Now())
 	if err != nil {
 		s.rejected.Add(1)
+		own.bad = true
 		return plainFacts{}, false
 	}
 	if generation != own.seen.user || (generation == "") != (own.names.user == "") {
@@ -180,7 +197,8 @@ func (s *Store) lookUp(secret *secret, own, other read) (plainFacts, bool) {
 	return f, true
 }
 
-// setScript keeps a value, if the generations are those of the version. A user
+// setScript keeps a value, if the generations are those of the version, and the value
+// that is there is not newer: that one is replaced only if it could not be read. A user
 // without a generation gets one: then its loss makes what was kept under it
 // unknown, and does not bring back what was forgotten. One that a Set has made
 // since the Get says that nothing was invalidated in between. What needs memory
@@ -197,7 +215,12 @@ if KEYS[3] then
     redis.call('SET', KEYS[3], user, 'PX', ARGV[6])
   end
 end
-redis.call('SET', KEYS[1], '\1' .. string.char(#user) .. user .. ARGV[4], 'PX', ARGV[5])
+local old = redis.call('GET', KEYS[1])
+if old and ARGV[8] == '' and string.sub(old, 1, 2 + #user) == '\2' .. string.char(#user) .. user then
+  local asked = tonumber(string.sub(old, 3 + #user, 18 + #user))
+  if asked and asked > tonumber(ARGV[7]) then return 0 end
+end
+redis.call('SET', KEYS[1], '\2' .. string.char(#user) .. user .. ARGV[7] .. ARGV[4], 'PX', ARGV[5])
 if KEYS[3] then redis.call('PEXPIRE', KEYS[3], ARGV[6]) end
 return 1
 `
@@ -211,12 +234,15 @@ func (s *Store) Set(ctx context.Context, facts echomfa.StoredFacts, v echomfa.St
 	if err != nil {
 		return err
 	}
-	f := plainFacts{asked: facts.Asked, expires: facts.Expires, other: at.other, types: facts.Types}
+	keep = min(keep, generationLife)
+	f := plainFacts{
+		asked: facts.Asked, expires: facts.Expires, age: max(0, time.Since(facts.Asked)), keep: keep,
+		other: at.other, types: facts.Types,
+	}
 	plain, err := f.encode()
 	if err != nil {
 		return err
 	}
-	keep = min(keep, generationLife)
 	if keep < time.Millisecond {
 		return nil
 	}
@@ -226,7 +252,7 @@ func (s *Store) Set(ctx context.Context, facts echomfa.StoredFacts, v echomfa.St
 	_, err = call(ctx, s, func(ctx context.Context, client rueidis.Client) (struct{}, error) {
 		err := s.set.Exec(ctx, client, n.all(), []string{
 			at.newest.token, at.newest.user, newGeneration(bySet), string(sealed),
-			milliseconds(keep), milliseconds(generationLife),
+			milliseconds(keep), milliseconds(generationLife), microseconds(facts.Asked), at.unreadable(),
 		}).Error()
 		if err != nil {
 			err = fmt.Errorf("redisstore: set: %w", err)
@@ -268,6 +294,33 @@ func setGeneration(client rueidis.Client, name string) rueidis.Completed {
 	return client.B().Set().Key(name).Value(newGeneration(byDelete)).PxMilliseconds(generationLife.Milliseconds()).Build()
 }
 
+// takeScript counts, and begins to count again when the time is over.
+const takeScript = `
+local taken = tonumber(redis.call('GET', KEYS[1]) or '0')
+if not taken or taken >= tonumber(ARGV[1]) then return 0 end
+if taken == 0 then
+  redis.call('SET', KEYS[1], '1', 'PX', ARGV[2])
+else
+  redis.call('SET', KEYS[1], string.format('%.0f', taken + 1), 'KEEPTTL')
+end
+return 1
+`
+
+// Take counts for all instances: see [echomfa.StoreCounter]. The time of per is a
+// millisecond at least. During a rotation of secrets, instances with another newest
+// secret count for themselves.
+func (s *Store) Take(ctx context.Context, name echomfa.StoreKey, limit int, per time.Duration) (bool, error) {
+	return call(ctx, s, func(ctx context.Context, client rueidis.Client) (bool, error) {
+		n, err := s.takes.Exec(ctx, client, []string{s.secrets[0].countName(name)}, []string{
+			strconv.Itoa(limit), milliseconds(max(per, time.Millisecond)),
+		}).AsInt64()
+		if err != nil {
+			return false, fmt.Errorf("redisstore: take: %w", err)
+		}
+		return n == 1, nil
+	})
+}
+
 // invalidate writes, and then tells: who hears of it must not find in Redis what
 // was invalidated. They are told even if writing failed: what they know
 // themselves is forgotten then.
@@ -281,8 +334,7 @@ func (s *Store) invalidate(ctx context.Context, event echomfa.StoreEvent, write 
 				break // the others say the same
 			}
 		}
-		publish := client.B().Publish().Channel(s.secrets[0].channel).Message(message).Build()
-		if err := client.Do(ctx, publish).Error(); err != nil {
+		if err := s.append(ctx, client, message); err != nil {
 			errs = append(errs, fmt.Errorf("redisstore: tell of an invalidation: %w", err))
 		}
 		return struct{}{}, errors.Join(errs...)

@@ -13,21 +13,29 @@ import (
 
 // A value in Redis is
 //
-//	format, length of the generation, generation, sealed facts
+//	format, length of the generation, generation, asked, sealed facts
 //
-// with the generation of the user under which the facts were kept, by which a
-// reader that has no secret, the script, can go on. It is not sealed: who can
-// write it can write the generation itself as well.
-const valueFormat = '\x01'
+// with the generation of the user under which the facts were kept, and when GenAuth
+// was asked, in microseconds: by them a reader that has no secret, the script, can go
+// on. They are not sealed: who can write them can write the generation itself, or
+// delete the value.
+const (
+	valueFormat = '\x02'
+	askedBytes  = 16
+)
+
+func microseconds(t time.Time) string {
+	return fmt.Sprintf("%0*d", askedBytes, min(max(0, t.UnixMicro()), 1e16-1))
+}
 
 // The sealed facts are
 //
-//	format, asked, expires, generations under the other secret (two), number of types, types
+//	format, asked, expires, age, keep, generations under the other secret (two), number of types, types
 //
-// with times as seconds since 1970 and nanoseconds, and a length of one byte
-// before each text. The token and the user are not in them: what is sealed is
+// with times as seconds since 1970 and nanoseconds, durations in nanoseconds, and a
+// length of one byte before each text. The token and the user are not in them: what is sealed is
 // bound to their digests.
-const factsFormat = '\x01'
+const factsFormat = '\x02'
 
 // Bounds on facts. The Enforcer's own are 37 types of 64 bytes.
 const (
@@ -36,12 +44,17 @@ const (
 	maxValueBytes = 20 << 10
 )
 
-// ahead is how far in the future the clock of another instance may be.
-const ahead = 2 * time.Second
+// agree is how far the clocks of two instances, with the time that a call takes, are
+// apart and still taken to be the same.
+const agree = 100 * time.Millisecond
 
 // plainFacts is what is sealed.
 type plainFacts struct {
 	asked, expires time.Time
+	// age is how old the facts were when they were kept, by the clock of who asked, and
+	// keep for how long they were. With what is left of that they tell how old they
+	// are, whatever the clocks say.
+	age, keep time.Duration
 	// other are the generations of the token and of the user under the other
 	// secret, of what was invalidated: see lookUp.
 	other seen
@@ -71,6 +84,8 @@ func (f *plainFacts) encode() ([]byte, error) {
 	b = append(b, factsFormat)
 	b = appendTime(b, f.asked)
 	b = appendTime(b, f.expires)
+	b = binary.BigEndian.AppendUint64(b, uint64(f.age))
+	b = binary.BigEndian.AppendUint64(b, uint64(f.keep))
 	b = appendText(b, f.other.token)
 	b = appendText(b, f.other.user)
 	b = append(b, byte(len(f.types)))
@@ -99,13 +114,13 @@ func appendText(b []byte, text string) []byte {
 	return append(append(b, byte(len(text))), text...)
 }
 
-// reader takes an encoding apart. After the first mistake all is zero.
-type reader struct {
+// decoder takes an encoding apart. After the first mistake all is zero.
+type decoder struct {
 	rest string
 	bad  bool
 }
 
-func (r *reader) take(n int) string {
+func (r *decoder) take(n int) string {
 	if r.bad || n > len(r.rest) {
 		r.bad = true
 		return ""
@@ -115,19 +130,29 @@ func (r *reader) take(n int) string {
 	return taken
 }
 
-func (r *reader) byte() byte {
+func (r *decoder) byte() byte {
 	if b := r.take(1); b != "" {
 		return b[0]
 	}
 	return 0
 }
 
-func (r *reader) text() string { return r.take(int(r.byte())) }
+func (r *decoder) text() string { return r.take(int(r.byte())) }
 
 // clone is text that does not keep the whole encoding in memory.
-func (r *reader) clone() string { return strings.Clone(r.text()) }
+func (r *decoder) clone() string { return strings.Clone(r.text()) }
 
-func (r *reader) time() time.Time {
+func (r *decoder) duration() time.Duration {
+	raw := r.take(8)
+	if r.bad {
+		return 0
+	}
+	d := time.Duration(binary.BigEndian.Uint64([]byte(raw)))
+	r.bad = d < 0
+	return d
+}
+
+func (r *decoder) time() time.Time {
 	raw := r.take(12)
 	if r.bad {
 		return time.Time{}
@@ -151,12 +176,13 @@ var errEncoding = errors.New("it is not an encoding of facts")
 
 // decodeFacts reads what encode has written, and nothing else.
 func decodeFacts(plain string) (plainFacts, error) {
-	r := reader{rest: plain}
+	r := decoder{rest: plain}
 	var f plainFacts
 	if r.byte() != factsFormat {
 		return f, errEncoding
 	}
 	f.asked, f.expires = r.time(), r.time()
+	f.age, f.keep = r.duration(), r.duration()
 	f.other = seen{token: r.clone(), user: r.clone()}
 	n := int(r.byte())
 	if r.bad || n > maxTypes {
@@ -176,20 +202,22 @@ func splitValue(value string) (generation, sealed string, err error) {
 	if len(value) > maxValueBytes {
 		return "", "", errEncoding
 	}
-	r := reader{rest: value}
+	r := decoder{rest: value}
 	format := r.byte()
 	generation = r.text()
+	r.take(askedBytes)
 	if r.bad || format != valueFormat || (generation != "" && !isGeneration(generation)) {
 		return "", "", errEncoding
 	}
 	return generation, r.rest, nil
 }
 
-// errFuture is facts whose time is yet to come.
-var errFuture = errors.New("they were asked for in the future")
+// errForGood is facts that somebody else has given a life without end.
+var errForGood = errors.New("they do not expire")
 
-// openValue returns the facts in what was sealed for a key of Redis.
-func openValue(s *secret, sealed, name string, now time.Time) (plainFacts, error) {
+// openValue returns the facts in what was sealed for a key of Redis. Their age is what
+// the clocks say, or what is left of their life says: whichever is more.
+func openValue(s *secret, sealed, name string, left time.Duration, now time.Time) (plainFacts, error) {
 	plain, err := s.open(sealed, name)
 	if err != nil {
 		return plainFacts{}, err
@@ -198,8 +226,11 @@ func openValue(s *secret, sealed, name string, now time.Time) (plainFacts, error
 	if err != nil {
 		return plainFacts{}, err
 	}
-	if f.asked.After(now.Add(ahead)) {
-		return plainFacts{}, errFuture
+	if left < 0 {
+		return plainFacts{}, errForGood
+	}
+	if age := f.age + max(0, f.keep-left); age > now.Sub(f.asked)+agree {
+		f.asked = now.Add(-age)
 	}
 	return f, nil
 }

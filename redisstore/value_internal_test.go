@@ -33,29 +33,56 @@ func TestF41UnknownFormatIsNotFacts(t *testing.T) {
 	facts := sampleFacts()
 	good, err := facts.encode()
 	require.NoError(t, err)
-	f, err := openValue(s, string(s.seal(good, "here")), "here", now)
+	f, err := openValue(s, string(s.seal(good, "here")), "here", time.Minute, now)
 	require.NoError(t, err)
 	assert.Equal(t, facts.types, f.types)
-	_, err = openValue(s, string(s.seal(good, "here")), "there", now)
+	_, err = openValue(s, string(s.seal(good, "here")), "there", time.Minute, now)
 	require.Error(t, err)
 	for name, plain := range map[string]string{
 		"empty":                  "",
-		"another format":         "\x02" + string(good[1:]),
+		"another format":         "\x01" + string(good[1:]),
 		"something appended":     string(good) + "\x00",
 		"cut":                    string(good[:len(good)-1]),
-		"one type more":          string(good[:25+18+1]) + "\x04" + string(good[25+18+2:]),
-		"a time out of range":    "\x01" + string(good[1:9]) + "\xff\xff\xff\xff" + string(good[13:]),
-		"no time, but a bit":     "\x01\x80\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01" + string(good[13:]),
-		"zero time, in full":     "\x01" + string(appendSeconds(time.Time{}.Unix())) + string(good[13:]),
-		"the format and no more": "\x01",
+		"a negative age":         string(good[:25]) + "\xff" + string(good[26:]),
+		"one type more":          string(good[:41+18+1]) + "\x04" + string(good[41+18+2:]),
+		"a time out of range":    "\x02" + string(good[1:9]) + "\xff\xff\xff\xff" + string(good[13:]),
+		"no time, but a bit":     "\x02\x80\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01" + string(good[13:]),
+		"zero time, in full":     "\x02" + string(appendSeconds(time.Time{}.Unix())) + string(good[13:]),
+		"the format and no more": "\x02",
 	} {
-		_, err := openValue(s, string(s.seal([]byte(plain), "here")), "here", now)
+		_, err := openValue(s, string(s.seal([]byte(plain), "here")), "here", time.Minute, now)
 		assert.Error(t, err, name)
 	}
-	_, err = openValue(s, string(s.seal(good, "here")), "here", facts.asked.Add(-ahead-time.Nanosecond))
-	require.ErrorIs(t, err, errFuture)
-	_, err = openValue(s, string(s.seal(good, "here")), "here", facts.asked.Add(-ahead))
+	_, err = openValue(s, string(s.seal(good, "here")), "here", -time.Millisecond, now)
+	require.ErrorIs(t, err, errForGood)
+}
+
+// TestAgeWhateverTheClocksSay: the age of facts is what the clocks say, or what is left
+// of their life says, whichever is more. Neither makes them younger.
+func TestAgeWhateverTheClocksSay(t *testing.T) {
+	t.Parallel()
+	s, facts := testSecret(t), sampleFacts()
+	facts.age, facts.keep = 2*time.Second, time.Minute
+	plain, err := facts.encode()
 	require.NoError(t, err)
+	for name, row := range map[string]struct {
+		later, left, want time.Duration // by the clock of who asks; of its life
+	}{
+		"clocks agree":              {12 * time.Second, 50 * time.Second, 12 * time.Second},
+		"nearly":                    {11950 * time.Millisecond, 50 * time.Second, 11950 * time.Millisecond},
+		"the reader is behind":      {2 * time.Second, 50 * time.Second, 12 * time.Second},
+		"far behind":                {-time.Hour, 50 * time.Second, 12 * time.Second},
+		"the reader is ahead":       {40 * time.Second, 50 * time.Second, 40 * time.Second},
+		"its life was prolonged":    {12 * time.Second, time.Hour, 12 * time.Second},
+		"prolonged and behind":      {-time.Hour, time.Hour, 2 * time.Second},
+		"at the end of its life":    {0, 0, 62 * time.Second},
+		"just kept, and far behind": {-time.Hour, time.Minute, 2 * time.Second},
+	} {
+		now := facts.asked.Add(row.later)
+		f, err := openValue(s, string(s.seal(plain, "here")), "here", row.left, now)
+		require.NoError(t, err, name)
+		assert.Equal(t, row.want, now.Sub(f.asked), name)
+	}
 }
 
 func appendSeconds(seconds int64) []byte {
@@ -73,7 +100,7 @@ func TestTimesComeBack(t *testing.T) {
 		time.Unix(0, 0), time.Unix(-1, 999999999), time.Unix(1764061200, 1),
 		time.Date(9999, 12, 31, 23, 59, 59, 999999999, time.UTC), time.Unix(math.MaxInt32, 0),
 	} {
-		r := reader{rest: string(appendTime(nil, want))}
+		r := decoder{rest: string(appendTime(nil, want))}
 		got := r.time()
 		assert.True(t, want.Equal(got), want)
 		assert.Equal(t, want.IsZero(), got.IsZero(), want)
@@ -92,7 +119,7 @@ func FuzzValue(f *testing.F) {
 	require.NoError(f, err)
 	f.Add(plain)
 	f.Add(empty)
-	f.Add([]byte("\x01\x11" + newGeneration(bySet) + string(s.seal(plain, "here"))))
+	f.Add([]byte("\x02\x11" + newGeneration(bySet) + "0001764061200000" + string(s.seal(plain, "here"))))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		if facts, err := decodeFacts(string(raw)); err == nil {
 			again, err := facts.encode()
@@ -104,8 +131,9 @@ func FuzzValue(f *testing.F) {
 			return
 		}
 		assert.True(t, generation == "" || isGeneration(generation))
-		assert.Equal(t, string(raw), string(valueFormat)+string(rune(len(generation)))+generation+sealed)
-		_, err = openValue(s, sealed, "there", time.Now())
+		header := string(valueFormat) + string(rune(len(generation))) + generation
+		assert.Equal(t, string(raw), header+string(raw[len(header):len(header)+askedBytes])+sealed)
+		_, err = openValue(s, sealed, "there", time.Minute, time.Now())
 		assert.Error(t, err)
 	})
 }

@@ -3,39 +3,48 @@ package redisstore
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	"github.com/echomfa/echomfa"
-	"github.com/redis/rueidis"
 )
 
-// How long Watch waits before it connects again: twice as long each time.
+// How long Watch waits before it tries again: twice as long each time.
 const (
 	firstPause = 20 * time.Millisecond
-	lastPause  = 500 * time.Millisecond
+	lastPause  = 300 * time.Millisecond
 )
 
-// Watch calls hear for the invalidations of all instances, from one goroutine at
-// a time, on a connection of its own. It goes on until ctx ends, and then returns
-// nil; if the Store is closed, it returns [ErrClosed].
+// Watch calls hear for the invalidations of all instances, from one goroutine, in the
+// order of the log. It goes on until ctx ends, and then returns nil; if the Store is
+// closed, it returns [ErrClosed].
 //
-// The first event is {Resumed: true}, and there is another each time after the
-// connection was lost, as soon as Redis has confirmed that it is heard: what was
-// invalidated before is not known. A connection that is dead without a word is
-// noticed by a ping, in 0.8 s unless Config.Redis says otherwise. An event has
-// either a Key or a User. hear should be quick: while it takes longer than
-// ConnWriteTimeout, the connection may count as dead.
+// It begins with the invalidations of the last 6 minutes, and then says Hearing, two
+// to three times a second. It reads by the ordinary client, which follows failovers,
+// and goes on where it was after a connection was lost. While Redis cannot be read,
+// or its master says that it has too few replicas, it says Deaf.
 func (s *Store) Watch(ctx context.Context, hear func(echomfa.StoreEvent)) error {
 	if !s.begin() {
 		return ErrClosed
 	}
 	defer s.running.Done()
-	e := &ear{hear: hear}
-	defer e.close()
+	_, next := s.own.since(0)
+	r := &reader{s: s, hear: hear, heard: make(map[place]bool), next: next}
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
-		if s.listen(ctx, e) {
-			pause = firstPause
+		for {
+			more, err := s.listen(ctx, r)
+			if ctx.Err() != nil {
+				return nil
+			}
+			if s.over() {
+				return ErrClosed
+			}
+			if err != nil {
+				hear(echomfa.StoreEvent{Kind: echomfa.Deaf, Cause: err})
+				break
+			}
+			if pause = firstPause; !more {
+				hear(echomfa.StoreEvent{Kind: echomfa.Hearing})
+			}
 		}
 		timer := time.NewTimer(pause)
 		select {
@@ -50,70 +59,25 @@ func (s *Store) Watch(ctx context.Context, hear func(echomfa.StoreEvent)) error 
 	}
 }
 
-// ear hears one event at a time, and none after it was closed.
-type ear struct {
-	mu     sync.Mutex
-	closed bool
-	hear   func(echomfa.StoreEvent)
-}
-
-func (e *ear) tell(event echomfa.StoreEvent) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if !e.closed {
-		e.hear(event)
-	}
-}
-
-func (e *ear) close() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.closed = true
-}
-
-// listen subscribes, and hears until the connection is lost or ctx ends. It
-// reports whether there was anything to hear.
-func (s *Store) listen(ctx context.Context, e *ear) (subscribed bool) {
+// listen reads the log once.
+func (s *Store) listen(ctx context.Context, r *reader) (more bool, err error) {
 	client, err := s.connect(ctx)
 	if err != nil {
-		return false
+		return false, err
 	}
-	connection, release := client.Dedicate()
-	defer release()
-	defer connection.Close()
-	channel := s.secrets[0].channel
-	// Both are called by the reader of the connection, in the order of what
-	// Redis says: nothing is heard before Resumed.
-	lost := connection.SetPubSubHooks(rueidis.PubSubHooks{
-		OnSubscription: func(sub rueidis.PubSubSubscription) {
-			if sub.Kind == "subscribe" && sub.Channel == channel {
-				s.subscribed.Add(1)
-				e.tell(echomfa.StoreEvent{Resumed: true})
-			}
-		},
-		OnMessage: func(m rueidis.PubSubMessage) {
-			event, err := s.openEvent(m.Message)
-			if err != nil {
-				s.rejectedEvents.Add(1)
-				return
-			}
-			e.tell(event)
-		},
-	})
-	own, cancel := context.WithTimeout(ctx, s.callTimeout())
-	defer cancel()
-	if err := connection.Do(own, connection.B().Subscribe().Channel(channel).Build()).Error(); err != nil {
-		return false
-	}
-	select {
-	case <-lost: //nolint:errcheck // whatever it is, the connection is made anew
-	case <-ctx.Done():
-	case <-s.ended:
-	}
-	return true
+	return r.round(ctx, client)
 }
 
-// A message is its format, and then the event sealed under each of the secrets,
+func (s *Store) over() bool {
+	select {
+	case <-s.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+// An event is its format, and then the event sealed under each of the secrets,
 // so that instances that have only one of them hear it, and those that have both
 // hear it once.
 const (
@@ -131,20 +95,20 @@ func (s *Store) sealEvent(event echomfa.StoreEvent) string {
 	plain = append(plain, event.User[:]...)
 	message := []byte{eventFormat}
 	for _, secret := range s.secrets {
-		message = append(message, secret.seal(plain, secret.channel)...)
+		message = append(message, secret.seal(plain, secret.log)...)
 	}
 	return string(message)
 }
 
 func (s *Store) openEvent(message string) (echomfa.StoreEvent, error) {
-	r := reader{rest: message}
+	r := decoder{rest: message}
 	if r.byte() != eventFormat || len(r.rest) > maxSecrets*sealedBytes {
 		return echomfa.StoreEvent{}, errEvent
 	}
 	for r.rest != "" {
 		sealed := r.take(sealedBytes)
 		for _, secret := range s.secrets {
-			plain, err := secret.open(sealed, secret.channel)
+			plain, err := secret.open(sealed, secret.log)
 			if err != nil || len(plain) != eventBytes || plain[0] != eventFormat {
 				continue
 			}
