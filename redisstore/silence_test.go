@@ -41,6 +41,8 @@ func (f *fakeRedis) serve(conn net.Conn) {
 			answer = "%2\r\n+version\r\n+7.0.0\r\n+proto\r\n:3\r\n"
 		case "MGET":
 			answer = "*" + strconv.Itoa(len(words)-1) + "\r\n" + strings.Repeat("_\r\n", len(words)-1)
+		case "PTTL":
+			answer = ":-2\r\n"
 		case "CLUSTER":
 			answer = "-ERR This instance has cluster support disabled\r\n"
 		case "PING":
