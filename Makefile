@@ -15,7 +15,7 @@ VULNDB   ?= https://vuln.go.dev
 # MODEL: without a collection of garbage, histories are only for memory to hold.
 FIPS       := GODEBUG=fips140=only GOGC=off MODEL=100
 
-.PHONY: help all fmt lint test cover fuzz model mutants mutate fips slow siege bench bench-compare vuln verify examples screenshots tidy-check ci
+.PHONY: help all fmt lint test cover fuzz model mutants mutate fips slow siege fleet-lab bench bench-compare vuln verify examples screenshots tidy-check ci
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -89,6 +89,9 @@ slow: ## what takes too long for test.sh: an app that uses the modules as others
 siege: ## the long ones: floods of minutes, attacks on the breaker, a million decisions about many users, every address, a fleet's calls (ten minutes, on an idle machine)
 	cd integration && go test -race -tags siege -count=1 -timeout 60m -v -run 'TestF27|TestF38|TestF40EnforcersWhileRedisFlaps|TestFleet|TestT29|TestBreakerSiege' .
 	cd examples && go test -race -tags siege -count=1 -timeout 30m -v -run TestFleet ./fleet
+
+fleet-lab: ## play failovers, losses and cuts on real Redis processes, and print what an invalidation promised and kept (some minutes)
+	cd redisstore && go test -tags lab -count=1 -timeout 30m -v -run '^TestLab$$' . | grep -E '^\||^ *---|^ok|^FAIL|Error|wrong'
 
 bench: ## measure beside peers, in PASSES (8) interleaved passes, and print the tables (half an hour)
 	@bench/run.sh $(PASSES)

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -156,4 +157,18 @@ func (s *Server) Stop(tb testing.TB) {
 		tb.Error("redis-server does not end")
 	}
 	s.cmd = nil
+}
+
+// Pause stops the server without ending it: it answers nobody, and its connections
+// stay open.
+func (s *Server) Pause(tb testing.TB) { s.signal(tb, syscall.SIGSTOP) }
+
+// Continue ends a Pause.
+func (s *Server) Continue(tb testing.TB) { s.signal(tb, syscall.SIGCONT) }
+
+func (s *Server) signal(tb testing.TB, signal syscall.Signal) {
+	tb.Helper()
+	if err := s.cmd.Process.Signal(signal); err != nil {
+		tb.Fatal(err)
+	}
 }
