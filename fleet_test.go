@@ -145,6 +145,44 @@ func (m *chanMutex) Lock() { m.held <- struct{}{} }
 // Unlock unlocks.
 func (m *chanMutex) Unlock() { <-m.held }
 
+// forgetfulStore has lost the generations by which it would know that facts are from
+// before an invalidation.
+type forgetfulStore struct{ *storetest.Memory }
+
+// Set keeps whatever comes.
+func (s *forgetfulStore) Set(ctx context.Context, facts echomfa.StoredFacts, _ echomfa.StoreVersion, keep time.Duration) error {
+	_, _, v, err := s.Get(ctx, facts.Key, facts.User)
+	return errors.Join(err, s.Memory.Set(ctx, facts, v, keep))
+}
+
+// TestX19EvictedGenerationBringsNothingBack has an answer of before an invalidation come
+// into the Store after it. No instance believes it, not even one that begins later, and
+// the one that has brought it deletes it.
+func TestX19EvictedGenerationBringsNothingBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d, store, token := newDirectory(), &forgetfulStore{storetest.NewMemory()}, userToken("alice", 1)
+		d.enroll(token, echomfa.OTP)
+		d.slow(200 * time.Millisecond)
+		list := fleet(t, 2, store, d)
+		pass(3 * time.Second)
+		answered := make(chan echomfa.Outcome)
+		go func() {
+			got, _ := list[0].Decide(context.Background(), token, otp())
+			answered <- got.Outcome
+		}()
+		pass(100 * time.Millisecond)
+		d.enroll(token, echomfa.SMS)
+		require.NoError(t, list[1].Invalidate(t.Context(), token))
+		assert.Equal(t, echomfa.Allowed, <-answered, "its own waiters get the answer")
+		synctest.Wait()
+		list = append(list, fleet(t, 1, store, d)...)
+		for i, e := range list {
+			assert.Equal(t, echomfa.NotEnrolled, decide(t, e, token, otp()).Outcome, i)
+		}
+	})
+}
+
 // TestOnlyWhileHeard has the Store away for the whole fleet, and a factor removed on
 // another instance.
 func TestOnlyWhileHeard(t *testing.T) {
