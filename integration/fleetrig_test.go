@@ -181,7 +181,7 @@ func (r *fleetRig) tell(invalidate func() error) {
 func (r *fleetRig) asides() (n int) {
 	for _, i := range r.instances {
 		stats := i.mfa.Stats().Store
-		n += int(stats.Failed + stats.Skipped)
+		n += int(stats.Failed+stats.Skipped) + i.log.count("mfa store is not heard")
 	}
 	return n
 }

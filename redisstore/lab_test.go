@@ -95,7 +95,9 @@ func (l *lab) change(n int) {
 	begun := time.Now()
 	l.mu.Lock()
 	if err != nil {
-		l.refused++
+		if l.refused++; l.refused == 1 {
+			l.t.Log("the first error:", err)
+		}
 	} else {
 		l.told++
 	}

@@ -30,8 +30,11 @@ const (
 )
 
 // beginLog is what both scripts begin with: a history that has lost its stream, or the
-// other way round, is over, and another one begins.
+// other way round, is over, and another one begins. A script that has written something
+// may go on where Redis is full: the log is small, and bounded, and an invalidation
+// matters more than what is evicted for it.
 const beginLog = `
+redis.call('PEXPIRE', KEYS[2], ARGV[2])
 local history, last = string.match(redis.call('GET', KEYS[2]) or '', '^(%S+) (%d+%-%d+)$')
 if not history or (last ~= '0-0' and redis.call('EXISTS', KEYS[1]) == 0) then
   redis.call('DEL', KEYS[1])
@@ -54,7 +57,6 @@ return {history, id}
 // that has lost its replicas says so then, if min-replicas-to-write tells it to.
 const lookScript = beginLog + `
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
-redis.call('PEXPIRE', KEYS[2], ARGV[2])
 return {history, last}
 `
 
