@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,13 +19,22 @@ import (
 func pass(d time.Duration) { <-time.After(d); synctest.Wait() }
 
 // play gives an Ear, and what it says.
-func play(t *testing.T, do func(t *testing.T, e *hearing.Ear, said *[]string)) {
+func play(t *testing.T, do func(t *testing.T, e *hearing.Ear, said func() []string)) {
 	t.Helper()
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var said []string
-		e := hearing.New(func(deaf bool, cause error) { said = append(said, fmt.Sprint(deaf, " ", cause)) })
-		do(t, e, &said)
+		var mu sync.Mutex
+		var all []string
+		e := hearing.New(func(deaf bool, cause error) {
+			mu.Lock()
+			defer mu.Unlock()
+			all = append(all, fmt.Sprint(deaf, " ", cause))
+		})
+		do(t, e, func() []string {
+			mu.Lock()
+			defer mu.Unlock()
+			return slices.Clone(all)
+		})
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
 		e.Listen(ended, nil, nil)
@@ -30,7 +42,7 @@ func play(t *testing.T, do func(t *testing.T, e *hearing.Ear, said *[]string)) {
 }
 
 func TestDeafForASecond(t *testing.T) {
-	play(t, func(t *testing.T, e *hearing.Ear, said *[]string) {
+	play(t, func(t *testing.T, e *hearing.Ear, said func() []string) {
 		assert.False(t, e.Hears(), "nothing has been heard")
 		assert.False(t, e.Deaf(), "and nothing is known to be wrong")
 		assert.True(t, e.Heard(), "the first round")
@@ -39,7 +51,7 @@ func TestDeafForASecond(t *testing.T) {
 			pass(900 * time.Millisecond)
 			assert.False(t, e.Heard())
 		}
-		assert.Empty(t, *said)
+		assert.Empty(t, said())
 		e.Failed(errors.New("no way"))
 		pass(time.Second)
 		assert.True(t, e.Hears())
@@ -47,22 +59,22 @@ func TestDeafForASecond(t *testing.T) {
 		assert.False(t, e.Hears())
 		assert.True(t, e.Deaf())
 		pass(time.Hour)
-		assert.Equal(t, []string{"true no way"}, *said)
+		assert.Equal(t, []string{"true no way"}, said())
 		assert.True(t, e.Heard())
 		assert.True(t, e.Hears())
 		assert.False(t, e.Deaf())
-		assert.Equal(t, []string{"true no way", "false <nil>"}, *said)
+		assert.Equal(t, []string{"true no way", "false <nil>"}, said())
 		pass(time.Hour)
-		assert.Equal(t, "true the store has said nothing", (*said)[2])
+		assert.Equal(t, "true the store has said nothing", said()[2])
 	})
 }
 
 func TestDeafFromTheStart(t *testing.T) {
-	play(t, func(t *testing.T, e *hearing.Ear, said *[]string) {
+	play(t, func(t *testing.T, e *hearing.Ear, said func() []string) {
 		assert.True(t, e.Unheard(time.Hour), "it has never been heard")
 		pass(time.Second + 1)
 		assert.True(t, e.Deaf())
-		assert.Len(t, *said, 1)
+		assert.Len(t, said(), 1)
 		e.Heard()
 		pass(2 * time.Second)
 		assert.False(t, e.Unheard(2*time.Second))
@@ -71,32 +83,33 @@ func TestDeafFromTheStart(t *testing.T) {
 }
 
 func TestListenAgain(t *testing.T) {
-	play(t, func(t *testing.T, e *hearing.Ear, _ *[]string) {
+	play(t, func(t *testing.T, e *hearing.Ear, _ func() []string) {
 		ctx, cancel := context.WithCancel(t.Context())
-		calls, missed := 0, 0
+		var calls, missed atomic.Int64
 		go e.Listen(ctx, func(ctx context.Context) error {
-			if calls++; calls == 3 {
+			n := calls.Add(1)
+			if n == 3 {
 				e.Heard()
 			}
-			if calls == 5 {
+			if n == 5 {
 				<-ctx.Done()
 			}
 			return errors.New("ended")
-		}, func() { missed++ })
+		}, func() { missed.Add(1) })
 		synctest.Wait()
-		assert.Equal(t, 1, calls)
+		assert.EqualValues(t, 1, calls.Load())
 		pass(time.Second)
-		assert.Equal(t, 2, calls)
+		assert.EqualValues(t, 2, calls.Load())
 		pass(2 * time.Second)
-		assert.Equal(t, 3, calls)
+		assert.EqualValues(t, 3, calls.Load())
 		assert.False(t, e.Hears(), "the watch that has heard is over")
-		assert.Zero(t, missed)
+		assert.Zero(t, missed.Load())
 		pass(time.Second)
-		assert.Equal(t, 4, calls, "the pause is short again")
-		assert.Equal(t, 1, missed)
+		assert.EqualValues(t, 4, calls.Load(), "the pause is short again")
+		assert.EqualValues(t, 1, missed.Load())
 		pass(2 * time.Second)
-		assert.Equal(t, 5, calls)
-		assert.Equal(t, 1, missed, "nothing was heard since")
+		assert.EqualValues(t, 5, calls.Load())
+		assert.EqualValues(t, 1, missed.Load(), "nothing was heard since")
 		cancel()
 		synctest.Wait()
 		assert.False(t, e.Heard(), "it has ended")
