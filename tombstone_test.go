@@ -215,7 +215,7 @@ func TestWatchThatPanics(t *testing.T) {
 		e := newEnforcer(t, newDirectory(), func(c *echomfa.Config) {
 			c.Cache.Store, c.Logger = &endedStore{Memory: storetest.NewMemory(), panics: true}, slog.New(slog.NewTextHandler(&log, nil))
 		})
-		pass(time.Second)
+		pass(2 * time.Second)
 		require.NoError(t, e.Close())
 		assert.Contains(t, log.String(), "mfa store is not heard")
 		assert.Contains(t, log.String(), "panic in Store")
