@@ -145,12 +145,12 @@ func (m *chanMutex) Lock() { m.held <- struct{}{} }
 // Unlock unlocks.
 func (m *chanMutex) Unlock() { <-m.held }
 
-// forgetfulStore has lost the generations by which it would know that facts are from
+// evictedStore has lost the generations by which it would know that facts are from
 // before an invalidation.
-type forgetfulStore struct{ *storetest.Memory }
+type evictedStore struct{ *storetest.Memory }
 
 // Set keeps whatever comes.
-func (s *forgetfulStore) Set(ctx context.Context, facts echomfa.StoredFacts, _ echomfa.StoreVersion, keep time.Duration) error {
+func (s *evictedStore) Set(ctx context.Context, facts echomfa.StoredFacts, _ echomfa.StoreVersion, keep time.Duration) error {
 	_, _, v, err := s.Get(ctx, facts.Key, facts.User)
 	return errors.Join(err, s.Memory.Set(ctx, facts, v, keep))
 }
@@ -161,7 +161,7 @@ func (s *forgetfulStore) Set(ctx context.Context, facts echomfa.StoredFacts, _ e
 func TestX19EvictedGenerationBringsNothingBack(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		d, store, token := newDirectory(), &forgetfulStore{storetest.NewMemory()}, userToken("alice", 1)
+		d, store, token := newDirectory(), &evictedStore{storetest.NewMemory()}, userToken("alice", 1)
 		d.enroll(token, echomfa.OTP)
 		d.slow(200 * time.Millisecond)
 		list := fleet(t, 2, store, d)
