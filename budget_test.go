@@ -150,7 +150,7 @@ func TestRetryIsWithinTheBudget(t *testing.T) {
 }
 
 // TestRateLimitPauses shows that a 429 is heeded by all lookups if it was said about
-// two users, for as long as it says and not longer than a minute.
+// two known users, for as long as it says and not longer than a minute.
 func TestRateLimitPauses(t *testing.T) {
 	t.Parallel()
 	rows := map[string]struct{ says, pauses time.Duration }{
@@ -163,8 +163,14 @@ func TestRateLimitPauses(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				d := newDirectory()
-				d.fail(&client.APIError{HTTPStatus: 429, StatusCode: 429, RetryAfter: row.says})
+				d.enroll(token, echomfa.OTP)
+				d.enroll("another", echomfa.OTP)
 				e := newEnforcer(t, d, nil)
+				for _, known := range []string{token, "another"} {
+					assert.Equal(t, echomfa.Allowed, decide(t, e, known, echomfa.AnyOf(echomfa.OTP)).Outcome)
+				}
+				pass(2 * time.Minute)
+				d.fail(&client.APIError{HTTPStatus: 429, StatusCode: 429, RetryAfter: row.says})
 				_, err := e.Decide(t.Context(), token, echomfa.AnyOf(echomfa.OTP))
 				var lookup *echomfa.LookupError
 				require.ErrorAs(t, err, &lookup)

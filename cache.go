@@ -70,8 +70,7 @@ type refusal struct {
 	err    error // nil if the token was not refused
 	// failures are those of its lookups, at a moment and in an epoch of their own.
 	failures breaker.Memory
-	failed   moment
-	failedIn uint16
+	failed   breaker.Stamp
 }
 
 // shard is a part of the cache with its own lock. The lookups under way live under
