@@ -25,12 +25,12 @@ func TestBreakerBOneUserWithABrokenRecord(t *testing.T) {
 		calls        int // in 20 s, at most
 		atOnce       int // of lookups that hang
 	}{
-		// Four at first, the next one while all others succeed, then after 2, 4 and 8 s.
-		"known, 500": {known: true, behave: always(errServer), calls: 8},
-		// With a second try of each of the first.
+		// Four at first, one after the other until another succeeds, then after 2, 4 and 8 s.
+		"known, 500": {known: true, behave: always(errServer), calls: 16},
+		// With a second try of the first.
 		"known, 503":       {known: true, behave: always(&client.APIError{HTTPStatus: 503}), calls: 16},
-		"known, malformed": {known: true, behave: always(client.ErrMalformed), calls: 8},
-		"known, it hangs":  {known: true, behave: hang, calls: 8, atOnce: 4},
+		"known, malformed": {known: true, behave: always(client.ErrMalformed), calls: 16},
+		"known, it hangs":  {known: true, behave: hang, calls: 16, atOnce: 4},
 		// Nobody else succeeds, so it is not held.
 		"known, alone": {known: true, alone: true, behave: always(errServer), calls: 20 * 100},
 		// Of these a few a token: its first two, and the next ones after 2, 4 and 8 s.

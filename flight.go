@@ -81,6 +81,9 @@ type lookups struct {
 	promote func(f *flight, n need)
 }
 
+// asked says when GenAuth was asked, for what is remembered of failures.
+func (f *flight) asked() breaker.Stamp { return breaker.Stamp{At: f.sent.monotonic, Epoch: f.epoch} }
+
 // begun is a flight that a request waits for.
 type begun struct {
 	*flight

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -12,6 +11,7 @@ import (
 	"github.com/echomfa/echomfa/internal/admission"
 	"github.com/echomfa/echomfa/internal/breaker"
 	"github.com/echomfa/echomfa/internal/budget"
+	"github.com/echomfa/echomfa/internal/claims"
 	"github.com/echomfa/echomfa/internal/sendonce"
 )
 
@@ -128,7 +128,8 @@ func (g *genauthSource) start(f *flight, n need, now time.Time) (err error) {
 		return err
 	}
 	if f.caller.Known {
-		if err := g.users.Enter(f.caller.User, now, func(asked breaker.Stamp) bool { return g.ended(f.q.graves, asked) }); err != nil {
+		over := func(asked breaker.Stamp) bool { return g.ended(f.q.graves, asked) }
+		if err := g.users.Enter(f.caller.User, now, func() uint64 { return g.who(f.q) }, over); err != nil {
 			return err
 		}
 	}
@@ -266,6 +267,16 @@ func (g *genauthSource) ended(of graves, asked breaker.Stamp) bool {
 	return asked.Epoch != g.cache.epochNow() || g.cache.buried(of, moment{monotonic: asked.At}, false)
 }
 
+// who returns whose token it is, by a longer hash than that of a tombstone.
+func (g *genauthSource) who(q *question) uint64 {
+	name := q.token
+	if said, err := claims.Parse(q.token); err == nil && said.Subject != "" {
+		name = said.Subject
+	}
+	key := g.cache.keys.Key(name)
+	return binary.BigEndian.Uint64(key[:])
+}
+
 // failures returns what is remembered of the failures of a token. An invalidation ends
 // that too. The shard's lock is held.
 func (g *genauthSource) failures(q *question) breaker.Memory {
@@ -285,44 +296,32 @@ func (g *genauthSource) note(ctx context.Context, f *flight, pass *breaker.Pass,
 	wait, limited := breaker.Wait(err)
 	var long *breaker.TooLongError
 	isLong := errors.As(err, &long)
-	ends := outcome == breaker.Success || failureOf(err) == failureRefused
-	fails := func(m breaker.Memory) breaker.Memory {
-		switch {
-		case ends:
-			return breaker.Memory{}
-		case outcome == breaker.Failed:
-			return m.Fail(now, g.breaker.Successes(), isLong)
-		}
-		return m
-	}
+	successes := g.breaker.Successes()
 	rest := g.remember(f, now, func(m breaker.Memory) breaker.Memory {
-		if m = fails(m); limited {
+		switch {
+		case outcome == breaker.Success, failureOf(err) == failureRefused:
+			m = breaker.Memory{}
+		case outcome == breaker.Failed:
+			m = m.Fail(now, successes, isLong)
+		}
+		if limited {
 			m = m.Hold(now, wait)
 		}
 		return m
 	})
-	if outcome == breaker.Success || f.caller.Known && !isLong { // a length is about one token
-		rest = max(rest, g.users.Change(f.caller.User, breaker.Stamp{At: f.sent.monotonic, Epoch: f.epoch}, now, fails))
-	}
-	said := slog.String("error", fmt.Sprint(withoutToken(err, f.q.token)))
 	switch {
-	case isLong:
-		if g.said.tooLong.again(now) {
-			g.log.LogAttrs(ctx, slog.LevelError, "mfa token is too long on the way to GenAuth: raise the limit there, or lower MaxTokenBytes",
-				slog.Int("length", long.Length), slog.Int("max_token_bytes", g.maxToken), said)
-		}
-	case rest > 0 && !limited && g.said.held.again(now):
-		g.log.LogAttrs(ctx, slog.LevelWarn, "mfa lookups of a token are held: GenAuth fails for it, and not for others",
-			slog.String("token_ref", g.cache.keys.Ref(f.q.key)), slog.Duration("for", rest), slog.Int("held", g.holds.Count(now)), said)
+	case outcome == breaker.Success:
+		g.users.Succeed(f.caller.User, func() uint64 { return g.who(f.q) })
+	case outcome == breaker.Failed && f.caller.Known && !isLong: // a length is about one token
+		rest = max(rest, g.users.Fail(f.caller.User, g.who(f.q), f.asked(), now, successes))
 	}
+	g.logToken(ctx, now, f, err, rest)
 	if !limited {
 		return
 	}
 	if until := g.limits.Met(f.caller, wait, now); !until.IsZero() {
 		g.budget.Pause(until)
-		if g.said.paused.again(now) {
-			g.log.LogAttrs(ctx, slog.LevelWarn, "mfa lookups pause: GenAuth limits the rate, for more than one user", slog.Duration("for", until.Sub(now)), said)
-		}
+		g.logPause(ctx, now, until, err, f)
 	}
 }
 
@@ -332,18 +331,16 @@ func (g *genauthSource) remember(f *flight, now time.Time, change func(breaker.M
 	s := g.cache.shard(f.q.key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	asked := breaker.Stamp{At: f.sent.monotonic, Epoch: f.epoch}
-	old := g.failures(f.q)
-	m := change(old)
+	r, _ := s.refused.Peek(f.q.key)
+	m := change(g.failures(f.q))
 	switch {
-	case m == old:
+	case m == r.failures:
 		return m.Rest(now)
-	case m != breaker.Memory{} && g.ended(f.q.graves, asked):
+	case m != breaker.Memory{} && g.ended(f.q.graves, f.asked()):
 		return 0
 	}
-	r, _ := s.refused.Peek(f.q.key)
 	g.holds.Change(r.failures, m, now)
-	r.graves, r.failures, r.failed = f.q.graves, m, asked
+	r.graves, r.failures, r.failed = f.q.graves, m, f.asked()
 	s.refused.Add(f.q.key, r)
 	return m.Rest(now)
 }

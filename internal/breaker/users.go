@@ -24,6 +24,9 @@ type Stamp struct {
 // devices has, since requests with one token share a lookup. While a user's lookups fail,
 // one at once is enough to see the end of it, and the user is held as a token is.
 //
+// Two users may share the id by which they are told apart. Who is held is another matter:
+// then the caller is asked who it is, which costs more.
+//
 // The zero Users has none. Its methods may be called by several goroutines at once.
 type Users struct {
 	mu sync.Mutex
@@ -33,23 +36,24 @@ type Users struct {
 type user struct {
 	underWay int
 	memory   Memory
+	who      uint64 // whom memory is about
 	failed   Stamp
 }
 
 // Enter lets a lookup of a known user be made, whose [Users.Leave] must follow. Over
 // reports whether an invalidation has ended what is remembered. The error is a [*HeldError].
-func (u *Users) Enter(id uint64, now time.Time, over func(Stamp) bool) error {
+func (u *Users) Enter(id uint64, now time.Time, who func() uint64, over func(Stamp) bool) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	one := u.of[id]
 	if one.memory.Failing() && over(one.failed) {
 		one.memory = Memory{}
 	}
-	most := perUser
-	if one.memory.Failing() {
-		most = 1
+	most, rest := perUser, time.Duration(0)
+	if one.memory.Failing() && one.who == who() {
+		most, rest = 1, one.memory.Rest(now)
 	}
-	switch rest := one.memory.Rest(now); {
+	switch {
 	case rest > 0:
 		return &HeldError{Rest: rest, User: true}
 	case one.underWay >= most:
@@ -91,15 +95,26 @@ func (u *Users) sweep(now time.Time) {
 	}
 }
 
-// Change changes what is remembered of a user, and returns for how long the user is held.
-// A lookup of the user is under way, unless the change is to forget.
-func (u *Users) Change(id uint64, asked Stamp, now time.Time, change func(Memory) Memory) time.Duration {
+// Fail remembers that a lookup of a user has failed, who has one under way, and returns for
+// how long the user is held.
+func (u *Users) Fail(id, who uint64, asked Stamp, now time.Time, successes uint64) time.Duration {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	one := u.of[id]
-	if m := change(one.memory); m != one.memory {
-		one.memory, one.failed = m, asked
+	if one.who != who {
+		one.memory = Memory{}
+	}
+	one.memory, one.who, one.failed = one.memory.Fail(now, successes, false), who, asked
+	u.of[id] = one
+	return one.memory.Rest(now)
+}
+
+// Succeed forgets that a user's lookups have failed.
+func (u *Users) Succeed(id uint64, who func() uint64) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if one := u.of[id]; one.memory.Failing() && one.who == who() {
+		one.memory = Memory{}
 		u.put(id, one)
 	}
-	return one.memory.Rest(now)
 }
