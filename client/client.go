@@ -35,7 +35,7 @@ type Client struct {
 	userAgent    string
 	transport    http.RoundTripper
 	apart        func() http.RoundTripper // for long tokens
-	http2        *atomic.Bool             // the last answer came over HTTP/2
+	http1        *atomic.Bool             // the last answer came over HTTP/1
 	timeout      time.Duration
 	maxBody      int64
 	nullIsNone   bool
@@ -216,7 +216,7 @@ func (c *Client) exchange(ctx context.Context, r call) (reply, error) {
 	if err != nil {
 		return reply{}, c.broken(ctx, r, err, nil)
 	}
-	if isOnce && !c.http2.Load() {
+	if isOnce && c.http1.Load() { // before an answer no connection is used again
 		req.Body = once{}
 	}
 	transport := c.transport
@@ -236,7 +236,7 @@ func (c *Client) exchange(ctx context.Context, r call) (reply, error) {
 		return reply{}, c.broken(ctx, r, errors.New("the transport returned no answer"), nil)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	c.http2.Store(resp.ProtoMajor == 2)
+	c.http1.Store(resp.ProtoMajor == 1)
 
 	// Reading to the end is what lets the connection be used again; closing
 	// earlier, as after every error below, takes it out of use.

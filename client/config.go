@@ -132,7 +132,7 @@ func New(c Config) (*Client, error) {
 	if cl.transport == nil {
 		cl.transport = newTransport()
 	}
-	cl.apart, cl.http2 = apart(cl.transport), new(atomic.Bool)
+	cl.apart, cl.http1 = apart(cl.transport), new(atomic.Bool)
 	return cl, nil
 }
 
