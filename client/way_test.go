@@ -61,16 +61,18 @@ func eachConn(t *testing.T, each func(net.Conn)) (address string) {
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	var served sync.WaitGroup
+	ctx, end := context.WithCancel(t.Context())
 	served.Go(func() {
 		for {
 			conn, err := listener.Accept()
 			if err != nil {
 				return
 			}
+			context.AfterFunc(ctx, func() { _ = conn.Close() })
 			served.Go(func() { defer func() { _ = conn.Close() }(); each(conn) })
 		}
 	})
-	t.Cleanup(func() { _ = listener.Close(); served.Wait() })
+	t.Cleanup(func() { end(); _ = listener.Close(); served.Wait() })
 	return listener.Addr().String()
 }
 
