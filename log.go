@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -24,7 +25,12 @@ func (e *Enforcer) settle(ctx context.Context, d *Decision, err error, rq *reque
 		logRefusal(ctx, e.cfg.Logger, d, err, rq)
 	}
 	if e.cfg.Observer != nil {
-		e.cfg.Observer.ObserveDecision(ctx, *d, rq.route, methodLabel(rq.method))
+		observed := *d // its own to change: the answer is made of the other one
+		observed.Missing = slices.Clone(d.Missing)
+		for i, types := range observed.Missing {
+			observed.Missing[i] = slices.Clone(types)
+		}
+		e.cfg.Observer.ObserveDecision(ctx, observed, rq.route, methodLabel(rq.method))
 	}
 	return err
 }

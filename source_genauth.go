@@ -93,7 +93,7 @@ func (n need) class() budget.Class {
 // answer took. Another one's answer may be too old: then it asks itself.
 func (g *genauthSource) fetch(ctx context.Context, q *question, p Policy, before reading) (reading, bool, error) {
 	for {
-		b, r, n, err := g.join(q, p, before.version)
+		b, r, n, err := g.joinOrBegin(q, p, before.version)
 		switch {
 		case err != nil:
 			g.counts.add(failureOf(err))
@@ -118,12 +118,12 @@ func (g *genauthSource) fetch(ctx context.Context, q *question, p Policy, before
 
 // start begins a flight, if neither the token nor its user is held, and the breaker and
 // the budget allow it. The shard's lock is held.
-func (g *genauthSource) start(f *flight, n need, now time.Time) (err error) {
+func (g *genauthSource) start(f *flight, n need, now time.Time) error {
 	failures := g.failures(f.q)
 	if rest := failures.Rest(now); rest > 0 {
 		return &breaker.HeldError{Rest: rest}
 	}
-	f.caller, f.failing = g.callerOf(f.q, n != cold), failures.Failing()
+	f.goes(g.callerOf(f.q, n != cold), failures.Failing())
 	if err := g.breaker.Door(f.caller, now); err != nil {
 		return err
 	}
@@ -133,7 +133,9 @@ func (g *genauthSource) start(f *flight, n need, now time.Time) (err error) {
 			return err
 		}
 	}
-	if f.ticket, err = g.budget.Enter(n.class(), now); err == nil {
+	ticket, err := g.budget.Enter(n.class(), now)
+	if err == nil {
+		f.queues(ticket)
 		err = g.running.run(f.deadline, func(ctx context.Context) { g.fly(ctx, f) })
 	}
 	if err != nil {

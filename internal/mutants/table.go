@@ -13,11 +13,11 @@ func mutants() []mutant {
 	return []mutant{
 		{
 			"facts that satisfy count for FreshFor, and no longer",
-			"cache.go", "&& satisfied && r.age <= c.freshFor(k):", "&& satisfied:",
+			"cache.go", "&& allows && r.age <= c.freshFor(k):", "&& allows:",
 		},
 		{
 			"facts that satisfy count for FreshFor, and no less",
-			"cache.go", "&& satisfied && r.age <= c.freshFor(k):", "&& satisfied && r.age <= c.rules.DenyFreshFor:",
+			"cache.go", "&& allows && r.age <= c.freshFor(k):", "&& allows && r.age <= c.rules.DenyFreshFor:",
 		},
 		{
 			"facts that do not satisfy count for DenyFreshFor only",
@@ -25,11 +25,11 @@ func mutants() []mutant {
 		},
 		{
 			"a refusal of a known user is not asked for on each request",
-			"cache.go", "&& !satisfied && r.age <= c.rules.DenyFreshFor:", "&& !satisfied && r.age < 0:",
+			"cache.go", "&& !allows && r.age <= c.rules.DenyFreshFor:", "&& !allows && r.age < 0:",
 		},
 		{
 			"stale facts never refuse",
-			"cache.go", "return r, p.satisfied(r.enrolled) && (r", "return r, !r.partial && (r",
+			"cache.go", "return r, r.judge(p) == satisfied && (r", "return r, !r.partial && (r",
 		},
 		{
 			"facts count no longer than StaleIfError",
@@ -62,6 +62,10 @@ func mutants() []mutant {
 		{
 			"facts do not outlive the token's exp",
 			"cache.go", "return (e.expires == 0 || now.wall", "return (e.expires == 0 || now.wall > 0 || now.wall",
+		},
+		{
+			"facts that are renewed do not outlive the token's exp",
+			"cache.go", "e.age(now), e.graves(), e.expires", "e.age(now), e.graves(), 0",
 		},
 		{
 			"Invalidate forgets what is known",
@@ -101,7 +105,7 @@ func mutants() []mutant {
 		},
 		{
 			"a partial list never refuses",
-			"decide.go", "\t\tcase !r.partial:\n", "\t\tcase r.known:\n",
+			"decide.go", "case r.partial:\n\t\treturn undecided", "case r.partial:\n\t\treturn missing",
 		},
 		{
 			"an error is never \"no factors\"",
@@ -137,7 +141,7 @@ func mutants() []mutant {
 		},
 		{
 			"stored facts do not undo what is known",
-			"cache.go", "&& e.sent.monotonic > f.sent.monotonic\n}", "&& e.sent.monotonic < 0\n}",
+			"cache.go", "&& e.sent > f.sent.monotonic\n}", "&& e.sent < 0\n}",
 		},
 		{
 			"stored facts do not undo a refusal",
