@@ -211,12 +211,11 @@ func (c *Client) exchange(ctx context.Context, r call) (reply, error) {
 	within, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	w := new(way)
-	isOnce := r.method == http.MethodGet && sendonce.In(ctx)
-	req, err := c.request(w.traced(within, isOnce, cancel), r)
+	req, err := c.request(w.traced(within), r)
 	if err != nil {
 		return reply{}, c.broken(ctx, r, err, nil)
 	}
-	if isOnce && c.http1.Load() { // before an answer no connection is used again
+	if r.method == http.MethodGet && sendonce.In(ctx) && c.http1.Load() { // before an answer no connection is used again
 		req.Body = once{}
 	}
 	transport := c.transport
@@ -225,11 +224,6 @@ func (c *Client) exchange(ctx context.Context, r call) (reply, error) {
 	}
 	resp, err := transport.RoundTrip(req)
 	switch {
-	case w.twice.Load():
-		if err == nil && resp != nil && resp.Body != nil {
-			_ = resp.Body.Close()
-		}
-		return reply{}, c.broken(ctx, r, errOnce, w)
 	case err != nil:
 		return reply{}, c.broken(ctx, r, err, w)
 	case resp == nil || resp.Body == nil:

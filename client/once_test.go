@@ -1,12 +1,9 @@
 package client_test
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
-	"encoding/binary"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -69,44 +66,6 @@ func TestX2ATokenIsSentOnce(t *testing.T) {
 			require.NoError(t, err, "also on a connection that is used again")
 		})
 	}
-}
-
-// TestX2ATokenIsSentOnceOverHTTP2 has a server that refuses a stream, after which net/http
-// tries another one.
-func TestX2ATokenIsSentOnceOverHTTP2(t *testing.T) {
-	t.Parallel()
-	var calls atomic.Int64
-	address := eachConn(t, func(conn net.Conn) {
-		r := bufio.NewReader(conn)
-		if _, err := r.Discard(len("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")); err != nil {
-			return
-		}
-		_, _ = conn.Write([]byte{0, 0, 0, 4, 0, 0, 0, 0, 0}) // SETTINGS
-		for {
-			var head [9]byte
-			if _, err := io.ReadFull(r, head[:]); err != nil {
-				return
-			}
-			_, _ = r.Discard(int(binary.BigEndian.Uint32(head[:]) >> 8))
-			if head[3] == 1 { // HEADERS
-				calls.Add(1)
-				refused := append([]byte{0, 0, 4, 3, 0}, head[5:]...) // RST_STREAM
-				_, _ = conn.Write(append(refused, 0, 0, 0, 7))        // REFUSED_STREAM
-			}
-		}
-	})
-	transport := &http.Transport{Protocols: new(http.Protocols)}
-	transport.Protocols.SetUnencryptedHTTP2(true)
-	t.Cleanup(transport.CloseIdleConnections)
-	c, err := client.New(client.Config{BaseURL: "http://" + address, AppID: "app", Timeout: time.Minute, HTTPClient: &http.Client{Transport: transport}})
-	require.NoError(t, err)
-	_, err = c.ListEnrolledFactors(sendonce.With(t.Context()), testToken)
-	var e *client.TransportError
-	require.ErrorAs(t, err, &e)
-	assert.False(t, e.Unconnected())
-	require.NotErrorIs(t, err, context.Canceled, "nobody has given up")
-	require.ErrorContains(t, err, "ended without an answer")
-	assert.EqualValues(t, 1, calls.Load())
 }
 
 // TestX2LongTokensKeepOutOfASharedPool has a transport on which http2.ConfigureTransports

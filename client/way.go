@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net/http/httptrace"
 	"sync/atomic"
@@ -14,14 +13,10 @@ type way struct {
 	asked   atomic.Bool // for a connection
 	dialing atomic.Bool // a connection, since it was asked for
 	got     atomic.Bool // a connection, since it was asked for
-	sent    atomic.Bool // the header, at least in part
-	twice   atomic.Bool // it would be sent again
 }
 
-// traced returns a context in which net/http tells the way of a call. If the call is to be
-// sent once, stop is called when it would be sent again: HTTP/2 looks whether a call was
-// stopped before it sends the header. HTTP/1 does not, see [once].
-func (w *way) traced(ctx context.Context, isOnce bool, stop context.CancelFunc) context.Context {
+// traced returns a context in which net/http tells the way of a call.
+func (w *way) traced(ctx context.Context) context.Context {
 	dials := func() { w.dialing.Store(true) }
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GetConn: func(string) {
@@ -32,14 +27,7 @@ func (w *way) traced(ctx context.Context, isOnce bool, stop context.CancelFunc) 
 		DNSStart:          func(httptrace.DNSStartInfo) { dials() },
 		ConnectStart:      func(string, string) { dials() },
 		TLSHandshakeStart: dials,
-		GotConn: func(httptrace.GotConnInfo) {
-			w.got.Store(true)
-			if isOnce && w.sent.Load() {
-				w.twice.Store(true)
-				stop()
-			}
-		},
-		WroteHeaders: func() { w.sent.Store(true) },
+		GotConn:           func(httptrace.GotConnInfo) { w.got.Store(true) },
 	})
 }
 
@@ -49,13 +37,11 @@ func (w *way) unconnected(timeout bool) bool {
 	return w.asked.Load() && !w.got.Load() && (!timeout || w.dialing.Load())
 }
 
-// errOnce is the end of a call that would have been sent again.
-var errOnce = errors.New("the connection ended without an answer")
-
-// once is the empty body of a GET that HTTP/1 does not send again: net/http does so only
-// with a request without a body. It finds out that this one is empty, and sends what it
-// sends without one. Over HTTP/2 it would send an empty frame, which a gateway may take for
-// a body.
+// once is the empty body of a GET that net/http does not send again over HTTP/1, which it
+// does only with a request without a body. It finds out that this one is empty, and sends
+// what it sends without one. HTTP/2 sends again only what the server has said that it has
+// not looked at (RFC 9113, section 8.7), such as when it restarts: that is right, and a body
+// would be an empty frame there, which a gateway may not expect.
 type once struct{}
 
 func (once) Read([]byte) (int, error) { return 0, io.EOF }

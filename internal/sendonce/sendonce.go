@@ -1,5 +1,5 @@
-// Package sendonce tells the client that a call's token must be sent once. The transport of
-// net/http sends a GET again, on another connection, if the one that it was on ends before
+// Package sendonce tells the client that a call's token must be sent once. Over HTTP/1 the
+// transport of net/http sends a GET again, on another connection, if the one that it was on ends before
 // there is an answer. What ends connections may be the token: then anybody who makes one up
 // has them ended one after the other, with all calls of other users that are on them.
 package sendonce
