@@ -90,12 +90,12 @@ func pack(g graves, partial, stored bool, others uint32) uint64 {
 
 func (e *entry) graves() graves {
 	const all = 1<<graveBits - 1
-	return graves{token: uint32(e.packed & all), user: uint32(e.packed >> graveBits & all)} //nolint:gosec // of graveBits
+	return graves{token: uint32(e.packed & all), user: uint32(e.packed >> graveBits & all)}
 }
 
 func (e *entry) partial() bool  { return e.packed&partialBit != 0 }
 func (e *entry) stored() bool   { return e.packed&storedBit != 0 }
-func (e *entry) others() uint32 { return uint32(e.packed >> othersAt) } //nolint:gosec // what is left of 64 bits
+func (e *entry) others() uint32 { return uint32(e.packed >> othersAt) } // what is left of 64 bits
 
 // age returns how old the facts are.
 func (e *entry) age(now moment) time.Duration { return moment{monotonic: e.sent}.age(now) }
@@ -114,8 +114,7 @@ type refusal struct {
 	err    error // nil if the token was not refused
 	// failures are those of its lookups, at a moment and in an epoch of their own.
 	failures breaker.Memory
-	failed   moment
-	failedIn uint16
+	failed   breaker.Stamp
 }
 
 // shard is a part of the cache with its own lock. The lookups under way live under

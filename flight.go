@@ -84,6 +84,9 @@ type lookups struct {
 	promote func(f *flight, n need)
 }
 
+// asked says when GenAuth was asked, for what is remembered of failures.
+func (f *flight) asked() breaker.Stamp { return breaker.Stamp{At: f.sent.monotonic, Epoch: f.epoch} }
+
 // goes notes, before the flight begins, whose lookup it is and whether the one before
 // has failed.
 func (f *flight) goes(caller breaker.Caller, failing bool) { f.caller, f.failing = caller, failing }
@@ -254,14 +257,22 @@ func (r *running) close() {
 	r.wg.Wait()
 }
 
+// expiredBy reports whether the token's own life has ended, by a clock that may be behind
+// others'.
+func (q *question) expiredBy(now time.Time) bool {
+	return !q.expires.IsZero() && now.Add(maxClockSkew).After(q.expires)
+}
+
 // evidence returns what a lookup tells of GenAuth. That of an unknown token tells
-// nothing by a refusal: a gateway may refuse rubbish while GenAuth is down. A panic
-// and a lookup that was given up tell nothing either.
-func evidence(err error, known bool) breaker.Outcome {
+// nothing by a refusal, nor does that of one that has expired: a gateway may refuse
+// these while GenAuth is down. A panic and a lookup that was given up tell nothing
+// either.
+func evidence(err error, known, expired bool) breaker.Outcome {
 	var (
-		transport *client.TransportError
-		api       *client.APIError
+		way interface{ Unconnected() bool }
+		api *client.APIError
 	)
+	known = known && !expired
 	switch failureOf(err) {
 	case noFailure:
 		return breaker.Success
@@ -276,12 +287,14 @@ func evidence(err error, known bool) breaker.Outcome {
 	case failureUnavailable, failureMalformed:
 		switch {
 		case errors.Is(err, errNoResult), errors.Is(err, context.Canceled):
-		case errors.As(err, &transport) && transport.Unconnected():
+		case errors.As(err, &way) && way.Unconnected():
 			return breaker.NoConnection
 		default:
 			return breaker.Failed
 		}
-	case failureLimited, failurePanic, failureTurnedAway:
+	case failureLimited:
+		return breaker.Limited
+	case failurePanic, failureTurnedAway:
 	}
 	return breaker.NoEvidence
 }

@@ -255,7 +255,7 @@ type forgetfulStore struct {
 
 func (s *forgetfulStore) Set(ctx context.Context, facts echomfa.StoredFacts, _ echomfa.StoreVersion, keep time.Duration) error {
 	<-s.sets
-	_, _, now, err := s.Memory.Get(ctx, facts.Key, facts.User)
+	_, _, now, err := s.Get(ctx, facts.Key, facts.User)
 	return errors.Join(err, s.Memory.Set(ctx, facts, now, keep))
 }
 

@@ -201,7 +201,7 @@ func mutants() []mutant {
 		},
 		{
 			"after an outage GenAuth is asked again",
-			"internal/breaker/breaker.go", "pause     = time.Second //", "pause     = time.Hour //",
+			"internal/breaker/breaker.go", "pause    = time.Second //", "pause    = time.Hour //",
 		},
 		{
 			"a failure or two do not stop the lookups of all",
@@ -224,6 +224,18 @@ func mutants() []mutant {
 			"internal/breaker/memory.go", "if !all {", "if !all && d < 0 {",
 		},
 		{
+			"limits on tokens that anybody can make up pause nobody",
+			"internal/breaker/memory.go", "if !c.Known {", "if !c.Known && d < 0 {",
+		},
+		{
+			"a success ends the holding of a user",
+			"source_genauth.go", "g.users.Succeed(f.caller.User, func", "g.users.Succeed(0, func",
+		},
+		{
+			"Invalidate frees a user who is held",
+			"internal/breaker/users.go", "one.memory.Failing() && over(one.failed)", "one.memory.Failing() && over(one.failed) && one.who == 0",
+		},
+		{
 			"a token is held for two seconds at first",
 			"internal/breaker/memory.go", "firstHold = 2 * time.Second", "firstHold = 29 * time.Second",
 		},
@@ -237,7 +249,7 @@ func mutants() []mutant {
 		},
 		{
 			"Invalidate frees a token that is held",
-			"source_genauth.go", " || g.cache.buried(r.graves, r.failed, false) {\n\t\treturn breaker", " {\n\t\treturn breaker",
+			"source_genauth.go", "if !ok || g.ended(r.graves, r.failed) {", "if !ok {",
 		},
 		{
 			"no request waits longer than Timeout",
