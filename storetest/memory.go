@@ -25,7 +25,7 @@ type Memory struct {
 	trimmed uint64        // the last entry that the log has lost by age or by Trim
 	loss    uint64        // how often something was lost
 	failing error         // of all calls
-	changed chan struct{} // closed when there is something to hear
+	changed chan struct{} // closed when there is something to hear; nil while nobody waits
 }
 
 // memory is what can be lost.
@@ -63,7 +63,7 @@ const (
 )
 
 // NewMemory returns an empty Store.
-func NewMemory() *Memory { return &Memory{memory: newMemory(), changed: make(chan struct{})} }
+func NewMemory() *Memory { return &Memory{memory: newMemory()} }
 
 func newMemory() memory {
 	return memory{
@@ -160,8 +160,10 @@ func (m *Memory) invalidate(ctx context.Context, what echomfa.StoreKey, event ec
 
 // tell wakes who watches. m.mu is held.
 func (m *Memory) tell() {
-	close(m.changed)
-	m.changed = make(chan struct{})
+	if m.changed != nil {
+		close(m.changed)
+		m.changed = nil
+	}
 }
 
 // Take counts. Errors are those of ctx and of [Memory.Fail].
@@ -219,6 +221,9 @@ func (w *watcher) round() (events []echomfa.StoreEvent, more <-chan struct{}) {
 	m := w.m
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.changed == nil { // made by who waits: the Memory may be of outside a test's bubble
+		m.changed = make(chan struct{})
+	}
 	if m.failing != nil {
 		return []echomfa.StoreEvent{{Kind: echomfa.Deaf, Cause: m.failing}}, m.changed
 	}
