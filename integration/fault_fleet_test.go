@@ -246,7 +246,7 @@ func (r *fleetRig) values() map[string]string {
 	require.NoError(r.t, err)
 	values := make(map[string]string)
 	for _, key := range keys {
-		if value, err := r.command("GET", key).ToString(); err == nil && strings.HasPrefix(value, "\x01") {
+		if value, err := r.command("GET", key).ToString(); err == nil && strings.HasPrefix(value, "\x02") {
 			values[key] = value
 		}
 	}
