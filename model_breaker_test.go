@@ -14,6 +14,8 @@ const (
 	modelFailures = 5
 	modelHold     = 2 * time.Second
 	modelLongest  = 30 * time.Second
+	modelPerUser  = 4                      // lookups of a known user under way at once
+	modelAgain    = 100 * time.Millisecond // until a lookup is tried once more
 )
 
 // success reports whether a word shows that GenAuth is there. A refusal does if the token
@@ -50,7 +52,7 @@ func (v *view) held(q query) bool {
 			until = w.heard.Add(hold)
 		}
 	}
-	return q.arrived.Before(until) || v.userHeld(q)
+	return q.arrived.Before(until) || v.userHeld(q) || v.crowded(q)
 }
 
 // othersSucceed reports whether a lookup has succeeded between two that have failed.
@@ -85,8 +87,32 @@ func (v *view) userHeld(q query) bool {
 	if latest == nil || v.forgets(latest.asked, q) {
 		return false
 	}
-	again := latest.heard.Add(100 * time.Millisecond) // it may be tried once more
+	again := latest.heard.Add(modelAgain)
 	return q.arrived.Before(until) || v.asking || q.arrived.Before(again)
+}
+
+// crowded reports whether as many lookups of the request's user may be under way as may be
+// at once. Each was invalidated before the next one began: by another instance, or by the
+// Store's news of an invalidation that is told again and again because the Store fails.
+func (v *view) crowded(q query) bool {
+	n := 0
+	for _, under := range v.underWay {
+		for _, w := range under {
+			if userOfWord(w) == userOfWord(&word{token: v.token}) {
+				n++
+			}
+		}
+	}
+	for _, w := range v.asks {
+		over := w.heard
+		if w.verdict == down {
+			over = over.Add(modelAgain)
+		}
+		if userOfWord(w) == userOfWord(&word{token: v.token}) && !over.Before(q.answered) {
+			n++
+		}
+	}
+	return n >= modelPerUser
 }
 
 // userOfWord returns whom a word is about: the token, if that names nobody.

@@ -68,13 +68,15 @@ type view struct {
 	words   []*word // about the token, from GenAuth and the Store
 	asks    []*word // about any token, from GenAuth, in the order of its answers
 	asking  bool    // GenAuth, about any token
-	shared  bool    // there is a Store
-	cuts    []*cut
-	expires time.Time // of the token
-	closed  time.Time // the instance
-	doubted time.Time // when it last could not tell the Store: what is stored from before is doubtful
-	evicts  bool      // the cache is smaller than the number of tokens
-	token   int
+	// underWay are the lookups under way, of each token.
+	underWay [len(modelUsers)][]*word
+	shared   bool // there is a Store
+	cuts     []*cut
+	expires  time.Time // of the token
+	closed   time.Time // the instance
+	doubted  time.Time // when it last could not tell the Store: what is stored from before is doubtful
+	evicts   bool      // the cache is smaller than the number of tokens
+	token    int
 }
 
 // modelSkew is how far the clocks of instances may be apart.
