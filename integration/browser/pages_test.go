@@ -173,7 +173,9 @@ func pageTours(t *testing.T) []tour {
 			{"sent-too-soon", func(tb *tab) { tb.button("/mfa/send") }, 429, headingSent, "/mfa/confirm"},
 		}},
 		{start: mounted(genauthtest.Config{}, func(_ *genauthtest.Server, c *enroll.Config) {
-			c.RecentSignIn = func(*http.Request) (time.Time, error) { return time.Now().Add(-time.Hour), nil }
+			c.RecentSignIn = func(*http.Request) (enroll.SignIn, error) {
+				return enroll.SignIn{Subject: "bob-id", Time: time.Now().Add(-time.Hour)}, nil
+			}
 		}), states: []state{
 			{"signin", func(tb *tab) {
 				tb.open("/mfa?return_to=%2Fadmin")

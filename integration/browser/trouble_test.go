@@ -226,7 +226,9 @@ func TestSignInAgain(t *testing.T) {
 	t.Parallel()
 	signedIn := time.Now().Add(-time.Hour)
 	tb := newTab(t, mount(t, startGenAuth(t, genauthtest.Config{}), func(c *enroll.Config) {
-		c.RecentSignIn = func(*http.Request) (time.Time, error) { return signedIn, nil }
+		c.RecentSignIn = func(*http.Request) (enroll.SignIn, error) {
+			return enroll.SignIn{Subject: "bob-id", Time: signedIn}, nil
+		}
 	}))
 	tb.open("/mfa?return_to=%2Fadmin")
 	tb.at(200, headingNeeded)
