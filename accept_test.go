@@ -123,3 +123,14 @@ func TestWords(t *testing.T) {
 	assert.EqualError(t, err, "echomfa: panic in lookup: lister")
 	assert.EqualError(t, &echomfa.TokenError{Reason: "why"}, "echomfa: unauthenticated: why")
 }
+
+// TestScriptOfABrowserThatTellsItselfApart shows that one Sec-Fetch header is
+// enough to know that a browser would have said so.
+func TestScriptOfABrowserThatTellsItselfApart(t *testing.T) {
+	t.Parallel()
+	app := browsing(t)
+	for _, header := range []string{"Sec-Fetch-Dest: empty", "Sec-Fetch-Site: same-origin"} {
+		assert.Equal(t, http.StatusForbidden, send(t, app, http.MethodGet, "/", lackingBearer, "Accept: text/html", header).Code)
+	}
+	assert.Equal(t, http.StatusFound, send(t, app, http.MethodGet, "/", lackingBearer, "Accept: text/html").Code)
+}

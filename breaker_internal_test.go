@@ -20,7 +20,7 @@ import (
 // known token, and of one of which nothing is known.
 func TestBreakerRule2Classes(t *testing.T) {
 	t.Parallel()
-	const none, success, lost, failed = breaker.NoEvidence, breaker.Success, breaker.NoConnection, breaker.Failed
+	const none, success, lost, failed, limited = breaker.NoEvidence, breaker.Success, breaker.NoConnection, breaker.Failed, breaker.Limited
 	transport := func(err error) error { return fmt.Errorf("lookup: %w", &client.TransportError{Op: "op", Err: err}) }
 	status := func(n int) error { return &client.APIError{HTTPStatus: n} }
 	body := func(n int) error { return &client.APIError{HTTPStatus: 200, StatusCode: n} }
@@ -32,7 +32,7 @@ func TestBreakerRule2Classes(t *testing.T) {
 		"DNS":                    {transport(&net.DNSError{}), lost, lost},
 		"dial":                   {transport(&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}), lost, lost},
 		"TLS":                    {transport(x509.UnknownAuthorityError{}), lost, lost},
-		"TLS alert":              {transport(&net.OpError{Op: "remote error", Err: errors.New("tls: handshake failure")}), lost, lost},
+		"TLS alert":              {transport(&net.OpError{Op: "remote error", Err: errors.New("tls: bad record MAC")}), failed, failed},
 		"timeout":                {transport(context.DeadlineExceeded), failed, failed},
 		"deadline":               {fmt.Errorf("client: %w", context.DeadlineExceeded), failed, failed},
 		"reset":                  {transport(&net.OpError{Op: "read", Err: syscall.ECONNRESET}), failed, failed},
@@ -53,7 +53,7 @@ func TestBreakerRule2Classes(t *testing.T) {
 		"403 in the body":        {body(403), success, none},
 		"404":                    {status(404), none, none},
 		"misconfigured":          {client.ErrMisconfigured, none, none},
-		"429":                    {status(429), none, none},
+		"429":                    {status(429), limited, limited},
 		"no turn":                {budget.ErrQueueWait, none, none},
 		"given up":               {fmt.Errorf("client: %w", context.Canceled), none, none},
 		"a panic":                {&panicError{where: "lookup"}, none, none},
@@ -62,7 +62,12 @@ func TestBreakerRule2Classes(t *testing.T) {
 		"open":                   {breaker.ErrOpen, none, none},
 		"cold":                   {breaker.ErrCold, none, none},
 	} {
-		assert.Equal(t, row.known, evidence(row.err, true), "%s, known", name)
-		assert.Equal(t, row.unknown, evidence(row.err, false), "%s, unknown", name)
+		assert.Equal(t, row.known, evidence(row.err, true, false), "%s, known", name)
+		assert.Equal(t, row.unknown, evidence(row.err, false, false), "%s, unknown", name)
+		expired := row.known
+		if expired == success && row.err != nil {
+			expired = none // a gateway may say so
+		}
+		assert.Equal(t, expired, evidence(row.err, true, true), "%s, known and expired", name)
 	}
 }

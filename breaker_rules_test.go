@@ -193,8 +193,8 @@ func TestBreakerRule8Held(t *testing.T) {
 		t.Helper()
 		calls := held(t, d, e, client.ErrMalformed)
 		require.NoError(t, e.Invalidate(t.Context(), token))
-		assert.Zero(t, e.Stats().Held)
 		assert.Equal(t, echomfa.Allowed, decide(t, e, token, otp()).Outcome)
+		assert.Zero(t, e.Stats().Held)
 		assert.Equal(t, 1, calls())
 	})
 	row("a refusal", nil, func(t *testing.T, d *directory, e *echomfa.Enforcer) {
@@ -327,8 +327,8 @@ func TestX18MaxTokenBytes(t *testing.T) {
 }
 
 // TestX24OneLimitHoldsOneToken shows that a 429 about one user pauses nobody else, whatever
-// it says and however many tokens that user has, and that the second user does, within a
-// second. A 503 with a Retry-After is the same.
+// it says and however many tokens that user has, nor do any number of made-up tokens; and
+// that the second known user does, within a second. A 503 with a Retry-After is the same.
 func TestX24OneLimitHoldsOneToken(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{429, 503} {
@@ -338,6 +338,11 @@ func TestX24OneLimitHoldsOneToken(t *testing.T) {
 			d := newDirectory()
 			enrollMany(d, 100)
 			e := newEnforcer(t, d, nil)
+			for _, known := range []string{mallory(0), "one", "two"} {
+				d.enroll(known, echomfa.OTP)
+				assert.Equal(t, echomfa.Allowed, decide(t, e, known, otp()).Outcome)
+				require.NoError(t, e.Invalidate(t.Context(), known))
+			}
 			limited := func(token string) {
 				t.Helper()
 				d.fail(limit)
@@ -351,7 +356,11 @@ func TestX24OneLimitHoldsOneToken(t *testing.T) {
 				limited(mallory(i))
 				assert.Equal(t, echomfa.Allowed, decide(t, e, manyTokens(i), otp()).Outcome, "nobody else waits")
 			}
-			assert.Equal(t, 10, e.Stats().Held)
+			for i := range 10 {
+				limited(fmt.Sprintf("made-up-%d", i))
+				assert.Equal(t, echomfa.Allowed, decide(t, e, manyTokens(30+i), otp()).Outcome, "nobody waits for what anybody can make up")
+			}
+			assert.Equal(t, 20, e.Stats().Held)
 			calls := d.total()
 			assert.Equal(t, echomfa.Unavailable, decide(t, e, mallory(0), otp()).Outcome)
 			assert.Equal(t, calls, d.total())
@@ -385,6 +394,9 @@ func TestBreakerRule12LogLines(t *testing.T) {
 		line := "level=WARN msg=\"mfa lookups of a token are held: GenAuth fails for it, and not for others\""
 		assert.Equal(t, 1, strings.Count(log.String(), line), "twice in a minute: %s", log.String())
 		assert.Contains(t, log.String(), "for=2s held=1 error=")
+		enrollMany(d, 10)
+		together(t, e, 10, manyTokens)
+		pass(2 * time.Minute)
 		d.fail(client.ErrRateLimited)
 		for i := range 10 {
 			decide(t, e, manyTokens(i), otp())

@@ -1,7 +1,10 @@
 package echomfa_test
 
 import (
+	"context"
 	"fmt"
+	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -150,7 +153,7 @@ func TestRetryIsWithinTheBudget(t *testing.T) {
 }
 
 // TestRateLimitPauses shows that a 429 is heeded by all lookups if it was said about
-// two users, for as long as it says and not longer than a minute.
+// two known users, for as long as it says and not longer than a minute.
 func TestRateLimitPauses(t *testing.T) {
 	t.Parallel()
 	rows := map[string]struct{ says, pauses time.Duration }{
@@ -163,8 +166,14 @@ func TestRateLimitPauses(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				d := newDirectory()
-				d.fail(&client.APIError{HTTPStatus: 429, StatusCode: 429, RetryAfter: row.says})
+				d.enroll(token, echomfa.OTP)
+				d.enroll("another", echomfa.OTP)
 				e := newEnforcer(t, d, nil)
+				for _, known := range []string{token, "another"} {
+					assert.Equal(t, echomfa.Allowed, decide(t, e, known, echomfa.AnyOf(echomfa.OTP)).Outcome)
+				}
+				pass(2 * time.Minute)
+				d.fail(&client.APIError{HTTPStatus: 429, StatusCode: 429, RetryAfter: row.says})
 				_, err := e.Decide(t.Context(), token, echomfa.AnyOf(echomfa.OTP))
 				var lookup *echomfa.LookupError
 				require.ErrorAs(t, err, &lookup)
@@ -208,5 +217,93 @@ func TestFloodLeavesPlacesInTheQueue(t *testing.T) {
 			assert.Equal(t, echomfa.Fetched, decide(t, e, manyTokens(i), echomfa.AnyOf(echomfa.OTP)).Source)
 		}
 		flood.Wait()
+	})
+}
+
+// TestWaitingInTheQueueIsNotAnOutage shows that lookups which came late from the
+// queue do not make GenAuth look slow.
+func TestWaitingInTheQueueIsNotAnOutage(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := newDirectory()
+		d.enroll(token, echomfa.OTP)
+		e := newEnforcer(t, d, func(c *echomfa.Config) { c.Lookup.Timeout = 500 * time.Millisecond })
+		decide(t, e, token, otp())
+		pass(61 * time.Second)
+		d.slow(300 * time.Millisecond) // well, and within Timeout
+		go together(t, e, 64, func(i int) string { return fmt.Sprintf("flood-%d", i) })
+		pass(510 * time.Millisecond)
+		assert.False(t, e.Stats().BreakerOpen)
+		assert.Equal(t, echomfa.Allowed, decide(t, e, token, otp()).Outcome)
+		pass(3 * time.Second)
+	})
+}
+
+// TestNoRetryDuringAPause shows that a lookup which waits to try again heeds the
+// pause that another one was told of meanwhile.
+func TestNoRetryDuringAPause(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var limited time.Time
+		var late []time.Duration
+		calls := 0
+		e := newEnforcer(t, echomfa.FactorListerFunc(func(_ context.Context, tok string) ([]client.Factor, error) {
+			if !limited.IsZero() {
+				late = append(late, time.Since(limited))
+			}
+			if strings.HasPrefix(tok, "limited") {
+				if calls == 0 {
+					return nil, nil
+				}
+				limited = time.Now()
+				return nil, &client.APIError{HTTPStatus: http.StatusTooManyRequests, RetryAfter: 7 * time.Second}
+			}
+			if calls++; calls == 1 {
+				return nil, nil
+			}
+			return nil, &client.APIError{HTTPStatus: http.StatusBadGateway}
+		}), nil)
+		others := func(i int) string { return fmt.Sprintf("limited-%d", i) }
+		together(t, e, 2, others)
+		_, _ = e.Decide(t.Context(), token, otp()) // all are known
+		pass(61 * time.Second)
+		go func() { _, _ = e.Decide(t.Context(), token, otp()) }()
+		synctest.Wait() // it waits to try again
+		require.Equal(t, 2, calls)
+		together(t, e, 2, others)
+		late = nil
+		pass(6 * time.Second)
+		assert.Empty(t, late, "no call for 7 s after a 429")
+	})
+}
+
+// TestCallerWhoHasLeftSpendsNoCall shows that nobody is asked for a request that
+// has ended already.
+func TestCallerWhoHasLeftSpendsNoCall(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := newDirectory()
+		e := newEnforcer(t, d, nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		_, _ = e.Decide(ctx, token, otp())
+		synctest.Wait()
+		assert.Zero(t, d.total())
+	})
+}
+
+// TestTurnedAwayAtTheDoorIsCounted shows that lookups which the open breaker
+// turned away are counted.
+func TestTurnedAwayAtTheDoorIsCounted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := newDirectory()
+		d.fail(dead())
+		e := newEnforcer(t, d, nil)
+		for i := range 8 {
+			decide(t, e, manyTokens(i), otp())
+		}
+		s := e.Stats()
+		assert.Equal(t, uint64(3), s.Lookups.TurnedAway, "%+v", s)
 	})
 }

@@ -7,10 +7,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+
 	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/internal/breaker"
 	"github.com/echomfa/echomfa/internal/digest"
-	"github.com/echomfa/echomfa/internal/lru"
+	"github.com/echomfa/echomfa/internal/typelists"
 )
 
 // facts are what GenAuth told about one token: types only, no profile.
@@ -49,16 +51,58 @@ const (
 )
 
 // entry is what the cache keeps of one token. There are many: what can be computed
-// is not kept, and without pointers the garbage collector has nothing to follow.
+// is not kept, and without pointers the garbage collector has nothing to follow. With
+// its key and golang-lru's list it takes 96 bytes.
 type entry struct {
-	sent    moment // when GenAuth was asked, by this process's clocks
-	named   uint32 // bits of the types that have a constant
-	others  uint32 // number of the list of the others, see typeLists
-	graves  graves
+	sent    int64  // when GenAuth was asked: the monotonic part of a moment
 	expires uint32 // the token's own exp in Unix seconds, or zero
 	epoch   uint16 // of the cache, when the lookup began
-	partial bool
-	stored  bool // another instance asked, by its own clock
+	named   uint16 // bits of the types that have a constant
+	packed  uint64 // see pack
+}
+
+// How many bits of entry.packed hold the numbers of the graves, and which hold what. The
+// number of the list of types that have no constant has those that are left.
+const (
+	graveBits  = 24
+	partialBit = 1 << (2 * graveBits)
+	storedBit  = partialBit << 1 // another instance asked, by its own clock
+	othersAt   = 2*graveBits + 2
+)
+
+// The numbers fit: these do not compile otherwise.
+const (
+	_ = uint(1<<(64-othersAt) - 1 - typelists.Most)
+	_ = uint(1<<graveBits - 1 - maxTombstones)
+	_ = uint(16 - namedBits)
+)
+
+func pack(g graves, partial, stored bool, others uint32) uint64 {
+	packed := uint64(g.token) | uint64(g.user)<<graveBits | uint64(others)<<othersAt
+	if partial {
+		packed |= partialBit
+	}
+	if stored {
+		packed |= storedBit
+	}
+	return packed
+}
+
+func (e *entry) graves() graves {
+	const all = 1<<graveBits - 1
+	return graves{token: uint32(e.packed & all), user: uint32(e.packed >> graveBits & all)}
+}
+
+func (e *entry) partial() bool  { return e.packed&partialBit != 0 }
+func (e *entry) stored() bool   { return e.packed&storedBit != 0 }
+func (e *entry) others() uint32 { return uint32(e.packed >> othersAt) } // what is left of 64 bits
+
+// age returns how old the facts are.
+func (e *entry) age(now moment) time.Duration { return moment{monotonic: e.sent}.age(now) }
+
+// dead reports whether the facts have been invalidated.
+func (c *cache) dead(e *entry) bool {
+	return c.buried(e.graves(), moment{monotonic: e.sent}, e.stored())
 }
 
 // refusal is the memory of a token that GenAuth or CheckToken refused, or whose lookups
@@ -70,8 +114,7 @@ type refusal struct {
 	err    error // nil if the token was not refused
 	// failures are those of its lookups, at a moment and in an epoch of their own.
 	failures breaker.Memory
-	failed   moment
-	failedIn uint16
+	failed   breaker.Stamp
 }
 
 // shard is a part of the cache with its own lock. The lookups under way live under
@@ -79,8 +122,8 @@ type refusal struct {
 // one question.
 type shard struct {
 	mu      sync.Mutex
-	entries *lru.Cache[digest.Key, entry]
-	refused *lru.Cache[digest.Key, refusal]
+	entries *simplelru.LRU[digest.Key, entry]
+	refused *simplelru.LRU[digest.Key, refusal]
 	flights [tables]map[digest.Key]*flight // by source
 	hits    uint64                         // reads that had the answer
 }
@@ -93,8 +136,8 @@ type cache struct {
 	clock
 	tombstones
 	shards []shard
-	lists  typeLists
-	met    breaker.Known // the tokens of which there have been facts
+	lists  typelists.Table // of the types that have no constant
+	met    breaker.Known   // the tokens of which there have been facts
 	// epoch changes whenever something may have been invalidated unheard: what
 	// was learned in an earlier one is asked for again.
 	epoch atomic.Uint32
@@ -126,8 +169,8 @@ func newCache(rules CacheConfig, namespace string) *cache {
 	return c
 }
 
-func newLRU[V any](size int) *lru.Cache[digest.Key, V] {
-	kept, err := lru.New[digest.Key, V](size)
+func newLRU[V any](size int) *simplelru.LRU[digest.Key, V] {
+	kept, err := simplelru.NewLRU[digest.Key, V](size, nil)
 	if err != nil {
 		panic(err) // the size was validated
 	}
@@ -154,7 +197,7 @@ func (c *cache) readLocked(s *shard, k digest.Key, p Policy, now moment, out *re
 	e, ok := s.entries.Get(k)
 	if ok && c.usable(&e, now) {
 		out.known, out.facts, out.source = true, c.factsOf(&e), Cached
-		out.age, out.graves, out.expires = e.sent.age(now), e.graves, e.expires
+		out.age, out.graves, out.expires = e.age(now), e.graves(), e.expires
 		return c.weigh(k, p, out, e.epoch)
 	}
 	if ok {
@@ -170,13 +213,13 @@ func (c *cache) readLocked(s *shard, k digest.Key, p Policy, now moment, out *re
 // weigh is the freshness rule, the only one: it says which lookup facts need
 // before they answer a request.
 func (c *cache) weigh(k digest.Key, p Policy, r *reading, epoch uint16) need {
-	satisfied := p.satisfied(r.enrolled)
+	allows := r.judge(p) == satisfied
 	switch {
-	case epoch == c.epochNow() && satisfied && r.age <= c.freshFor(k):
+	case epoch == c.epochNow() && allows && r.age <= c.freshFor(k):
 		return nothing
-	case epoch == c.epochNow() && !satisfied && r.age <= c.rules.DenyFreshFor:
+	case epoch == c.epochNow() && !allows && r.age <= c.rules.DenyFreshFor:
 		return nothing
-	case satisfied:
+	case allows:
 		return renewal
 	default:
 		return recheck
@@ -195,21 +238,21 @@ func (c *cache) standIn(k digest.Key, p Policy, now moment) (reading, bool) {
 	if !ok || !c.usable(&e, now) || e.epoch != c.epochNow() {
 		return reading{}, false
 	}
-	r := reading{known: true, facts: c.factsOf(&e), source: Stale, age: e.sent.age(now)}
+	r := reading{known: true, facts: c.factsOf(&e), source: Stale, age: e.age(now)}
 	if r.age <= c.freshFor(k) { // another request has learned it meanwhile
 		r.source = Cached
 	}
-	return r, p.satisfied(r.enrolled) && (r.source == Cached || r.age <= c.rules.StaleIfError)
+	return r, r.judge(p) == satisfied && (r.source == Cached || r.age <= c.rules.StaleIfError)
 }
 
 // usable reports whether the token's own life has not ended, and the entry has not
 // been invalidated.
 func (c *cache) usable(e *entry, now moment) bool {
-	return (e.expires == 0 || now.wall < int64(e.expires)*int64(time.Second)) && !c.buried(e.graves, e.sent, e.stored)
+	return (e.expires == 0 || now.wall < int64(e.expires)*int64(time.Second)) && !c.dead(e)
 }
 
 func (c *cache) factsOf(e *entry) facts {
-	return facts{enrolled: FactorSet{bits: e.named, rest: c.lists.get(e.others)}, partial: e.partial}
+	return facts{enrolled: FactorSet{bits: uint32(e.named), rest: c.lists.Get(e.others())}, partial: e.partial()}
 }
 
 func (c *cache) epochNow() uint16 { return uint16(c.epoch.Load()) } //nolint:gosec // it may wrap around
@@ -218,7 +261,7 @@ func (c *cache) epochNow() uint16 { return uint16(c.epoch.Load()) } //nolint:gos
 func (c *cache) keep(s *shard, f *flight) {
 	s.refused.Remove(f.q.key)
 	c.met.Add(f.q.key)
-	others, ok := c.lists.number(f.enrolled.rest)
+	others, ok := c.lists.Number(f.enrolled.rest)
 	if !f.q.keep || !ok {
 		s.entries.Remove(f.q.key)
 		return
@@ -227,8 +270,8 @@ func (c *cache) keep(s *shard, f *flight) {
 		return // what was left out may be what the older facts hold
 	}
 	e := entry{
-		sent: f.sent, named: f.enrolled.bits, others: others, graves: f.q.graves,
-		epoch: f.epoch, partial: f.partial, stored: f.stored,
+		sent: f.sent.monotonic, epoch: f.epoch, named: uint16(f.enrolled.bits), //nolint:gosec // namedBits of them
+		packed: pack(f.q.graves, f.partial, f.stored, others),
 	}
 	if !f.q.expires.IsZero() {
 		e.expires = uint32(min(f.q.expires.Unix(), math.MaxUint32)) //nolint:gosec // it is not negative
@@ -251,7 +294,7 @@ func (c *cache) newer(s *shard, f *flight) bool {
 		return true
 	}
 	e, ok := s.entries.Peek(f.q.key)
-	return ok && !c.buried(e.graves, e.sent, e.stored) && e.sent.monotonic > f.sent.monotonic
+	return ok && !c.dead(&e) && e.sent > f.sent.monotonic
 }
 
 // freshFor is the FreshFor of one key: up to a tenth shorter, so that entries that
@@ -291,52 +334,4 @@ func newFacts(list []client.Factor, partial bool) facts {
 		set, partial = Factors(kept[:maxOtherTypes]...), true
 	}
 	return facts{enrolled: set, partial: partial}
-}
-
-// maxTypeLists is how many different lists of types without a constant the cache
-// tells apart. There is one for each combination that users of a GenAuth have.
-const maxTypeLists = 4096
-
-// typeLists gives a number to each list of types that have no constant, so that an
-// entry holds no pointer. Number 0 is the empty list.
-type typeLists struct {
-	mu      sync.RWMutex
-	lists   []*[]FactorType
-	numbers map[string]uint32
-}
-
-// get returns the list with a number.
-func (l *typeLists) get(number uint32) *[]FactorType {
-	if number == 0 {
-		return nil
-	}
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	return l.lists[number-1]
-}
-
-// number returns the number of a list, and false if there are too many lists.
-func (l *typeLists) number(list *[]FactorType) (uint32, bool) {
-	if list == nil {
-		return 0, true
-	}
-	var text []byte
-	for _, t := range *list {
-		text = digest.AppendPart(text, string(t))
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if n, ok := l.numbers[string(text)]; ok {
-		return n, true
-	}
-	if len(l.lists) == maxTypeLists {
-		return 0, false
-	}
-	if l.numbers == nil {
-		l.numbers = make(map[string]uint32)
-	}
-	l.lists = append(l.lists, list)
-	n := uint32(len(l.lists)) //nolint:gosec // at most maxTypeLists
-	l.numbers[string(text)] = n
-	return n, true
 }

@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/internal/digest"
+	"github.com/echomfa/echomfa/internal/typelists"
 )
 
 // TestSizeIsValidatedBefore shows that a table of no size cannot be made: it
@@ -114,9 +116,42 @@ func TestTypeListsAreBounded(t *testing.T) {
 		}
 		return n
 	}
-	for i := range maxTypeLists {
+	for i := range typelists.Most {
 		require.Equal(t, nothing, keep(i), i)
 	}
-	assert.Equal(t, cold, keep(maxTypeLists), "one list too many")
-	assert.Equal(t, nothing, keep(maxTypeLists-1), "a list that is known")
+	assert.Equal(t, cold, keep(typelists.Most), "one list too many")
+	assert.Equal(t, nothing, keep(typelists.Most-1), "a list that is known")
+}
+
+// TestEntryKeepsAllOfItsParts packs the least and the most that each part of an entry
+// may be, and shows how much room an entry takes.
+func TestEntryKeepsAllOfItsParts(t *testing.T) {
+	t.Parallel()
+	assert.Equal(t, uintptr(24), unsafe.Sizeof(entry{}))
+	for _, token := range []uint32{0, 1, maxTombstones - 1, maxTombstones} {
+		for _, user := range []uint32{0, 1, maxTombstones - 1, maxTombstones} {
+			for _, others := range []uint32{0, 1, typelists.Most} {
+				for flags := range 4 {
+					e := entry{packed: pack(graves{token: token, user: user}, flags&1 != 0, flags&2 != 0, others)}
+					assert.Equal(t, graves{token: token, user: user}, e.graves())
+					assert.Equal(t, others, e.others())
+					assert.Equal(t, flags&1 != 0, e.partial())
+					assert.Equal(t, flags&2 != 0, e.stored())
+				}
+			}
+		}
+	}
+}
+
+// TestTombstonesFitAnEntry has caches of every size: an entry has room for the number of
+// each slot.
+func TestTombstonesFitAnEntry(t *testing.T) {
+	t.Parallel()
+	for size, want := range map[int]int{
+		1: minTombstones, minTombstones + 1: 2 * minTombstones, maxTombstones: maxTombstones, maxTombstones + 1: maxTombstones,
+	} {
+		slots := newTombstones(size)
+		assert.Len(t, slots.slots, want+1, size)
+		assert.Equal(t, slots.nobody(), (&entry{packed: pack(graves{user: slots.nobody()}, false, false, 0)}).graves().user)
+	}
 }

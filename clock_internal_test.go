@@ -37,7 +37,7 @@ func TestF39ClockSteps(t *testing.T) {
 			t.Parallel()
 			c := newCache(rules, "test")
 			sent := c.send(time.Now())
-			now := moment{monotonic: sent.monotonic + int64(row.after), wall: sent.wall + int64(row.after+row.step)}
+			now := c.at(sent.monotonic+int64(row.after), sent.wall+int64(row.after+row.step))
 			k := digest.Key{} // without jitter
 			f := &flight{q: &question{key: k, keep: true}, sent: sent, facts: facts{enrolled: Factors(OTP)}}
 			c.keep(c.shard(k), f)
@@ -76,4 +76,37 @@ func TestF39ClocksDriftUnnoticedForAMillisecond(t *testing.T) {
 		c.ahead.Add(1)
 		assert.Equal(t, c.moment(time.Now()), c.now())
 	})
+}
+
+// TestF39TimeIsNeverSetBack follows the cache's own time while the system's clocks go
+// apart: it goes with the monotonic one, and on with all that the wall clock gains.
+func TestF39TimeIsNeverSetBack(t *testing.T) {
+	t.Parallel()
+	const s, small = int64(time.Second), int64(19 * time.Millisecond)
+	type reading struct{ monotonic, ahead, want int64 }
+	for name, list := range map[string][]reading{
+		"together":                      {{s, 0, s}, {9 * s, 0, 9 * s}},
+		"an hour on":                    {{s, 3600 * s, 3601 * s}, {2 * s, 3600 * s, 3602 * s}},
+		"an hour back":                  {{s, -3600 * s, s}, {2 * s, -3600 * s, 2 * s}},
+		"back, then suspended":          {{s, -3600 * s, s}, {2 * s, -3590 * s, 12 * s}},
+		"on and back":                   {{s, 10 * s, 11 * s}, {2 * s, 0, 12 * s}, {3 * s, 0, 13 * s}},
+		"back and on":                   {{s, -10 * s, s}, {2 * s, 0, 12 * s}},
+		"a clock that goes in steps":    {{s, small, s}, {2 * s, 0, 2 * s}, {3 * s, small, 3 * s}, {4 * s, -small, 4 * s}},
+		"little by little":              {{s, small, s}, {2 * s, 2 * small, 2*s + 2*small}},
+		"at the limit":                  {{s, unnoticed - 1, s}, {2 * s, unnoticed, 2*s + unnoticed}},
+		"at the limit, back":            {{s, 1 - unnoticed, s}, {2 * s, -unnoticed, 2 * s}, {3 * s, 0, 3*s + unnoticed}},
+		"read before a step, and later": {{3 * s, 10 * s, 13 * s}, {2 * s, 0, 12 * s}, {4 * s, 10 * s, 14 * s}},
+		"an age, after a step":          {{3 * s, 10 * s, 13 * s}, {-5 * s, 10 * s, 5 * s}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var c clock
+			c.start()
+			made := c.made.UnixNano()
+			for i, r := range list {
+				want := moment{monotonic: r.want, wall: made + r.monotonic + r.ahead}
+				assert.Equal(t, want, c.at(r.monotonic, made+r.monotonic+r.ahead), i)
+			}
+		})
+	}
 }

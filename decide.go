@@ -100,8 +100,7 @@ func (d *decider) learn(ctx context.Context, q *question, p Policy, patience tim
 	if r.known && done && q.user != (StoreKey{}) { // a JWT's
 		d.admission.Accepted(q.key)
 	}
-	// What was left out may be what the policy asks for.
-	partial := r.partial && !p.satisfied(r.enrolled)
+	partial := r.known && r.judge(p) == undecided // what was left out may be what the policy asks for
 	switch {
 	case err == nil && !partial:
 		return r
@@ -128,24 +127,50 @@ func (d *decider) sources(q *question) []source {
 	return []source{d.store, d.genauth}
 }
 
-// conclude holds what is known against the policy, whatever it comes from, and
-// settles the decision. What is unknown is never taken for "no factors".
+// verdict is what facts say to a policy.
+type verdict uint8
+
+const (
+	undecided verdict = iota // nothing is known, or what was left out may be what is asked for
+	satisfied
+	missing
+)
+
+// judge holds what is known against a policy, whatever source it comes from. What is
+// unknown is never "no factors".
+func (r *reading) judge(p Policy) verdict {
+	switch {
+	case !r.known:
+		return undecided
+	case p.satisfied(r.enrolled):
+		return satisfied
+	case r.partial:
+		return undecided
+	}
+	return missing
+}
+
+// conclude settles the decision by what is known, whatever it comes from.
+// What is unknown is never taken for "no factors".
 func (d *decider) conclude(out *Decision, r *reading) error {
 	if r.known {
 		out.Enrolled, out.Source, out.Age = r.enrolled, r.source, r.age
-		switch {
-		case out.Policy.satisfied(r.enrolled):
-			if r.source == Stale {
-				d.counts.stale.Add(1)
-			}
-			out.Outcome = Allowed
-			return nil
-		case !r.partial:
-			out.Outcome = NotEnrolled
-			out.Missing = out.Policy.Evaluate(r.enrolled).Missing
-			return &NotEnrolledError{Decision: *out}
+	}
+	switch r.judge(out.Policy) {
+	case satisfied:
+		if r.source == Stale {
+			d.counts.stale.Add(1)
 		}
-		r.err = errPartial
+		out.Outcome = Allowed
+		return nil
+	case missing:
+		out.Outcome = NotEnrolled
+		out.Missing = out.Policy.Evaluate(r.enrolled).Missing
+		return &NotEnrolledError{Decision: *out}
+	case undecided:
+		if r.known {
+			r.err = errPartial
+		}
 	}
 	switch failureOf(r.err) {
 	case failureRefused:

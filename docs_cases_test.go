@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -61,10 +62,25 @@ func TestMapNamesEveryFile(t *testing.T) {
 		present = append(present, p.Name())
 	}
 	assert.ElementsMatch(t, present, described)
-	answers := regexp.MustCompile("(?m)^\\| \\d+\\. .* \\| `([\\w/.]+)` \\|$").FindAllStringSubmatch(text, -1)
-	assert.Len(t, answers, 20)
-	for _, answer := range answers {
-		assert.FileExists(t, answer[1])
+}
+
+// TestMapAnswersQuestions holds each answer of the map against the tree: the function
+// that decides is in the file that is named with it.
+func TestMapAnswersQuestions(t *testing.T) {
+	t.Parallel()
+	rows := regexp.MustCompile(`(?m)^\| (\d+)\. .*\? \| (.+) \|$`).FindAllStringSubmatch(read(t, "CONTRIBUTING.md"), -1)
+	require.Len(t, rows, 20)
+	for i, row := range rows {
+		assert.Equal(t, strconv.Itoa(i+1), row[1])
+		for answer := range strings.SplitSeq(row[2], ", ") {
+			parts := regexp.MustCompile("^`([\\w/.]+)`: `(?:(\\w+)\\.)?(\\w+)`$").FindStringSubmatch(answer)
+			require.NotNil(t, parts, "%s: %s", row[1], answer)
+			receiver := ""
+			if parts[2] != "" {
+				receiver = `\(\w+ \*?` + parts[2] + `(\[\w+\])?\) `
+			}
+			assert.Regexp(t, `(?m)^func `+receiver+parts[3]+`\(`, read(t, parts[1]), row[1])
+		}
 	}
 }
 

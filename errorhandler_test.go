@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/internal/answertest"
 )
 
@@ -229,4 +230,72 @@ func TestFieldF01RequestLoggers(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestOnesOwnFailureIsNotGenAuths shows that a Token function whose own work
+// failed is a 500, whatever its error is made of.
+func TestOnesOwnFailureIsNotGenAuths(t *testing.T) {
+	t.Parallel()
+	for _, cause := range []error{
+		client.ErrMisconfigured, echomfa.ErrUnavailable, echomfa.ErrNotEnrolled,
+		&echomfa.LookupError{Err: &echomfa.TokenError{Code: "invalid_token"}}, errors.New("other"),
+	} {
+		cfg := echomfa.MiddlewareConfig{
+			Enforcer: table(t, func(c *echomfa.Config) { c.EnrollURL, c.LoginURL = "/mfa", "/login" }),
+			Policy:   otp(),
+			Token:    func(echo.Context) (string, error) { return "", fmt.Errorf("session store: %w", cause) },
+		}
+		got := serve(t, cfg, func(r *http.Request) { r.Header.Set("Sec-Fetch-Mode", "navigate") })
+		assert.Equal(t, http.StatusInternalServerError, got.Code, cause)
+		assert.False(t, got.ran)
+	}
+}
+
+// TestStatusAndHeadersAgree shows that an error which says two things is answered
+// by one of them, in status and headers alike.
+func TestStatusAndHeadersAgree(t *testing.T) {
+	t.Parallel()
+	e := table(t, nil)
+	both := &echomfa.LookupError{Err: &echomfa.TokenError{Code: "invalid_token"}}
+	w := httptest.NewRecorder()
+	e.WriteRefusal(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil), both)
+	assert.Equal(t, http.StatusServiceUnavailable, w.Code)
+	assert.NotEmpty(t, w.Header().Get("Retry-After"))
+	assert.Empty(t, w.Header().Get("WWW-Authenticate"))
+
+	w = httptest.NewRecorder()
+	e.WriteRefusal(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil), &client.APIError{HTTPStatus: http.StatusUnauthorized})
+	assert.Equal(t, http.StatusUnauthorized, w.Code)
+	assert.Equal(t, `Bearer realm="mfa", error="invalid_token"`, w.Header().Get("WWW-Authenticate"))
+}
+
+// TestFailedErrorHandlerLeavesNoHeaders shows that the 500 after a panic does not
+// carry what belonged to the refusal.
+func TestFailedErrorHandlerLeavesNoHeaders(t *testing.T) {
+	t.Parallel()
+	for _, bearer := range []string{"token-refused", "token-unavailable"} {
+		handler := table(t, nil).Handler(echomfa.HandlerConfig{
+			Policy:       otp(),
+			ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic("handler") },
+		})(http.NotFoundHandler())
+		w := send(t, handler, http.MethodGet, "/", "Authorization: Bearer "+bearer)
+		assert.Equal(t, http.StatusInternalServerError, w.Code)
+		assert.Empty(t, w.Header().Get("WWW-Authenticate"))
+		assert.Empty(t, w.Header().Get("Retry-After"))
+	}
+}
+
+// TestFlushIsAnAnswer shows that an ErrorHandler which only flushes has given the
+// refusal's status, and not a 200.
+func TestFlushIsAnAnswer(t *testing.T) {
+	t.Parallel()
+	handler := table(t, nil).Handler(echomfa.HandlerConfig{
+		Policy: otp(),
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) {
+			assert.NoError(t, http.NewResponseController(w).Flush())
+		},
+	})(http.NotFoundHandler())
+	w := send(t, handler, http.MethodGet, "/", lackingBearer)
+	require.Equal(t, http.StatusForbidden, w.Code)
+	assert.Empty(t, w.Body.String())
 }

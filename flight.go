@@ -66,7 +66,10 @@ const (
 
 // lookups are those of one source. Requests that need the same answer share one.
 //
-// Locks are taken in this order: a shard's, then running's or the budget's.
+// Locks are taken in this order: a shard's first, and under it one of running's, the
+// budget's, the breaker's, the clock's and that of the lists of types. Under the clock's
+// mu its steps may be taken. None of these takes another one, and nobody waits for anything
+// but a lock while holding one.
 type lookups struct {
 	cache   *cache
 	table   int // storeTable or genauthTable
@@ -81,16 +84,29 @@ type lookups struct {
 	promote func(f *flight, n need)
 }
 
+// asked says when GenAuth was asked, for what is remembered of failures.
+func (f *flight) asked() breaker.Stamp { return breaker.Stamp{At: f.sent.monotonic, Epoch: f.epoch} }
+
+// goes notes, before the flight begins, whose lookup it is and whether the one before
+// has failed.
+func (f *flight) goes(caller breaker.Caller, failing bool) { f.caller, f.failing = caller, failing }
+
+// queues notes, before the flight begins, its turn in the budget.
+func (f *flight) queues(ticket *budget.Ticket) { f.ticket = ticket }
+
+// saw notes, before the flight has landed, what the Store has seen of invalidations.
+func (f *flight) saw(version *StoreVersion) { f.version = version }
+
 // begun is a flight that a request waits for.
 type begun struct {
 	*flight
 	own bool // the request has started it
 }
 
-// join returns the flight under way for a question, or starts one. Under the same
+// joinOrBegin returns the flight under way for a question, or starts one. Under the same
 // lock it reads the cache again, and returns no flight if that has the answer by
 // now.
-func (l *lookups) join(q *question, p Policy, version *StoreVersion) (b begun, r reading, n need, err error) {
+func (l *lookups) joinOrBegin(q *question, p Policy, version *StoreVersion) (b begun, r reading, n need, err error) {
 	s := l.cache.shard(q.key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -241,14 +257,22 @@ func (r *running) close() {
 	r.wg.Wait()
 }
 
+// expiredBy reports whether the token's own life has ended, by a clock that may be behind
+// others'.
+func (q *question) expiredBy(now time.Time) bool {
+	return !q.expires.IsZero() && now.Add(maxClockSkew).After(q.expires)
+}
+
 // evidence returns what a lookup tells of GenAuth. That of an unknown token tells
-// nothing by a refusal: a gateway may refuse rubbish while GenAuth is down. A panic
-// and a lookup that was given up tell nothing either.
-func evidence(err error, known bool) breaker.Outcome {
+// nothing by a refusal, nor does that of one that has expired: a gateway may refuse
+// these while GenAuth is down. A panic and a lookup that was given up tell nothing
+// either.
+func evidence(err error, known, expired bool) breaker.Outcome {
 	var (
-		transport *client.TransportError
-		api       *client.APIError
+		way interface{ Unconnected() bool }
+		api *client.APIError
 	)
+	known = known && !expired
 	switch failureOf(err) {
 	case noFailure:
 		return breaker.Success
@@ -263,12 +287,14 @@ func evidence(err error, known bool) breaker.Outcome {
 	case failureUnavailable, failureMalformed:
 		switch {
 		case errors.Is(err, errNoResult), errors.Is(err, context.Canceled):
-		case errors.As(err, &transport) && transport.Unconnected():
+		case errors.As(err, &way) && way.Unconnected():
 			return breaker.NoConnection
 		default:
 			return breaker.Failed
 		}
-	case failureLimited, failurePanic, failureTurnedAway:
+	case failureLimited:
+		return breaker.Limited
+	case failurePanic, failureTurnedAway:
 	}
 	return breaker.NoEvidence
 }

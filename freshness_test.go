@@ -265,6 +265,26 @@ func TestEntryEndsWithTheToken(t *testing.T) {
 	}
 }
 
+// TestRenewedEntryEndsWithTheToken shows that facts which were asked for again without
+// reading the token again end with it too.
+func TestRenewedEntryEndsWithTheToken(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		jwt := answertest.JWT(map[string]any{"sub": "u1", "aud": "app", "exp": time.Now().Add(8 * time.Minute).Unix()})
+		d := newDirectory()
+		d.enroll(jwt, echomfa.OTP)
+		e := newEnforcer(t, d, func(c *echomfa.Config) { c.Cache.FreshFor = 5 * time.Minute })
+		for i, pause := range []time.Duration{0, 5*time.Minute + time.Second, 2 * time.Minute} {
+			pass(pause)
+			assert.Equal(t, echomfa.Allowed, decide(t, e, jwt, otp()).Outcome)
+			assert.Equal(t, []int{1, 2, 2}[i], d.total())
+		}
+		pass(59 * time.Second) // the token's end, three minutes after it was asked about
+		decide(t, e, jwt, otp())
+		assert.Equal(t, 3, d.total())
+	})
+}
+
 // TestVerify shows when Verify is called and what its errors become.
 func TestVerify(t *testing.T) {
 	t.Parallel()

@@ -3,7 +3,9 @@ package echomfa
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -23,7 +25,12 @@ func (e *Enforcer) settle(ctx context.Context, d *Decision, err error, rq *reque
 		logRefusal(ctx, e.cfg.Logger, d, err, rq)
 	}
 	if e.cfg.Observer != nil {
-		e.cfg.Observer.ObserveDecision(ctx, *d, rq.route, methodLabel(rq.method))
+		observed := *d // its own to change: the answer is made of the other one
+		observed.Missing = slices.Clone(d.Missing)
+		for i, types := range observed.Missing {
+			observed.Missing[i] = slices.Clone(types)
+		}
+		e.cfg.Observer.ObserveDecision(ctx, observed, rq.route, methodLabel(rq.method))
 	}
 	return err
 }
@@ -116,6 +123,35 @@ func (g *genauthSource) logChange(ctx context.Context, now time.Time, pass *brea
 		g.log.LogAttrs(ctx, slog.LevelError, "mfa lookups have failed since the start: four at a time are tried until GenAuth answers", users)
 	case breaker.Same:
 	}
+}
+
+// logToken logs what came of asking about a token if it is held, or too long on its way.
+func (g *genauthSource) logToken(ctx context.Context, now time.Time, f *flight, err error, rest time.Duration) {
+	var long *breaker.TooLongError
+	_, limited := breaker.Wait(err)
+	switch {
+	case errors.As(err, &long):
+		if g.said.tooLong.again(now) {
+			g.log.LogAttrs(ctx, slog.LevelError, "mfa token is too long on the way to GenAuth: raise the limit there, or lower MaxTokenBytes",
+				slog.Int("length", long.Length), slog.Int("max_token_bytes", g.maxToken), withoutTokenAttr(err, f))
+		}
+	case rest > 0 && !limited && g.said.held.again(now):
+		g.log.LogAttrs(ctx, slog.LevelWarn, "mfa lookups of a token are held: GenAuth fails for it, and not for others",
+			slog.String("token_ref", g.cache.keys.Ref(f.q.key)), slog.Duration("for", rest), slog.Int("held", g.holds.Count(now)), withoutTokenAttr(err, f))
+	}
+}
+
+// logPause logs that no lookups are made until a time.
+func (g *genauthSource) logPause(ctx context.Context, now, until time.Time, err error, f *flight) {
+	if g.said.paused.again(now) {
+		g.log.LogAttrs(ctx, slog.LevelWarn, "mfa lookups pause: GenAuth limits the rate, for more than one user",
+			slog.Duration("for", until.Sub(now)), withoutTokenAttr(err, f))
+	}
+}
+
+// withoutTokenAttr is what the log says of why a lookup has failed.
+func withoutTokenAttr(err error, f *flight) slog.Attr {
+	return slog.String("error", fmt.Sprint(withoutToken(err, f.q.token)))
 }
 
 // rarely is what is said once a minute at most, because clients can cause it.

@@ -3,6 +3,7 @@ package echomfa_test
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -242,4 +243,16 @@ func TestStats(t *testing.T) {
 		assert.Zero(t, got.Held, "not any more")
 		assert.Zero(t, (*echomfa.Enforcer)(nil).Stats())
 	})
+}
+
+// TestGoexitIsNoAnswer shows that a lister that ends its goroutine has not said that
+// there are no factors.
+func TestGoexitIsNoAnswer(t *testing.T) {
+	t.Parallel()
+	e := newEnforcer(t, echomfa.FactorListerFunc(func(context.Context, string) ([]client.Factor, error) {
+		runtime.Goexit()
+		return nil, nil
+	}), nil)
+	got, err := e.Decide(t.Context(), token, otp())
+	assert.NotEqual(t, echomfa.NotEnrolled, got.Outcome, "%v", err)
 }

@@ -279,3 +279,12 @@ func TestMountMistakes(t *testing.T) {
 		})
 	}
 }
+
+// TestInvalidPolicyOfAMountIsNamed shows that a mount says what is wrong with its policy,
+// and that it is the policy.
+func TestInvalidPolicyOfAMountIsNamed(t *testing.T) {
+	t.Parallel()
+	_, err := echomfa.MiddlewareConfig{Enforcer: table(t, nil), Policy: echomfa.AtLeast(3, echomfa.OTP)}.ToMiddleware()
+	require.ErrorIs(t, err, echomfa.ErrInvalidPolicy)
+	assert.ErrorContains(t, err, "echomfa: Policy: ")
+}

@@ -25,8 +25,9 @@ func (v *view) forgets(asked time.Time, q query) bool {
 	return slices.ContainsFunc(v.cuts, func(c *cut) bool { return asked.Before(c.from) && c.done.Before(q.arrived) })
 }
 
-// held reports whether the request's token may be held: its lookups have failed twice in a
-// row, and another's has succeeded in between, or GenAuth has asked for a pause.
+// held reports whether the request's token may be held, or its user: its lookups have
+// failed twice in a row, and another's has succeeded in between, or GenAuth has asked for a
+// pause.
 func (v *view) held(q query) bool {
 	var first *word // of the row
 	var hold time.Duration
@@ -44,31 +45,77 @@ func (v *view) held(q query) bool {
 		case w.verdict != down || v.forgets(w.asked, q):
 		case first == nil:
 			first = w
-		case slices.ContainsFunc(v.asks, func(s *word) bool { return s.success() && !s.heard.Before(first.heard) && !s.heard.After(w.heard) }):
+		case v.othersSucceed(first, w):
 			first, hold = w, min(max(2*hold, modelHold), modelLongest)
 			until = w.heard.Add(hold)
 		}
 	}
-	return q.arrived.Before(until)
+	return q.arrived.Before(until) || v.userHeld(q)
 }
 
-// paused reports whether all lookups pause: GenAuth has limited two users within a second.
-func (v *view) paused(q query) bool {
-	user := func(w *word) any {
-		if name := modelUsers[w.token]; name != "" {
-			return name
+// othersSucceed reports whether a lookup has succeeded between two that have failed.
+func (v *view) othersSucceed(first, second *word) bool {
+	return slices.ContainsFunc(v.asks, func(s *word) bool {
+		return s.success() && !s.heard.Before(first.heard) && !s.heard.After(second.heard)
+	})
+}
+
+// userHeld reports whether the request's user may be held for any of the user's tokens, or
+// may have no second lookup beside one under way, because the latest has failed. That of a
+// token of which there are no facts does not count; the model permits that it does.
+func (v *view) userHeld(q query) bool {
+	var first, latest *word
+	var hold time.Duration
+	until := time.Time{}
+	for _, w := range v.asks {
+		switch {
+		case userOfWord(w) != userOfWord(&word{token: v.token}) || w.heard.After(q.answered):
+		case w.verdict <= partly:
+			first, latest, hold, until = nil, nil, 0, time.Time{}
+		case w.verdict != down:
+		case first == nil:
+			first, latest = w, w
+		default:
+			if latest = w; v.othersSucceed(first, w) {
+				first, hold = w, min(max(2*hold, modelHold), modelLongest)
+				until = w.heard.Add(hold)
+			}
 		}
-		return w.token
 	}
+	if latest == nil || v.forgets(latest.asked, q) {
+		return false
+	}
+	again := latest.heard.Add(100 * time.Millisecond) // it may be tried once more
+	return q.arrived.Before(until) || v.asking || q.arrived.Before(again)
+}
+
+// userOfWord returns whom a word is about: the token, if that names nobody.
+func userOfWord(w *word) any {
+	if name := modelUsers[w.token]; name != "" {
+		return name
+	}
+	return w.token
+}
+
+// paused reports whether all lookups pause: GenAuth has limited two known users within a
+// second.
+func (v *view) paused(q query) bool {
 	for i, a := range v.asks {
 		for _, b := range v.asks[:i] {
-			pair := a.verdict == limited && b.verdict == limited && user(a) != user(b) && a.heard.Sub(b.heard) <= time.Second
+			pair := a.verdict == limited && b.verdict == limited && userOfWord(a) != userOfWord(b) && a.heard.Sub(b.heard) <= time.Second &&
+				v.maybeKnown(a) && v.maybeKnown(b)
 			if pair && (!q.arrived.After(a.heard.Add(max(a.pause, time.Second))) || !q.arrived.After(b.heard.Add(max(b.pause, time.Second)))) {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// maybeKnown reports whether there may have been facts about a word's token before. What
+// the Store has told of another token is not in the view.
+func (v *view) maybeKnown(w *word) bool {
+	return v.shared || slices.ContainsFunc(v.asks, func(o *word) bool { return o.token == w.token && o.verdict <= partly && !o.heard.After(w.heard) })
 }
 
 // open reports whether the breaker may turn a request away: five lookups in a row have

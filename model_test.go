@@ -66,6 +66,7 @@ type view struct {
 	words   []*word // about the token, from GenAuth and the Store
 	asks    []*word // about any token, from GenAuth, in the order of its answers
 	asking  bool    // GenAuth, about any token
+	shared  bool    // there is a Store
 	cuts    []*cut
 	expires time.Time // of the token
 	closed  time.Time // the instance

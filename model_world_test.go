@@ -128,7 +128,7 @@ func (w *world) now() time.Duration { return time.Since(w.begun) }
 func (n *node) view(token int) *view {
 	s := n.setting
 	return &view{
-		token: token, rules: s.rules, timeout: s.timeout, words: n.words[token], asks: n.asks, asking: slices.ContainsFunc(n.asking[:], func(under []*word) bool { return len(under) > 0 }), cuts: n.cuts[token],
+		token: token, rules: s.rules, timeout: s.timeout, words: n.words[token], asks: n.asks, shared: s.shared, asking: slices.ContainsFunc(n.asking[:], func(under []*word) bool { return len(under) > 0 }), cuts: n.cuts[token],
 		expires: n.expires(token), closed: n.closed, doubted: n.doubted, evicts: s.evicts(),
 	}
 }

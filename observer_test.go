@@ -114,3 +114,28 @@ func TestLogNamesThePolicy(t *testing.T) {
 		assert.Contains(t, log.String(), want)
 	}
 }
+
+// meddler is an Observer that writes into what it is told.
+type meddler struct{}
+
+func (meddler) ObserveDecision(_ context.Context, d echomfa.Decision, _, _ string) {
+	for _, types := range d.Missing {
+		clear(types)
+	}
+	clear(d.Missing)
+}
+
+// TestObserverDoesNotChangeTheAnswer shows that what an Observer does to a decision
+// reaches nobody else.
+func TestObserverDoesNotChangeTheAnswer(t *testing.T) {
+	t.Parallel()
+	e := table(t, func(c *echomfa.Config) { c.Observer = meddler{} })
+	d, err := e.Decide(t.Context(), answertest.NotEnrolled, otp())
+	want := [][]echomfa.FactorType{{echomfa.OTP}}
+	assert.Equal(t, want, d.Missing)
+	var refused *echomfa.NotEnrolledError
+	require.ErrorAs(t, err, &refused)
+	assert.Equal(t, want, refused.Decision.Missing)
+	w := serve(t, echomfa.MiddlewareConfig{Enforcer: e, Policy: otp()}, withToken(answertest.NotEnrolled))
+	assert.Contains(t, w.Body.String(), `"missing":[["OTP"]]`)
+}

@@ -210,3 +210,24 @@ func FuzzParsePolicy(f *testing.F) {
 		require.Equal(t, p.String(), again.String())
 	})
 }
+
+// TestLongPolicyParsesBack shows that the largest policies have a text that can be
+// read.
+func TestLongPolicyParsesBack(t *testing.T) {
+	t.Parallel()
+	var p echomfa.Policy
+	for i := range 8 {
+		q := anyCustom(echomfa.FactorType(fmt.Sprintf("A%d", i)), echomfa.FactorType(fmt.Sprintf("B%d", i)))
+		if i == 0 {
+			p = q
+		} else {
+			p = p.And(q)
+		}
+	}
+	require.NoError(t, p.Err())
+	text, err := p.MarshalText()
+	require.NoError(t, err)
+	var back echomfa.Policy
+	require.NoError(t, back.UnmarshalText(text), "%d bytes", len(text))
+	assert.True(t, back.Equal(p))
+}

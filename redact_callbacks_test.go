@@ -224,8 +224,8 @@ func TestX9PublicCallsCannotSpreadSecrets(t *testing.T) {
 
 	r.AddCookie(&http.Cookie{Name: "sid", Value: canary})
 	w := httptest.NewRecorder()
-	e.WriteRefusal(w, r, &echomfa.TokenError{Code: "invalid_token", Reason: "no session " + canary})
-	assert.Contains(t, w.Header().Get("WWW-Authenticate"), "no session [redacted]")
+	e.WriteRefusal(w, r, &echomfa.TokenError{Code: "bad " + canary, Reason: "no session " + canary})
+	assert.Contains(t, w.Header().Get("WWW-Authenticate"), `error="bad [redacted]", error_description="no session [redacted]"`)
 }
 
 // TestX9WrappedAbortSpreadsNothing shows that net/http, which logs every panic but

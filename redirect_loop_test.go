@@ -242,7 +242,8 @@ func TestFieldF07TheCookie(t *testing.T) {
 		w := send(t, browsing(t), http.MethodGet, target, navigation)
 		require.Len(t, w.Result().Cookies(), 1, target)
 		cookie := w.Result().Cookies()[0]
-		assert.Empty(t, cookie.Path, target)
+		assert.Equal(t, "/", cookie.Path, target)
+		assert.Equal(t, strings.HasPrefix(target, "https:"), strings.HasPrefix(cookie.Name, "__Host-"), target)
 		assert.Equal(t, 30, cookie.MaxAge)
 		assert.True(t, cookie.HttpOnly)
 		assert.Equal(t, http.SameSiteLaxMode, cookie.SameSite)
@@ -251,7 +252,11 @@ func TestFieldF07TheCookie(t *testing.T) {
 	behindProxy := guarded(t, table(t, func(c *echomfa.Config) {
 		c.LoginURL, c.ReturnTo.BaseURL = "/login", "https://app.example"
 	}))
-	assert.True(t, send(t, behindProxy, http.MethodGet, "/", navigation).Result().Cookies()[0].Secure)
+	cookie := send(t, behindProxy, http.MethodGet, "/", navigation).Result().Cookies()[0]
+	assert.True(t, cookie.Secure)
+	assert.Equal(t, http.StatusUnauthorized, send(t, behindProxy, http.MethodGet, "/", navigation, "Cookie: "+cookie.Name+"=4").Code)
+	planted := strings.TrimPrefix(cookie.Name, "__Host-") + "=4" // as another host of the domain can
+	assert.Equal(t, http.StatusFound, send(t, behindProxy, http.MethodGet, "/", navigation, "Cookie: "+planted).Code)
 
 	name := send(t, browsing(t), http.MethodGet, "/", navigation).Result().Cookies()[0].Name + "="
 	for forged, code := range map[string]int{
@@ -261,4 +266,31 @@ func TestFieldF07TheCookie(t *testing.T) {
 	} {
 		assert.Equal(t, code, send(t, browsing(t), http.MethodGet, "/", navigation, "Cookie: "+forged).Code, forged)
 	}
+}
+
+// TestNoLoopWhateverTheHost shows that the enrollment page is not sent to itself
+// behind a proxy that changes the Host, nor for a port that goes without saying.
+func TestNoLoopWhateverTheHost(t *testing.T) {
+	t.Parallel()
+	for _, enrollURL := range []string{"https://app.example.com/mfa", "https://app.example.com:443/mfa", "https://APP.example.com/mfa"} {
+		e := table(t, func(c *echomfa.Config) {
+			c.EnrollURL, c.ReturnTo.BaseURL = enrollURL, "https://app.example.com"
+		})
+		for _, host := range []string{"app.example.com", "app.example.com:443", "internal:8080"} {
+			w := send(t, guarded(t, e), http.MethodGet, "https://"+host+"/mfa?x=1", lackingBearer, navigation)
+			assert.Equal(t, http.StatusForbidden, w.Code, "%s %s", enrollURL, host)
+		}
+		w := send(t, guarded(t, e), http.MethodGet, "https://internal:8080/admin", lackingBearer, navigation)
+		assert.Equal(t, enrollURL+"?return_to=%2Fadmin", w.Header().Get("Location"), "its own origin needs no more than a path")
+	}
+	for _, base := range []string{"http://app.example.com", "http://app.example.com:80"} {
+		e := table(t, func(c *echomfa.Config) { c.EnrollURL, c.ReturnTo.BaseURL = "http://app.example.com/mfa", base })
+		w := send(t, guarded(t, e), http.MethodGet, "/mfa", lackingBearer, navigation)
+		assert.Equal(t, http.StatusForbidden, w.Code, base)
+	}
+	elsewhere := table(t, func(c *echomfa.Config) {
+		c.EnrollURL, c.ReturnTo.BaseURL = "https://enroll.example.com/mfa", "https://app.example.com"
+	})
+	w := send(t, guarded(t, elsewhere), http.MethodGet, "https://app.example.com/mfa", lackingBearer, navigation)
+	assert.Equal(t, http.StatusFound, w.Code, "another origin's /mfa is another page")
 }

@@ -146,9 +146,34 @@ func (e *Enforcer) WriteRefusal(w http.ResponseWriter, r *http.Request, err erro
 func (f *refusals) write(w http.ResponseWriter, r *http.Request, err error) {
 	f.setHeaders(w.Header(), r, err)
 	said, kind := f.replyTo(err), accept.KindOf(r)
+	v := f.view(w, r, kind, &said)
+	switch {
+	case kind == accept.Browser && v.Moves:
+		answer.Redirect(w, r, v.Link)
+	case kind == accept.Inertia && v.Moves:
+		answer.LeaveInertia(w, v.Link)
+	case kind == accept.HTMX:
+		if v.Moves {
+			// The script would follow a redirect without the browser leaving
+			// the page.
+			w.Header().Set("Hx-Redirect", v.Link)
+		}
+		answer.Problem(w, r, said.Status, said.body)
+	case kind == accept.Program, kind == accept.Turbo && accept.IsPrefetch(r): // a stream would be put into the page
+		answer.Problem(w, r, said.Status, said.body)
+	case kind == accept.Turbo && (v.Moves || !accept.IsGet(r)):
+		answer.HTML(w, r, said.Status, accept.TurboStream, page.Policy(false), f.pages.Stream(&v))
+	default:
+		f.writePage(w, r, kind, said.Status, &v)
+	}
+}
+
+// view returns what a page says, and where its user is to go. It sets the headers that
+// go with that.
+func (f *refusals) view(w http.ResponseWriter, r *http.Request, kind accept.Kind, said *reply) page.View {
 	v := page.View{}
 	if to := said.destination; to != nil && to.Text != "" && !to.Is(r) {
-		v.Moves, v.Step = f.moves(w, r, kind, &said), said.step
+		v.Moves, v.Step = f.moves(w, r, kind, said), said.step
 		back, why := f.backTo(r, kind)
 		f.logOmission(r.Context(), why)
 		h := w.Header()
@@ -161,51 +186,23 @@ func (f *refusals) write(w http.ResponseWriter, r *http.Request, err error) {
 		v.Link = f.location(r.Context(), to, back, returnto.RoomFor(h))
 	}
 	v.Title, v.Detail, v.DecisionID = said.Title, said.Detail, said.DecisionID
-	switch kind {
-	case accept.Browser:
-		if v.Moves {
-			answer.Redirect(w, r, v.Link)
-			return
-		}
-	case accept.Inertia:
-		if v.Moves {
-			answer.LeaveInertia(w, v.Link)
-			return
-		}
-	case accept.HTMX:
-		if v.Moves {
-			// The script would follow a redirect without the browser leaving
-			// the page.
-			w.Header().Set("Hx-Redirect", v.Link)
-		}
-		answer.Problem(w, r, said.Status, said.body)
-		return
-	case accept.Unpoly:
-		if v.Moves {
-			// Another layer is there wherever the request comes from, and however
-			// the page shows failures.
-			w.Header().Set("X-Up-Open-Layer", `{"target": "main"}`)
-		}
-	case accept.Turbo:
-		switch {
-		case accept.IsPrefetch(r):
-			answer.Problem(w, r, said.Status, said.body) // a stream would be put into the page
-			return
-		case v.Moves, !accept.IsGet(r):
-			answer.HTML(w, r, said.Status, accept.TurboStream, page.Policy(false), f.pages.Stream(&v))
-			return
-		}
-	case accept.TurboFrame:
-		if v.Whole = v.Moves; !v.Moves {
-			v.Frame = accept.FrameName(r)
-		}
-	case accept.Program:
-		answer.Problem(w, r, said.Status, said.body)
-		return
-	case accept.Framed:
+	return v
+}
+
+// writePage writes a page, as a client puts it where it belongs.
+func (f *refusals) writePage(w http.ResponseWriter, r *http.Request, kind accept.Kind, status int, v *page.View) {
+	switch {
+	case kind == accept.Unpoly && v.Moves:
+		// Another layer is there wherever the request comes from, and however
+		// the page shows failures.
+		w.Header().Set("X-Up-Open-Layer", `{"target": "main"}`)
+	case kind == accept.TurboFrame && v.Moves:
+		v.Whole = true
+	case kind == accept.TurboFrame:
+		v.Frame = accept.FrameName(r)
 	}
 	inside := kind == accept.Framed && r.Header.Get("Sec-Fetch-Site") == "same-origin"
-	answer.HTML(w, r, said.Status, "text/html", page.Policy(inside), f.pages.Whole(&v))
+	answer.HTML(w, r, status, "text/html", page.Policy(inside), f.pages.Whole(v))
 }
 
 // moves reports whether a client is sent on without its user's doing. If it has

@@ -4,15 +4,15 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"log/slog"
-	"sync/atomic"
 	"time"
 
 	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/internal/admission"
 	"github.com/echomfa/echomfa/internal/breaker"
 	"github.com/echomfa/echomfa/internal/budget"
+	"github.com/echomfa/echomfa/internal/claims"
+	"github.com/echomfa/echomfa/internal/sendonce"
 )
 
 // FactorLister tells which MFA factors the user of an access token has
@@ -46,12 +46,13 @@ type genauthSource struct {
 	budget     *budget.Budget
 	breaker    breaker.Breaker
 	limits     breaker.Limits
+	users      breaker.Users
+	holds      breaker.Holds
 	maxToken   int // MaxTokenBytes, for the log
 	log        *slog.Logger
 	said       struct{ tooLong, held, paused rarely }
 	watch      admission.RefusalWatch
 	counts     lookupCounts
-	heldUntil  atomic.Int64 // when the last token that is held is not any more, in Unix nanoseconds
 	// share is called with each flight after its callers have their answer.
 	share func(*flight)
 }
@@ -92,7 +93,7 @@ func (n need) class() budget.Class {
 // answer took. Another one's answer may be too old: then it asks itself.
 func (g *genauthSource) fetch(ctx context.Context, q *question, p Policy, before reading) (reading, bool, error) {
 	for {
-		b, r, n, err := g.join(q, p, before.version)
+		b, r, n, err := g.joinOrBegin(q, p, before.version)
 		switch {
 		case err != nil:
 			g.counts.add(failureOf(err))
@@ -115,27 +116,42 @@ func (g *genauthSource) fetch(ctx context.Context, q *question, p Policy, before
 	}
 }
 
-// start begins a flight, if the token is not held, and the breaker and the budget
-// allow it. The shard's lock is held.
+// start begins a flight, if neither the token nor its user is held, and the breaker and
+// the budget allow it. The shard's lock is held.
 func (g *genauthSource) start(f *flight, n need, now time.Time) error {
 	failures := g.failures(f.q)
 	if rest := failures.Rest(now); rest > 0 {
 		return &breaker.HeldError{Rest: rest}
 	}
-	f.caller, f.failing = g.callerOf(f.q, n != cold), failures.Failing()
+	f.goes(g.callerOf(f.q, n != cold), failures.Failing())
 	if err := g.breaker.Door(f.caller, now); err != nil {
 		return err
 	}
+	if f.caller.Known {
+		over := func(asked breaker.Stamp) bool { return g.ended(f.q.graves, asked) }
+		if err := g.users.Enter(f.caller.User, now, func() uint64 { return g.who(f.q) }, over); err != nil {
+			return err
+		}
+	}
 	ticket, err := g.budget.Enter(n.class(), now)
+	if err == nil {
+		f.queues(ticket)
+		err = g.running.run(f.deadline, func(ctx context.Context) { g.fly(ctx, f) })
+	}
 	if err != nil {
-		return err
+		g.leave(f)
 	}
-	f.ticket = ticket
-	if err := g.running.run(f.deadline, func(ctx context.Context) { g.fly(ctx, f) }); err != nil {
-		g.budget.Leave(ticket)
-		return err
+	return err
+}
+
+// leave gives back what start took.
+func (g *genauthSource) leave(f *flight) {
+	if f.ticket != nil {
+		g.budget.Leave(f.ticket)
 	}
-	return nil
+	if f.caller.Known {
+		g.users.Leave(f.caller.User, time.Now())
+	}
 }
 
 // fly makes the lookup. A callback may end the goroutine ([runtime.Goexit]), so
@@ -157,7 +173,7 @@ func (g *genauthSource) fly(ctx context.Context, f *flight) {
 // guarded waits for its turn and asks. A panic of the lister or of CheckToken
 // becomes an error.
 func (g *genauthSource) guarded(ctx context.Context, f *flight) (known facts, err error) {
-	defer g.budget.Leave(f.ticket)
+	defer g.leave(f)
 	if err := g.budget.Await(ctx, f.ticket); err != nil {
 		return facts{}, err
 	}
@@ -197,6 +213,9 @@ func (g *genauthSource) askOrRetry(ctx context.Context, f *flight) (known facts,
 // ask asks GenAuth once.
 func (g *genauthSource) ask(ctx context.Context, f *flight) (facts, error) {
 	g.asks(f)
+	if !f.caller.Known {
+		ctx = sendonce.With(ctx)
+	}
 	list, err := g.lister.ListEnrolledFactors(ctx, f.q.token)
 	err = breaker.TooLong(err, f.q.token)
 	var partial *client.PartialError
@@ -231,7 +250,7 @@ func (g *genauthSource) pauseToRetry(ctx context.Context, f *flight) bool {
 // has been sent is not: it may be what the failure is about. Nor is one that failed the
 // last time too.
 func (g *genauthSource) mayRetry(f *flight, err error) bool {
-	return breaker.Retryable(err) && !f.failing && (f.caller.Known || evidence(err, false) == breaker.NoConnection)
+	return breaker.Retryable(err) && !f.failing && (f.caller.Known || evidence(err, false, false) == breaker.NoConnection)
 }
 
 // callerOf returns whose lookup it is. The user of a token that names none is the token.
@@ -245,56 +264,66 @@ func (g *genauthSource) callerOf(q *question, known bool) breaker.Caller {
 	return c
 }
 
+// ended reports whether what was asked for at a time has been invalidated.
+func (g *genauthSource) ended(of graves, asked breaker.Stamp) bool {
+	return asked.Epoch != g.cache.epochNow() || g.cache.buried(of, moment{monotonic: asked.At}, false)
+}
+
+// who returns whose token it is, by a longer hash than that of a tombstone.
+func (g *genauthSource) who(q *question) uint64 {
+	name := q.token
+	if said, err := claims.Parse(q.token); err == nil && said.Subject != "" {
+		name = said.Subject
+	}
+	key := g.cache.keys.Key(name)
+	return binary.BigEndian.Uint64(key[:])
+}
+
 // failures returns what is remembered of the failures of a token. An invalidation ends
 // that too. The shard's lock is held.
 func (g *genauthSource) failures(q *question) breaker.Memory {
 	r, ok := g.cache.shard(q.key).refused.Peek(q.key)
-	if !ok || r.failedIn != g.cache.epochNow() || g.cache.buried(r.graves, r.failed, false) {
+	if !ok || g.ended(r.graves, r.failed) {
 		return breaker.Memory{}
 	}
 	return r.failures
 }
 
-// note draws the conclusions from what came of asking about a token: for all others, and
-// for this one.
+// note draws the conclusions from what came of asking about a token: for all others, for
+// this one, and for its user.
 func (g *genauthSource) note(ctx context.Context, f *flight, pass *breaker.Pass, err error) {
-	now, outcome := time.Now(), evidence(err, f.caller.Known)
+	now := time.Now()
+	outcome := evidence(err, f.caller.Known, f.q.expiredBy(now))
 	g.logChange(ctx, now, pass, outcome)
 	wait, limited := breaker.Wait(err)
 	var long *breaker.TooLongError
 	isLong := errors.As(err, &long)
+	successes := g.breaker.Successes()
 	rest := g.remember(f, now, func(m breaker.Memory) breaker.Memory {
-		switch outcome {
-		case breaker.Success:
+		switch {
+		case outcome == breaker.Success, failureOf(err) == failureRefused:
 			m = breaker.Memory{}
-		case breaker.Failed:
-			m = m.Fail(now, g.breaker.Successes(), isLong)
-		case breaker.NoEvidence, breaker.NoConnection:
+		case outcome == breaker.Failed:
+			m = m.Fail(now, successes, isLong)
 		}
 		if limited {
 			m = m.Hold(now, wait)
 		}
 		return m
 	})
-	said := slog.String("error", fmt.Sprint(withoutToken(err, f.q.token)))
 	switch {
-	case isLong:
-		if g.said.tooLong.again(now) {
-			g.log.LogAttrs(ctx, slog.LevelError, "mfa token is too long on the way to GenAuth: raise the limit there, or lower MaxTokenBytes",
-				slog.Int("length", long.Length), slog.Int("max_token_bytes", g.maxToken), said)
-		}
-	case rest > 0 && !limited && g.said.held.again(now):
-		g.log.LogAttrs(ctx, slog.LevelWarn, "mfa lookups of a token are held: GenAuth fails for it, and not for others",
-			slog.String("token_ref", g.cache.keys.Ref(f.q.key)), slog.Duration("for", rest), slog.Int("held", g.held(now)), said)
+	case outcome == breaker.Success:
+		g.users.Succeed(f.caller.User, func() uint64 { return g.who(f.q) })
+	case outcome == breaker.Failed && f.caller.Known && !isLong: // a length is about one token
+		rest = max(rest, g.users.Fail(f.caller.User, g.who(f.q), f.asked(), now, successes))
 	}
+	g.logToken(ctx, now, f, err, rest)
 	if !limited {
 		return
 	}
-	if until := g.limits.Met(f.caller.User, wait, now); !until.IsZero() {
+	if until := g.limits.Met(f.caller, wait, now); !until.IsZero() {
 		g.budget.Pause(until)
-		if g.said.paused.again(now) {
-			g.log.LogAttrs(ctx, slog.LevelWarn, "mfa lookups pause: GenAuth limits the rate, for more than one user", slog.Duration("for", until.Sub(now)), said)
-		}
+		g.logPause(ctx, now, until, err, f)
 	}
 }
 
@@ -304,23 +333,16 @@ func (g *genauthSource) remember(f *flight, now time.Time, change func(breaker.M
 	s := g.cache.shard(f.q.key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	old := g.failures(f.q)
-	m := change(old)
+	r, _ := s.refused.Peek(f.q.key)
+	m := change(g.failures(f.q))
 	switch {
-	case m == old:
+	case m == r.failures:
 		return m.Rest(now)
-	case m != breaker.Memory{} && (f.epoch != g.cache.epochNow() || g.cache.buried(f.q.graves, f.sent, false)):
+	case m != breaker.Memory{} && g.ended(f.q.graves, f.asked()):
 		return 0
 	}
-	r, _ := s.refused.Peek(f.q.key)
-	r.graves, r.failures, r.failed, r.failedIn = f.q.graves, m, f.sent, f.epoch
+	g.holds.Change(r.failures, m, now)
+	r.graves, r.failures, r.failed = f.q.graves, m, f.asked()
 	s.refused.Add(f.q.key, r)
-	rest := m.Rest(now)
-	for until := now.Add(rest).UnixNano(); rest > 0; {
-		old := g.heldUntil.Load()
-		if until <= old || g.heldUntil.CompareAndSwap(old, until) {
-			break
-		}
-	}
-	return rest
+	return m.Rest(now)
 }

@@ -68,7 +68,7 @@ func (t *storeSource) fetch(ctx context.Context, q *question, p Policy, before r
 	if q.name == (StoreKey{}) {
 		return before, false, nil
 	}
-	b, r, n, err := t.join(q, p, nil)
+	b, r, n, err := t.joinOrBegin(q, p, nil)
 	switch {
 	case err != nil:
 		return before, false, err
@@ -103,8 +103,8 @@ func (t *storeSource) start(f *flight, _ need, _ time.Time) error {
 // token; this one does so for itself.
 func (t *storeSource) stored(ctx context.Context, f *flight) (known facts, err error) {
 	defer recovered(ctx, t.log, f.q.token, &err)
-	var age time.Duration
-	known, age, f.version, err = t.get(ctx, f.q.name, f.q.user)
+	known, age, version, err := t.get(ctx, f.q.name, f.q.user)
+	f.saw(version)
 	if err != nil {
 		return facts{}, err
 	}

@@ -35,7 +35,8 @@ type Stats struct {
 	// ColdStart. It stops at 64.
 	FailingUsers int
 	// Held is how many tokens GenAuth is not asked about for a while, because it
-	// fails for them and not for others, or limits their rate.
+	// fails for them and not for others, or limits their rate. One that was
+	// invalidated or forgotten meanwhile may count for up to a minute more.
 	Held int
 	// Store counts what came of asking the Store, if there is one.
 	Store StoreStats
@@ -67,7 +68,7 @@ func (e *Enforcer) Stats() Stats {
 	s.InFlight, s.Queued, s.Limited = d.genauth.budget.Figures()
 	figures := d.genauth.breaker.Figures()
 	s.BreakerOpen, s.BreakerCause = figures.Cause != breaker.NotOpen, figures.Cause.String()
-	s.ColdStart, s.FailingUsers, s.Held = figures.ColdStart, figures.Users, d.genauth.held(time.Now())
+	s.ColdStart, s.FailingUsers, s.Held = figures.ColdStart, figures.Users, d.genauth.holds.Count(time.Now())
 	s.Entries, s.Refused, s.Hits = d.cache.size()
 	return s
 }
@@ -148,25 +149,6 @@ func (t *storeSource) stats() StoreStats {
 		Failed: t.counts.failed.Load(), Skipped: t.counts.skipped.Load(),
 		Open: t.breaker.Open(),
 	}
-}
-
-// held returns how many tokens are held now.
-func (g *genauthSource) held(now time.Time) int {
-	if now.UnixNano() >= g.heldUntil.Load() {
-		return 0
-	}
-	n := 0
-	for i := range g.cache.shards {
-		s := &g.cache.shards[i]
-		s.mu.Lock()
-		for r := range s.refused.Values() {
-			if r.failures.Rest(now) > 0 && r.failedIn == g.cache.epochNow() && !g.cache.buried(r.graves, r.failed, false) {
-				n++
-			}
-		}
-		s.mu.Unlock()
-	}
-	return n
 }
 
 // size returns how many entries and refusals are kept, and how many requests the

@@ -218,7 +218,7 @@ func parseLookup(lookup string) (credential, error) {
 		if !fieldvalue.IsToken(rest) {
 			return credential{}, lookupSyntaxError(lookup, "")
 		}
-		if strings.HasPrefix(rest, redirectloop.CookiePrefix) {
+		if redirectloop.Owns(rest) {
 			return credential{}, lookupSyntaxError(lookup, "the cookie is one that this middleware sets itself")
 		}
 		return credential{cookie: rest}, nil

@@ -7,36 +7,50 @@ import (
 	"time"
 )
 
-// moment is a time by both clocks of this process, in nanoseconds: since the cache
-// was made, and since 1970. The monotonic clock does not see a suspended machine,
-// and the wall clock may be set back.
+// moment is a time in nanoseconds, by a clock that is never set back, and by the wall
+// clock. Ages and the order of things go by the first. What was written down elsewhere
+// goes by the second: when a token expires, and when another instance asked.
 type moment struct{ monotonic, wall int64 }
 
-// age returns how old something of this moment is, by the clock that says more.
-func (m moment) age(now moment) time.Duration {
-	return time.Duration(max(now.monotonic-m.monotonic, now.wall-m.wall))
-}
+// age returns how old something of this moment is.
+func (m moment) age(now moment) time.Duration { return time.Duration(now.monotonic - m.monotonic) }
 
-// clock turns times into moments, and orders lookups and invalidations. Two of them
-// may come in the same nanosecond, and which was first decides whether an answer
-// may be kept.
+// clock makes moments, and orders lookups and invalidations. Two of them may come in
+// the same nanosecond, and which was first decides whether an answer may be kept.
+//
+// Its monotonic time begins with the cache, and is the system's monotonic time with
+// all that the wall clock has gained on it. The system's alone does not see that the
+// machine was suspended, and the wall clock may be set back: an age is not less than
+// either says. What the wall clock gains by less than unnoticed does not count: on some
+// systems it goes in steps.
 type clock struct {
 	made time.Time
-	// ahead is how far the wall clock was ahead of the monotonic one when it was
-	// read last, at the monotonic moment read.
+	// ahead is how far the wall clock was ahead of the system's monotonic one when
+	// now read both last, at the monotonic time read.
 	ahead, read atomic.Int64
+	// counted is how far it was ahead when that was last counted, and gained the sum
+	// of what it has gained.
+	counted, gained atomic.Int64
 
 	mu                sync.Mutex
 	lastSent, lastDug int64 // the latest of each, monotonic; guarded by mu
+
+	steps   sync.Mutex // taken last
+	stepped int64      // the system's monotonic time of the last step; guarded by steps
 }
 
 func (c *clock) start() {
 	c.made = time.Now()
 	c.ahead.Store(c.made.UnixNano())
+	c.counted.Store(c.made.UnixNano())
 }
 
-// wallPause is how long the distance of the two clocks is taken to be the same.
-const wallPause = int64(time.Millisecond)
+const (
+	// wallPause is how long the distance of the two clocks is taken to be the same.
+	wallPause = int64(time.Millisecond)
+	// unnoticed is how far the wall clock may go its own way.
+	unnoticed = 20 * int64(time.Millisecond)
+)
 
 // now returns the present moment. Two clocks cost twice the time of one, so that
 // the wall clock is read at most once in wallPause: that it was set, or that the
@@ -44,16 +58,38 @@ const wallPause = int64(time.Millisecond)
 func (c *clock) now() moment {
 	monotonic := int64(time.Since(c.made))
 	if since := monotonic - c.read.Load(); since >= wallPause || since < 0 {
-		m := c.moment(time.Now())
-		c.ahead.Store(m.wall - m.monotonic)
-		c.read.Store(m.monotonic) // last: who sees it sees the distance too
+		now := time.Now()
+		monotonic = int64(now.Sub(c.made))
+		m := c.at(monotonic, now.UnixNano())
+		c.ahead.Store(m.wall - monotonic)
+		c.read.Store(monotonic) // last: who sees it sees the distance too
 		return m
 	}
-	return moment{monotonic: monotonic, wall: monotonic + c.ahead.Load()}
+	return moment{monotonic: monotonic + c.gained.Load(), wall: monotonic + c.ahead.Load()}
 }
 
-func (c *clock) moment(t time.Time) moment {
-	return moment{monotonic: int64(t.Sub(c.made)), wall: t.UnixNano()}
+func (c *clock) moment(t time.Time) moment { return c.at(int64(t.Sub(c.made)), t.UnixNano()) }
+
+// at returns the moment that the system's clocks show.
+func (c *clock) at(monotonic, wall int64) moment {
+	ahead := wall - monotonic
+	if step := ahead - c.counted.Load(); step >= unnoticed || step <= -unnoticed {
+		c.step(monotonic, ahead)
+	}
+	return moment{monotonic: monotonic + c.gained.Load(), wall: wall}
+}
+
+// step counts that the wall clock has left the other. Who read them before the last
+// step, and comes late, does not take it back.
+func (c *clock) step(monotonic, ahead int64) {
+	c.steps.Lock()
+	defer c.steps.Unlock()
+	if monotonic < c.stepped {
+		return
+	}
+	c.stepped = monotonic
+	c.gained.Add(max(0, ahead-c.counted.Load()))
+	c.counted.Store(ahead)
 }
 
 // send returns the moment of a lookup that is made now: not before the last
@@ -71,7 +107,7 @@ func (c *clock) send(now time.Time) moment {
 func (c *clock) dig(now time.Time) int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.lastDug = max(int64(now.Sub(c.made)), c.lastSent+1, c.lastDug)
+	c.lastDug = max(c.moment(now).monotonic, c.lastSent+1, c.lastDug)
 	return c.lastDug
 }
 
@@ -96,13 +132,17 @@ type tombstones struct {
 // graves are where the tombstones of a token and its user are.
 type graves struct{ token, user uint32 }
 
-// minTombstones is enough for the users of a small cache not to share slots.
-const minTombstones = 1 << 12
+const (
+	// minTombstones is enough for the users of a small cache not to share slots.
+	minTombstones = 1 << 12
+	// maxTombstones is what an entry has the bits for, beside nobody's slot.
+	maxTombstones = 1 << (graveBits - 1)
+)
 
 // newTombstones makes a table for a cache of a size.
 func newTombstones(size int) tombstones {
 	n := minTombstones
-	for n < size {
+	for n < min(size, maxTombstones) {
 		n *= 2
 	}
 	return tombstones{seed: maphash.MakeSeed(), slots: make([]atomic.Int64, n+1)}

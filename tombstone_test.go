@@ -245,3 +245,36 @@ func (s *endedStore) Watch(context.Context, func(echomfa.StoreEvent)) error {
 	}
 	return errors.New("closed")
 }
+
+// forgetfulStore is a Store that keeps what it is told late, and whatever has been
+// invalidated meanwhile.
+type forgetfulStore struct {
+	*storetest.Memory
+	sets chan struct{}
+}
+
+func (s *forgetfulStore) Set(ctx context.Context, facts echomfa.StoredFacts, _ echomfa.StoreVersion, keep time.Duration) error {
+	<-s.sets
+	_, _, now, err := s.Get(ctx, facts.Key, facts.User)
+	return errors.Join(err, s.Memory.Set(ctx, facts, now, keep))
+}
+
+// TestFactsThatDieWhileTheyAreStoredAreDeleted has a token invalidated while its facts
+// are on the way to the Store, which keeps them: no other instance learns them.
+func TestFactsThatDieWhileTheyAreStoredAreDeleted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d, token := newDirectory(), userToken("alice", 1)
+		store := &forgetfulStore{Memory: storetest.NewMemory(), sets: make(chan struct{})}
+		e := fleet(t, 1, store, d)[0]
+		d.enroll(token, echomfa.OTP)
+		assert.Equal(t, echomfa.Allowed, decide(t, e, token, otp()).Outcome)
+		synctest.Wait() // the Store is told
+		d.enroll(token, echomfa.SMS)
+		require.NoError(t, e.Invalidate(t.Context(), token))
+		close(store.sets)
+		synctest.Wait()
+		other := fleet(t, 1, store, d)[0] // has heard of no invalidation
+		assert.Equal(t, echomfa.NotEnrolled, decide(t, other, token, otp()).Outcome)
+	})
+}

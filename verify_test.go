@@ -3,6 +3,8 @@ package echomfa_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -155,5 +157,55 @@ func TestAnOlderAnswerReplacesNoNewerOne(t *testing.T) {
 		assert.Equal(t, echomfa.NotEnrolled, decide(t, e, token, otp()).Outcome)
 		pass(3 * time.Second)
 		assert.Equal(t, echomfa.NotEnrolled, decide(t, e, token, otp()).Outcome)
+	})
+}
+
+// TestTokensThatVerifyRefusesDoNotCloseTheBreaker shows that GenAuth is
+// not thought to be well because made-up tokens were refused without asking it.
+func TestTokensThatVerifyRefusesDoNotCloseTheBreaker(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := newDirectory()
+		d.fail(dead())
+		e := newEnforcer(t, d, func(c *echomfa.Config) {
+			c.Verify = func(_ context.Context, tok string) error {
+				if strings.HasPrefix(tok, "forged") {
+					return errors.New("bad signature")
+				}
+				return nil
+			}
+		})
+		for i := range 100 { // ten seconds
+			_, _ = e.Decide(t.Context(), fmt.Sprintf("forged-%d", i), echomfa.AnyOf(echomfa.OTP))
+			_, _ = e.Decide(t.Context(), manyTokens(i), echomfa.AnyOf(echomfa.OTP))
+			pass(100 * time.Millisecond)
+		}
+		assert.LessOrEqual(t, d.total(), 2*5+10, "calls in ten seconds of outage")
+	})
+}
+
+// TestOutageOfVerifyDoesNotStopRenewals shows that facts are renewed while
+// the host of Verify is away: these tokens were verified long ago.
+func TestOutageOfVerifyDoesNotStopRenewals(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := newDirectory()
+		enrollMany(d, 100)
+		var down atomic.Bool
+		e := newEnforcer(t, d, func(c *echomfa.Config) {
+			c.Verify = func(context.Context, string) error {
+				if down.Load() {
+					return context.DeadlineExceeded // the JWKS host, which is not GenAuth
+				}
+				return nil
+			}
+		})
+		decide(t, e, manyTokens(0), otp())
+		pass(61 * time.Second)
+		down.Store(true)
+		for i := range 5 {
+			decide(t, e, manyTokens(i+1), otp())
+		}
+		assert.Equal(t, echomfa.Allowed, decide(t, e, manyTokens(0), otp()).Outcome, "verified long ago, and GenAuth is well")
 	})
 }

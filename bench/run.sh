@@ -19,7 +19,7 @@ while [ "$pass" -lt "$passes" ]; do
 	"$work/bench.test" -test.run '^$' -test.bench 'Stampede|ColdTokens' -test.benchtime 5x >>out.txt
 	# These do not vary much, and take long.
 	if [ "$pass" -le 2 ]; then
-		"$work/bench.test" -test.run '^$' -test.bench 'Memory' -test.benchtime 3x >>out.txt
+		"$work/bench.test" -test.run '^$' -test.bench 'Memory' -test.benchtime 8x >>out.txt
 		"$work/bench.test" -test.run '^$' -test.bench 'HitRatio' -test.benchtime 1x >>out.txt
 		"$work/bench.test" -test.run '^$' -test.bench 'Invalidation' -test.benchtime 100ms >>out.txt
 	fi

@@ -13,7 +13,10 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/echomfa/echomfa/internal/sendonce"
 )
 
 // Client calls the MFA part of GenAuth's V3 API for the users of one
@@ -32,6 +35,7 @@ type Client struct {
 	userAgent    string
 	transport    http.RoundTripper
 	apart        func() http.RoundTripper // for long tokens
+	http1        *atomic.Bool             // the last answer came over HTTP/1
 	timeout      time.Duration
 	maxBody      int64
 	nullIsNone   bool
@@ -206,9 +210,13 @@ func (c *Client) secrets(r call) []string {
 func (c *Client) exchange(ctx context.Context, r call) (reply, error) {
 	within, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	req, err := c.request(within, r)
+	w := new(way)
+	req, err := c.request(w.traced(within), r)
 	if err != nil {
-		return reply{}, c.broken(ctx, r, err, false)
+		return reply{}, c.broken(ctx, r, err, nil)
+	}
+	if r.method == http.MethodGet && sendonce.In(ctx) && c.http1.Load() { // before an answer no connection is used again
+		req.Body = once{}
 	}
 	transport := c.transport
 	if len(r.token) > longToken {
@@ -217,11 +225,12 @@ func (c *Client) exchange(ctx context.Context, r call) (reply, error) {
 	resp, err := transport.RoundTrip(req)
 	switch {
 	case err != nil:
-		return reply{}, c.broken(ctx, r, err, false)
+		return reply{}, c.broken(ctx, r, err, w)
 	case resp == nil || resp.Body == nil:
-		return reply{}, c.broken(ctx, r, errors.New("the transport returned no answer"), true)
+		return reply{}, c.broken(ctx, r, errors.New("the transport returned no answer"), nil)
 	}
 	defer func() { _ = resp.Body.Close() }()
+	c.http1.Store(resp.ProtoMajor == 1)
 
 	// Reading to the end is what lets the connection be used again; closing
 	// earlier, as after every error below, takes it out of use.
@@ -238,7 +247,7 @@ func (c *Client) exchange(ctx context.Context, r call) (reply, error) {
 	rep.body, err = io.ReadAll(io.LimitReader(resp.Body, c.maxBody+1))
 	switch {
 	case err != nil && (ctx.Err() != nil || r.succeeded(rep.status)):
-		return reply{}, c.broken(ctx, r, err, true)
+		return reply{}, c.broken(ctx, r, err, nil)
 	case err != nil:
 		// The status came whole and is not a success: that much is known, and
 		// it may be the 401 that must not pass for an outage.
@@ -287,17 +296,26 @@ func (c *Client) request(ctx context.Context, r call) (*http.Request, error) {
 }
 
 // broken returns the error for an exchange that did not come to its end. If the
-// caller's own context has ended, that is the reason to give.
-func (c *Client) broken(ctx context.Context, r call, err error, answered bool) error {
+// caller's own context has ended, that is the reason to give. The way is nil if an
+// answer had begun.
+func (c *Client) broken(ctx context.Context, r call, err error, w *way) error {
 	if ended := ctx.Err(); ended != nil {
-		return fmt.Errorf("client: %s: %w", r.op(), ended)
+		err := fmt.Errorf("client: %s: %w", r.op(), ended)
+		if w != nil && w.unconnected(true) {
+			return &lostError{err}
+		}
+		return err
 	}
-	return &TransportError{
+	e := &TransportError{
 		Op:       r.op(),
 		Err:      withoutSecrets(err, c.secrets(r)),
 		post:     r.method != http.MethodGet,
-		answered: answered,
+		answered: w == nil,
 	}
+	if w != nil && w.asked.Load() {
+		e.traced, e.unconnected = true, w.unconnected(e.Timeout())
+	}
+	return e
 }
 
 // isIdentity reports whether the Content-Encoding lines name no coding.

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -131,7 +132,7 @@ func New(c Config) (*Client, error) {
 	if cl.transport == nil {
 		cl.transport = newTransport()
 	}
-	cl.apart = apart(cl.transport)
+	cl.apart, cl.http1 = apart(cl.transport), new(atomic.Bool)
 	return cl, nil
 }
 

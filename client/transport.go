@@ -26,6 +26,10 @@ func apart(shared http.RoundTripper) func() http.RoundTripper {
 		}
 		t = t.Clone()
 		t.DisableKeepAlives = true
+		if t.TLSNextProto["h2"] != nil {
+			// That is http2.ConfigureTransports: what a clone calls has the one pool.
+			t.TLSNextProto, t.ForceAttemptHTTP2 = nil, true
+		}
 		return t
 	})
 }

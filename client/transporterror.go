@@ -26,6 +26,8 @@ type TransportError struct {
 	post bool
 	// answered is whether an answer had begun.
 	answered bool
+	// unconnected is whether there was no connection, if traced: the transport has told.
+	traced, unconnected bool
 }
 
 // Error returns a text without tokens, application id and URL.
@@ -68,8 +70,8 @@ func (e *TransportError) Retryable() bool {
 	if op := (*net.OpError)(nil); errors.As(e.Err, &op) && op.Op == "dial" {
 		return true
 	}
-	if strings.Contains(e.Err.Error(), "http2: server sent GOAWAY") {
-		return true // net/http has no name for it
+	if strings.Contains(e.Err.Error(), "GOAWAY") {
+		return true // net/http has no name for it, and several texts
 	}
 	for _, broken := range []error{
 		io.EOF, io.ErrUnexpectedEOF, net.ErrClosed,
@@ -83,9 +85,16 @@ func (e *TransportError) Retryable() bool {
 }
 
 // Unconnected reports whether there was no connection: the name was not found, nobody
-// listened, or TLS failed. The request has not been sent, so nothing in it is the cause.
-// It is false where that is not certain.
+// listened, a proxy did not connect, TLS failed, or the time ended in one of these. The
+// request has not been sent, so nothing in it is the cause. It is false where that is not
+// certain.
+//
+// The transport of net/http tells how far it came. Of another one that does not, by
+// [net/http/httptrace], only errors count that cannot come from a connection in use.
 func (e *TransportError) Unconnected() bool {
+	if e.traced || e.answered {
+		return e.unconnected
+	}
 	if redacted := (*redactedError)(nil); errors.As(e.Err, &redacted) {
 		return redacted.unconnected
 	}
@@ -93,21 +102,26 @@ func (e *TransportError) Unconnected() bool {
 		dns *net.DNSError
 		op  *net.OpError
 	)
-	return errors.As(e.Err, &dns) || isTLSFailure(e.Err) ||
-		errors.As(e.Err, &op) && (op.Op == "dial" || op.Op == "remote error" || op.Op == "local error")
+	return errors.As(e.Err, &dns) || isCertificate(e.Err) || errors.As(e.Err, &op) && op.Op == "dial"
 }
 
-func isTLSFailure(err error) bool {
+// isCertificate reports whether the peer's certificate was refused.
+func isCertificate(err error) bool {
 	var (
 		verification *tls.CertificateVerificationError
-		alert        tls.AlertError
-		header       tls.RecordHeaderError
 		authority    x509.UnknownAuthorityError
 		host         x509.HostnameError
 		invalid      x509.CertificateInvalidError
 	)
-	return errors.As(err, &verification) || errors.As(err, &alert) || errors.As(err, &header) ||
-		errors.As(err, &authority) || errors.As(err, &host) || errors.As(err, &invalid)
+	return errors.As(err, &verification) || errors.As(err, &authority) || errors.As(err, &host) || errors.As(err, &invalid)
+}
+
+func isTLSFailure(err error) bool {
+	var (
+		alert  tls.AlertError
+		header tls.RecordHeaderError
+	)
+	return isCertificate(err) || errors.As(err, &alert) || errors.As(err, &header)
 }
 
 // withoutSecrets returns err, or what can be told of it: a URL is left out

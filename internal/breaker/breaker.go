@@ -43,6 +43,9 @@ const (
 	NoConnection
 	// Failed is a failure after the token was sent.
 	Failed
+	// Limited is that GenAuth asked not to be asked. It is NoEvidence, but for a cold
+	// start.
+	Limited
 )
 
 // Cause is why lookups are stopped.
@@ -70,13 +73,11 @@ func (c Cause) String() string {
 }
 
 const (
-	enough    = 5           // failures in a row, or users, or tokens at a cold start
-	pause     = time.Second // how long it is open before a probe
-	reserved  = time.Second // how long a probe is for known tokens only
-	apart     = time.Second / 2
-	grace     = time.Second // for a lookup to end after its deadline
-	coldTries = 4           // lookups of unknown tokens at once in a cold start
-	places    = 1 << 12     // for waiting tokens, while it is open
+	enough   = 5           // failures in a row, or users, or tokens at a cold start
+	pause    = time.Second // how long it is open before a probe
+	reserved = time.Second // how long a probe is for known tokens only
+	apart    = time.Second / 2
+	grace    = time.Second // for a lookup to end after its deadline
 )
 
 // Caller is whose lookup it is.
@@ -88,12 +89,18 @@ type Caller struct {
 // Pass is a lookup that may be made.
 type Pass struct {
 	caller Caller
-	first  bool      // of a known user of whom none has failed since the last success
+	first  bool // of a known user of whom none has failed since the last success
+	back   bool // of an unknown token that had been turned away in a cold start
+	begun  time.Time
 	until  time.Time // from when it counts as over, whatever becomes of it
 }
 
 // running reports whether the lookup is under way.
 func (p *Pass) running(now time.Time) bool { return p != nil && now.Before(p.until) }
+
+// alone reports whether no other probe may be made beside this one. One that hangs is
+// alone for a second: it began before GenAuth could answer again, and may not be told.
+func (p *Pass) alone(now time.Time) bool { return p.running(now) && now.Sub(p.begun) < pause }
 
 // Change is what a lookup changed.
 type Change uint8
@@ -130,21 +137,15 @@ type Breaker struct {
 	lost      crowd     // users whose lookups found no connection since
 	tokens    crowd     // tokens that failed before the first success
 	cold      map[*Pass]struct{}
+	waiting   waiters // unknown tokens that were turned away, while it is open or in a cold start
 
-	cause   Cause
-	from    time.Time // when known tokens may probe
-	again   time.Time // when those of users who have failed already may
-	turn    time.Time // when unknown ones may
-	spare   time.Time // when the next of these may, at the earliest
-	probe   *Pass     // of a known token
-	other   *Pass     // of an unknown one
-	waiting []waiter  // unknown tokens that were turned away, by hash, while it is open
-}
-
-// waiter is a token that was turned away, and since when it comes.
-type waiter struct {
-	token uint64
-	since int64 // in Unix nanoseconds
+	cause Cause
+	from  time.Time // when known tokens may probe
+	again time.Time // when those of users who have failed already may
+	turn  time.Time // when unknown ones may
+	spare time.Time // when the next of these may, at the earliest
+	probe *Pass     // of a known token
+	other *Pass     // of an unknown one
 }
 
 // Door reports whether a lookup would be turned away. It costs no place in a queue to
@@ -158,107 +159,101 @@ func (b *Breaker) Door(c Caller, now time.Time) error {
 // Enter lets a lookup be made, whose [Breaker.Leave] must follow. Until is its deadline:
 // a second later it counts as over even if its lister does not return.
 //
-// While the breaker is open, one probe at a time is made for known tokens. The first
-// comes after a second, and during the next second no other is made: what becomes of an
-// unknown token says little. After that unknown tokens may probe beside known ones, at
-// most twice a second, and those first who have been turned away before, a second ago or
-// more: made-up tokens need not come back. A user whose lookups keep failing, who may be
-// the only one, leaves a second between two probes to all others and delays nobody's.
+// While the breaker is open, one probe a second is made for known tokens, and one at a
+// time unless it hangs: what begins before GenAuth is there again may never end, and must
+// not keep those waiting who come after. The first probe comes after a second, and during
+// the next second no other is made: what becomes of an unknown token says little. After
+// that unknown tokens may probe beside known ones, at most twice a second. A user whose
+// lookups keep failing, who may be the only one, leaves half a second between two probes to
+// all others and delays nobody's.
+//
+// Of unknown tokens those go first who have been turned away before, a second ago or more:
+// made-up tokens need not come back. It is not the one of them that has waited longest.
+// Nobody waits here: the request was answered, and to keep the probe for one token is to
+// have no probe if that was made up. And whoever makes up tokens, and sends each twice,
+// fills a queue: behind 4,096 of them a user's turn would come after half an hour, while
+// whoever comes when the probe is free gets it as often as he comes.
 func (b *Breaker) Enter(c Caller, now, until time.Time) (*Pass, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if err := b.judge(c, now); err != nil {
 		return nil, err
 	}
-	p := &Pass{caller: c, first: c.Known && !b.users.has(c.User), until: until.Add(grace)}
+	p := &Pass{caller: c, first: c.Known && !b.users.has(c.User), begun: now, until: until.Add(grace)}
 	switch {
 	case b.cause == NotOpen:
 	case c.Known:
 		b.probe = p
+		if !p.first {
+			b.again = now.Add(pause + apart)
+		}
 	default:
 		b.other, b.spare = p, now.Add(apart)
-		b.waiting[c.Token%places] = waiter{}
+		b.waiting.forget(c.Token)
 	}
 	if !c.Known && !b.answered {
-		if b.cold == nil {
-			b.cold = make(map[*Pass]struct{})
-		}
-		b.cold[p] = struct{}{}
+		b.enterCold(p)
 	}
 	return p, nil
 }
 
 // judge reports why a lookup is turned away, if it is. b.mu is held.
 func (b *Breaker) judge(c Caller, now time.Time) error {
+	var err error
 	switch {
 	case b.cause != NotOpen && !b.mayProbe(c, now):
-		if w := &b.waiting[c.Token%places]; !c.Known && w.token != c.Token {
-			*w = waiter{c.Token, now.UnixNano()}
-		}
-		return ErrOpen
-	case b.cause == NotOpen && !c.Known && b.coldStart() && b.underWay(now) >= coldTries:
-		return ErrCold
+		err = ErrOpen
+	case b.cause == NotOpen && !c.Known && b.coldStart() && !b.hasPlace(c, now):
+		err = ErrCold
 	}
-	return nil
+	if err != nil && !c.Known {
+		b.waiting.note(c.Token, now)
+	}
+	return err
 }
 
 // mayProbe reports whether the next probe may be of this caller. b.mu is held.
 func (b *Breaker) mayProbe(c Caller, now time.Time) bool {
 	if c.Known {
-		return !b.probe.running(now) && !now.Before(b.from) && (!b.users.has(c.User) || !now.Before(b.again))
+		return !b.probe.alone(now) && !now.Before(b.from) && (!b.users.has(c.User) || !now.Before(b.again))
 	}
-	if b.other.running(now) {
+	if b.other.alone(now) {
 		return false
 	}
 	first, again := b.turn, b.spare
-	if w := b.waiting[c.Token%places]; w.token != c.Token || now.UnixNano()-w.since < int64(pause) {
+	if since := b.waiting.since(c.Token); since == 0 || now.UnixNano()-since < int64(pause) {
 		// It comes for the first time. Who heeds a Retry-After comes within a second.
 		first, again = first.Add(apart), again.Add(pause)
 	}
 	return !now.Before(first) && !now.Before(again)
 }
 
-// coldStart reports whether lookups of unknown tokens are few, because GenAuth has
-// not answered yet. b.mu is held.
-func (b *Breaker) coldStart() bool { return !b.answered && b.tokens.n >= enough }
-
-// underWay returns how many lookups of unknown tokens are. b.mu is held.
-func (b *Breaker) underWay(now time.Time) int {
-	n := 0
-	for p := range b.cold {
-		if p.running(now) {
-			n++
-		}
-	}
-	return n
-}
-
 // Leave tells what came of a lookup.
 func (b *Breaker) Leave(p *Pass, o Outcome, now time.Time) (Change, Figures) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	delete(b.cold, p)
 	if o == Success {
 		change := b.succeeded(now)
 		return change, b.figures()
 	}
 	wasCold := b.coldStart()
 	b.failed(p.caller, o)
+	b.leaveCold(p, o)
 	if b.probe == p {
 		b.probe = nil
 		switch {
-		case o == NoEvidence:
+		case o == NoEvidence, o == Limited:
 			b.from = now.Add(apart) // it was none
 		case o == NoConnection, p.first:
-			b.restart(now)
+			b.restart(p.begun)
 		default:
 			b.again = now.Add(pause)
 		}
 	}
 	if b.other == p {
-		b.other, b.spare = nil, now.Add(apart)
+		b.other = nil
 		if o == NoConnection {
-			b.restart(now)
+			b.restart(p.begun)
 		}
 	}
 	if b.cause == NotOpen {
@@ -270,19 +265,22 @@ func (b *Breaker) Leave(p *Pass, o Outcome, now time.Time) (Change, Figures) {
 		}
 		if b.cause != NotOpen {
 			b.restart(now)
-			b.waiting = make([]waiter, places)
+			b.waiting = newWaiters()
 			return Opened, b.figures()
 		}
 	}
 	if !wasCold && b.coldStart() {
+		if b.waiting == nil {
+			b.waiting = newWaiters()
+		}
 		return Cooled, b.figures()
 	}
 	return Same, b.figures()
 }
 
 // restart lets nobody probe for a second. b.mu is held.
-func (b *Breaker) restart(now time.Time) {
-	b.from = now.Add(pause)
+func (b *Breaker) restart(from time.Time) {
+	b.from = from.Add(pause)
 	b.again = b.from.Add(apart)
 	b.turn = b.from.Add(reserved)
 }

@@ -137,44 +137,6 @@ func TestRule4FiveKnownUsers(t *testing.T) {
 	})
 }
 
-func TestRule5ColdStart(t *testing.T) {
-	t.Parallel()
-	p := newPlay(t)
-	early := make([]*breaker.Pass, 10)
-	for i := range early {
-		early[i] = p.enter(unknown(100 + i))
-	}
-	for range 9 {
-		p.lookup(unknown(1), breaker.Failed)
-	}
-	for i := range 3 {
-		p.lookup(unknown(2+i), breaker.Failed)
-	}
-	assert.False(t, p.Figures().ColdStart, "four tokens")
-	assert.Equal(t, breaker.Cooled, p.lookup(unknown(5), breaker.Failed))
-	assert.Equal(t, breaker.Figures{Users: 5, ColdStart: true}, p.Figures())
-	p.turnsAway(unknown(6), breaker.ErrCold)
-	p.enter(known(1))
-	for _, pass := range early[:7] {
-		p.Leave(pass, breaker.Failed, p.now)
-	}
-	fourth := p.enter(unknown(6))
-	p.turnsAway(unknown(7), breaker.ErrCold)
-	p.Leave(fourth, breaker.NoEvidence, p.now)
-	p.enter(unknown(7))
-	p.turnsAway(unknown(8), breaker.ErrCold)
-	p.pass(3*time.Second - 1)
-	p.turnsAway(unknown(9), breaker.ErrCold)
-	p.pass(1)
-	p.enter(unknown(9)) // of those before, none may still be under way
-	assert.Equal(t, breaker.Warmed, p.lookup(unknown(10), breaker.Success))
-	for i := range 1000 {
-		p.lookup(unknown(i), breaker.Failed)
-		p.enter(unknown(i))
-	}
-	assert.Equal(t, breaker.Figures{}, p.Figures(), "for good")
-}
-
 func TestRule5KnownUsersOpenAtAColdStart(t *testing.T) {
 	t.Parallel()
 	newPlay(t).open() // by what a Store knew
@@ -191,72 +153,120 @@ func TestRule6ProbesOfKnownTokens(t *testing.T) {
 	p.turnsAway(known(1), breaker.ErrOpen) // its user has failed already
 	probe := p.enter(known(11))
 	p.turnsAway(known(12), breaker.ErrOpen)
-	p.pass(time.Second)
+	p.pass(time.Second / 2)
+	p.turnsAway(known(12), breaker.ErrOpen)
 	p.Leave(probe, breaker.Failed, p.now)
-	p.pass(time.Second - 1)
+	p.pass(time.Second/2 - 1)
 	p.turnsAway(known(12), breaker.ErrOpen)
 	p.pass(1)
-	assert.Equal(t, breaker.Same, p.lookup(known(12), breaker.NoEvidence))
-	p.turnsAway(known(13), breaker.ErrOpen)
-	p.pass(500 * time.Millisecond)
-	assert.Equal(t, breaker.Closed, p.lookup(known(13), breaker.Success))
+	for i, nothing := range []breaker.Outcome{breaker.NoEvidence, breaker.Limited} {
+		assert.Equal(t, breaker.Same, p.lookup(known(12+i), nothing))
+		p.pass(500*time.Millisecond - 1)
+		p.turnsAway(known(14), breaker.ErrOpen)
+		p.pass(1)
+	}
+	assert.Equal(t, breaker.Closed, p.lookup(known(14), breaker.Success))
 	assert.Equal(t, breaker.Figures{}, p.Figures())
 	p.enter(known(1))
 	p.enter(unknown(1))
 }
 
-// TestRule6AProbeThatDoesNotReturn shows that a lister that never returns does not
-// keep the breaker open, and that its late word does not count.
-func TestRule6AProbeThatDoesNotReturn(t *testing.T) {
+// TestRule6AProbeThatHangs shows that one that began before GenAuth was there again does
+// not keep the breaker open until it ends, and that its late word does not count. So it is
+// with a lister that never returns.
+func TestRule6AProbeThatHangs(t *testing.T) {
 	t.Parallel()
 	p := newPlay(t)
 	p.open()
 	p.pass(time.Second)
 	stuck := p.enter(known(11))
-	p.pass(3*time.Second - 1)
+	p.pass(time.Second - 1)
 	p.turnsAway(known(12), breaker.ErrOpen)
 	p.pass(1)
 	second := p.enter(known(12))
 	p.Leave(stuck, breaker.Failed, p.now)
 	p.turnsAway(known(13), breaker.ErrOpen)
+	p.pass(2 * time.Second)
 	p.Leave(second, breaker.NoConnection, p.now)
-	p.pass(time.Second)
-	p.enter(known(13))
+	third := p.enter(known(13)) // it is a second since the second one began
+	p.turnsAway(known(14), breaker.ErrOpen)
+	p.Leave(third, breaker.Success, p.now)
+	p.enter(known(14))
 }
 
 // TestRule6AUserWhoKeepsFailing has one user with many tokens who probes whenever it is
 // allowed: others get their turn when they would without.
 func TestRule6AUserWhoKeepsFailing(t *testing.T) {
 	t.Parallel()
-	for name, other := range map[string]breaker.Caller{"known": known(11), "unknown": unknown(1)} {
+	for name, row := range map[string]struct {
+		other   breaker.Caller
+		probes  int           // in two seconds
+		latency time.Duration // of each
+	}{
+		"known":   {known(11), 1, time.Millisecond},
+		"unknown": {unknown(1), 1, time.Millisecond},
+		"hanging": {unknown(1), 1, 2 * time.Second},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := newPlay(t)
 			p.open()
 			p.turnsAway(unknown(1), breaker.ErrOpen) // it has come
+			var under []*breaker.Pass
 			probes := 0
 			for range 200 { // two seconds
 				if pass, err := p.Enter(known(1), p.now, p.now.Add(2*time.Second)); err == nil {
 					probes++
-					p.pass(time.Millisecond)
-					p.Leave(pass, breaker.Failed, p.now)
+					under = append(under, pass)
 				}
 				p.pass(10 * time.Millisecond)
+				for len(under) > 0 && p.now.Sub(time.Unix(1e9, 0)) > row.latency && row.latency < time.Second {
+					p.Leave(under[0], breaker.Failed, p.now)
+					under = under[1:]
+				}
 			}
-			assert.Equal(t, 1, probes)
-			assert.Equal(t, breaker.Closed, p.lookup(other, breaker.Success))
+			assert.Equal(t, row.probes, probes)
+			assert.Equal(t, breaker.Closed, p.lookup(row.other, breaker.Success))
 		})
 	}
 }
 
-// TestRule6AnUnknownProbeThatHangs shows that it is in no known user's way.
+// TestRule6AUserWhoseProbesHang shows that one who would take each turn leaves half a
+// second between two of them to others.
+func TestRule6AUserWhoseProbesHang(t *testing.T) {
+	t.Parallel()
+	p := newPlay(t)
+	p.open()
+	p.pass(1500 * time.Millisecond)
+	p.enter(known(1))
+	for range 5 {
+		p.pass(time.Second)
+		p.turnsAway(known(2), breaker.ErrOpen) // it has failed already
+		p.pass(time.Second/2 - 1)
+		p.turnsAway(known(2), breaker.ErrOpen)
+		p.pass(1)
+		p.enter(known(2))
+		p.turnsAway(known(11), breaker.ErrOpen)
+	}
+	p.pass(time.Second)
+	assert.Equal(t, breaker.Closed, p.lookup(known(11), breaker.Success))
+}
+
+// TestRule6AnUnknownProbeThatHangs shows that it is in no known user's way, and in the way
+// of the next unknown one for a second.
 func TestRule6AnUnknownProbeThatHangs(t *testing.T) {
 	t.Parallel()
 	p := newPlay(t)
 	p.open()
-	p.turnsAway(unknown(1), breaker.ErrOpen)
+	for i := range 2 {
+		p.turnsAway(unknown(1+i), breaker.ErrOpen)
+	}
 	p.pass(2 * time.Second)
 	p.enter(unknown(1))
+	p.pass(time.Second - 1)
+	p.turnsAway(unknown(2), breaker.ErrOpen)
+	p.pass(1)
+	p.enter(unknown(2))
 	assert.Equal(t, breaker.Closed, p.lookup(known(1), breaker.Success))
 }
 

@@ -11,11 +11,23 @@ import (
 	"github.com/echomfa/echomfa/internal/retryafter"
 )
 
-// HeldError is the error of a lookup that is not made because its token is held.
-type HeldError struct{ Rest time.Duration }
+// HeldError is the error of a lookup that is not made because its token is held, or its
+// user is.
+type HeldError struct {
+	Rest time.Duration
+	// User is whether it is the user, and Busy whether that is for the number of
+	// lookups under way.
+	User, Busy bool
+}
 
 // Error says so.
 func (e *HeldError) Error() string {
+	switch {
+	case e.Busy:
+		return "echomfa: too many lookups of this user are under way"
+	case e.User:
+		return "echomfa: lookups of this user fail, and others do not: GenAuth is not asked about any of the user's tokens for a while"
+	}
 	return "echomfa: lookups of this token fail, and others do not: GenAuth is not asked about it for a while"
 }
 
@@ -44,7 +56,8 @@ func (e *TooLongError) Is(target error) bool { return target == client.ErrUnavai
 // TooLong returns a lookup's error, as a [*TooLongError] if it is about the length of the
 // token. Servers say so by 413, 414 or 431; nginx says 400, and over HTTP/2 it sends a
 // GOAWAY, of which net/http tells in words only, as of a limit that the server has
-// announced and that keeps the request from being sent. It returns nil for nil, and what
+// announced and that keeps the request from being sent. A GOAWAY with NO_ERROR is a server
+// that ends, and about nothing that was sent. It returns nil for nil, and what
 // GenAuth itself has said, such as that it refuses the token, as it is.
 func TooLong(err error, token string) error {
 	var api *client.APIError
@@ -53,7 +66,7 @@ func TooLong(err error, token string) error {
 	}
 	long := len(token) > longToken
 	said := err.Error()
-	is := long && strings.Contains(said, "server sent GOAWAY") || strings.Contains(said, "request header list larger than peer's advertised limit")
+	is := long && goneAway(said) || strings.Contains(said, "request header list larger than peer's advertised limit")
 	if api != nil {
 		switch api.HTTPStatus {
 		case http.StatusRequestEntityTooLarge, http.StatusRequestURITooLong, http.StatusRequestHeaderFieldsTooLarge:
@@ -66,6 +79,15 @@ func TooLong(err error, token string) error {
 		return err
 	}
 	return &TooLongError{Length: len(token), cause: said}
+}
+
+// goneAway reports whether a text is one of net/http's for a GOAWAY that blames the client:
+// "http2: server sent GOAWAY and closed the connection; LastStreamID=1, ErrCode=..." or
+// "http2: Transport received GOAWAY from server ErrCode:...".
+func goneAway(said string) bool {
+	_, code, _ := strings.Cut(said, "ErrCode")
+	return strings.Contains(said, "GOAWAY") && !strings.HasPrefix(strings.TrimLeft(code, "=:"), "NO_ERROR") &&
+		!strings.Contains(said, "graceful shutdown")
 }
 
 // Retryable reports whether a second try may help: the connection broke before

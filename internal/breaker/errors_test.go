@@ -46,7 +46,10 @@ func TestWait(t *testing.T) {
 // it is, it is no misconfiguration; and a 400 for a short token stays one.
 func TestX18TooLong(t *testing.T) {
 	t.Parallel()
-	goAway := &client.TransportError{Err: errors.New(`http2: server sent GOAWAY and closed the connection; LastStreamID=0, ErrCode=ENHANCE_YOUR_CALM, debug=""`)}
+	goAway := func(code string) error {
+		return &client.TransportError{Err: fmt.Errorf("http2: server sent GOAWAY and closed the connection; LastStreamID=0, ErrCode=%s, debug=%q", code, "ErrCode=NO_ERROR")}
+	}
+	said := func(text string) error { return &client.TransportError{Err: errors.New(text)} }
 	status := func(n int) error { return fmt.Errorf("lister: %w", &client.APIError{HTTPStatus: n}) }
 	const short, long = 3 << 10, 3<<10 + 1
 	for name, row := range map[string]struct {
@@ -64,8 +67,12 @@ func TestX18TooLong(t *testing.T) {
 		"401":                   {status(401), long, false},
 		"403":                   {status(403), long, false},
 		"500":                   {status(500), long, false},
-		"GOAWAY":                {goAway, long, true},
-		"GOAWAY, short token":   {goAway, short, false},
+		"GOAWAY":                {goAway("ENHANCE_YOUR_CALM"), long, true},
+		"GOAWAY, short token":   {goAway("ENHANCE_YOUR_CALM"), short, false},
+		"GOAWAY, first stream":  {said("http2: Transport received GOAWAY from server ErrCode:PROTOCOL_ERROR"), long, true},
+		"a server that ends":    {goAway("NO_ERROR"), long, false},
+		"the same, first":       {said("http2: Transport received GOAWAY from server ErrCode:NO_ERROR"), long, false},
+		"the same, not taken":   {said("http2: Transport received Server's graceful shutdown GOAWAY"), long, false},
 		"an announced limit":    {&client.TransportError{Err: errors.New("http2: request header list larger than peer's advertised limit")}, short, true},
 		"another failure":       {errors.New("reset"), long, false},
 		"no failure":            {nil, long, false},
@@ -111,4 +118,6 @@ func TestHeldErrorTellsTheRest(t *testing.T) {
 		assert.Equal(t, want, retryafter.Of(err))
 		assert.Contains(t, err.Error(), "not asked about it")
 	}
+	assert.ErrorContains(t, &breaker.HeldError{User: true}, "of this user fail")
+	assert.ErrorContains(t, &breaker.HeldError{User: true, Busy: true}, "too many lookups of this user")
 }

@@ -10,7 +10,7 @@ import (
 const (
 	firstHold = 2 * time.Second
 	lastHold  = 30 * time.Second
-	together  = time.Second // within it, two users who are limited speak for all
+	together  = time.Second // within it, two known users who are limited speak for all
 )
 
 // Memory is what is remembered of a token whose lookups fail while others succeed. The
@@ -65,17 +65,21 @@ type Limits struct {
 }
 
 // Met notes that GenAuth asked not to be asked for a time, when it was asked about a
-// user. It returns until when all lookups must pause: the zero Time, unless it has said
-// so about another user within the last second.
-func (l *Limits) Met(user uint64, d time.Duration, now time.Time) time.Time {
+// caller. It returns until when all lookups must pause: the zero Time, unless the caller is
+// known and it has said so about another known user within the last second. What becomes of
+// tokens that anybody can make up stops nobody else's lookups: a cold start slows them down.
+func (l *Limits) Met(c Caller, d time.Duration, now time.Time) time.Time {
+	if !c.Known {
+		return time.Time{}
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	all := l.met && l.user != user && now.Sub(l.at) <= together
+	all := l.met && l.user != c.User && now.Sub(l.at) <= together
 	until := now.Add(d)
 	if all && l.until.After(until) {
 		until = l.until
 	}
-	l.met, l.user, l.at, l.until = true, user, now, until
+	l.met, l.user, l.at, l.until = true, c.User, now, until
 	if !all {
 		return time.Time{}
 	}

@@ -58,13 +58,20 @@ func TestRule11Limits(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1e9, 0)
 	var l breaker.Limits
-	assert.Zero(t, l.Met(1, time.Minute, now), "one user")
-	assert.Zero(t, l.Met(1, time.Minute, now), "the same")
-	assert.Zero(t, l.Met(2, 3*time.Second, now.Add(time.Second+1)), "too long after")
-	assert.Equal(t, now.Add(9*time.Second+1), l.Met(1, 7*time.Second, now.Add(2*time.Second+1)), "another one")
-	assert.Equal(t, now.Add(9*time.Second+1), l.Met(2, time.Second, now.Add(2500*time.Millisecond+1)), "the longer counts")
+	assert.Zero(t, l.Met(known(1), time.Minute, now), "one user")
+	assert.Zero(t, l.Met(known(1), time.Minute, now), "the same")
+	assert.Zero(t, l.Met(known(2), 3*time.Second, now.Add(time.Second+1)), "too long after")
+	assert.Equal(t, now.Add(9*time.Second+1), l.Met(known(1), 7*time.Second, now.Add(2*time.Second+1)), "another one")
+	assert.Equal(t, now.Add(9*time.Second+1), l.Met(known(2), time.Second, now.Add(2500*time.Millisecond+1)), "the longer counts")
 	var zero breaker.Limits
-	assert.Zero(t, zero.Met(0, time.Second, time.Time{}), "there is none before")
+	assert.Zero(t, zero.Met(breaker.Caller{Known: true}, time.Second, time.Time{}), "there is none before")
+	var anybody breaker.Limits
+	for i := range 10 {
+		assert.Zero(t, anybody.Met(unknown(i), time.Minute, now), "anybody can make up a token")
+	}
+	assert.Zero(t, anybody.Met(known(1), time.Minute, now), "nor are they the first of two")
+	assert.Zero(t, anybody.Met(unknown(2), time.Minute, now), "nor the second")
+	assert.NotZero(t, anybody.Met(known(2), time.Second, now))
 }
 
 func TestRule1Known(t *testing.T) {

@@ -152,6 +152,11 @@ func readMembers(raw []byte, wanted func(name string) bool) (members, error) {
 	if !isJSONObject(raw) {
 		return nil, errNotJWT
 	}
+	return walk(raw, wanted)
+}
+
+// walk is readMembers for what is a JSON object.
+func walk(raw []byte, wanted func(name string) bool) (members, error) {
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	if _, err := dec.Token(); err != nil {
 		return nil, err

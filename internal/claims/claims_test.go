@@ -247,3 +247,24 @@ func TestFirstAndLastExp(t *testing.T) {
 		require.Equal(t, c.Expires, c.AuthTime)
 	}
 }
+
+// TestClaimsOfAnotherType has what is no claim as RFC 7519 has it: the token is none.
+func TestClaimsOfAnotherType(t *testing.T) {
+	t.Parallel()
+	header := encode(`{"alg":"RS256"}`)
+	for _, set := range []string{`{"sub":7}`, `{"sub":["u"]}`, `{"aud":7}`, `{"aud":["a",7]}`, `{"aud":{"a":1}}`} {
+		c, err := claims.Parse(header + "." + encode(set) + ".c2ln")
+		require.Error(t, err, set)
+		require.Equal(t, claims.Claims{}, c, set)
+	}
+}
+
+// TestOpaqueTokenWithADot has parts that no reader of base64 takes for a header.
+func TestOpaqueTokenWithADot(t *testing.T) {
+	t.Parallel()
+	for _, token := range []string{"*.b", "**.b", "e*JhbGciOiJSUzI1NiJ9.b", "a.b.c.d"} {
+		c, err := claims.Parse(token)
+		require.NoError(t, err, token)
+		require.False(t, c.JWT, token)
+	}
+}

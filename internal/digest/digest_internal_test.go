@@ -96,7 +96,7 @@ func TestNH(t *testing.T) {
 
 // defined is NH as the paper has it.
 func defined(secret []uint64, text string) string {
-	blocks := binary.NativeEndian.AppendUint64(nil, uint64(len(text)))
+	blocks := binary.LittleEndian.AppendUint64(nil, uint64(len(text)))
 	blocks = append(blocks, make([]byte, 8)...)
 	whole := len(text) / 16 * 16
 	blocks = append(blocks, text[:whole]...)
@@ -110,7 +110,7 @@ func defined(secret []uint64, text string) string {
 	for i := 0; i < len(blocks); i += 16 {
 		product := big.NewInt(1)
 		for j := range 2 {
-			factor := new(big.Int).SetUint64(binary.NativeEndian.Uint64(blocks[i+8*j:]))
+			factor := new(big.Int).SetUint64(binary.LittleEndian.Uint64(blocks[i+8*j:]))
 			factor.Add(factor, new(big.Int).SetUint64(secret[i/8+j]))
 			product.Mul(product, factor.Mod(factor, word))
 		}
@@ -124,8 +124,6 @@ func number(high, low uint64) string {
 	return n.Add(n.Lsh(n, 64), new(big.Int).SetUint64(low)).Text(16)
 }
 
-// TestSecretsAreDrawn shows that no secret word is the same twice, and that a text
-// longer than any token has a key too.
 // TestKeyIsMadeOfBothSums computes the CBC-MAC of the two sums as the package comment
 // defines it.
 func TestKeyIsMadeOfBothSums(t *testing.T) {
@@ -156,6 +154,8 @@ func TestFIPSIsHeeded(t *testing.T) {
 	assert.Equal(t, fips140.Enabled(), New("").sha)
 }
 
+// TestSecretsAreDrawn shows that no secret word is the same twice, and that a text
+// longer than any token has a key too.
 func TestSecretsAreDrawn(t *testing.T) {
 	t.Parallel()
 	one, other := newKeyer([32]byte{1}, "n"), newKeyer([32]byte{1}, "m")
@@ -167,4 +167,10 @@ func TestSecretsAreDrawn(t *testing.T) {
 	long := strings.Repeat("a", maxBytes+1)
 	assert.NotEqual(t, one.Key(long), one.Key(long+"a"))
 	assert.NotEqual(t, one.Key(long), one.Key(long[1:]))
+}
+
+// TestCipherNeedsAKey shows that a cipher of no key is not made.
+func TestCipherNeedsAKey(t *testing.T) {
+	t.Parallel()
+	assert.Panics(t, func() { newCipher(nil) })
 }

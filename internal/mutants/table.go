@@ -13,11 +13,11 @@ func mutants() []mutant {
 	return []mutant{
 		{
 			"facts that satisfy count for FreshFor, and no longer",
-			"cache.go", "&& satisfied && r.age <= c.freshFor(k):", "&& satisfied:",
+			"cache.go", "&& allows && r.age <= c.freshFor(k):", "&& allows:",
 		},
 		{
 			"facts that satisfy count for FreshFor, and no less",
-			"cache.go", "&& satisfied && r.age <= c.freshFor(k):", "&& satisfied && r.age <= c.rules.DenyFreshFor:",
+			"cache.go", "&& allows && r.age <= c.freshFor(k):", "&& allows && r.age <= c.rules.DenyFreshFor:",
 		},
 		{
 			"facts that do not satisfy count for DenyFreshFor only",
@@ -25,11 +25,11 @@ func mutants() []mutant {
 		},
 		{
 			"a refusal of a known user is not asked for on each request",
-			"cache.go", "&& !satisfied && r.age <= c.rules.DenyFreshFor:", "&& !satisfied && r.age < 0:",
+			"cache.go", "&& !allows && r.age <= c.rules.DenyFreshFor:", "&& !allows && r.age < 0:",
 		},
 		{
 			"stale facts never refuse",
-			"cache.go", "return r, p.satisfied(r.enrolled) && (r", "return r, !r.partial && (r",
+			"cache.go", "return r, r.judge(p) == satisfied && (r", "return r, !r.partial && (r",
 		},
 		{
 			"facts count no longer than StaleIfError",
@@ -62,6 +62,10 @@ func mutants() []mutant {
 		{
 			"facts do not outlive the token's exp",
 			"cache.go", "return (e.expires == 0 || now.wall", "return (e.expires == 0 || now.wall > 0 || now.wall",
+		},
+		{
+			"facts that are renewed do not outlive the token's exp",
+			"cache.go", "e.age(now), e.graves(), e.expires", "e.age(now), e.graves(), 0",
 		},
 		{
 			"Invalidate forgets what is known",
@@ -101,7 +105,7 @@ func mutants() []mutant {
 		},
 		{
 			"a partial list never refuses",
-			"decide.go", "\t\tcase !r.partial:\n", "\t\tcase r.known:\n",
+			"decide.go", "case r.partial:\n\t\treturn undecided", "case r.partial:\n\t\treturn missing",
 		},
 		{
 			"an error is never \"no factors\"",
@@ -137,7 +141,7 @@ func mutants() []mutant {
 		},
 		{
 			"stored facts do not undo what is known",
-			"cache.go", "&& e.sent.monotonic > f.sent.monotonic\n}", "&& e.sent.monotonic < 0\n}",
+			"cache.go", "&& e.sent > f.sent.monotonic\n}", "&& e.sent < 0\n}",
 		},
 		{
 			"stored facts do not undo a refusal",
@@ -181,7 +185,7 @@ func mutants() []mutant {
 		},
 		{
 			"after an outage GenAuth is asked again",
-			"internal/breaker/breaker.go", "pause     = time.Second //", "pause     = time.Hour //",
+			"internal/breaker/breaker.go", "pause    = time.Second //", "pause    = time.Hour //",
 		},
 		{
 			"a failure or two do not stop the lookups of all",
@@ -204,6 +208,18 @@ func mutants() []mutant {
 			"internal/breaker/memory.go", "if !all {", "if !all && d < 0 {",
 		},
 		{
+			"limits on tokens that anybody can make up pause nobody",
+			"internal/breaker/memory.go", "if !c.Known {", "if !c.Known && d < 0 {",
+		},
+		{
+			"a success ends the holding of a user",
+			"source_genauth.go", "g.users.Succeed(f.caller.User, func", "g.users.Succeed(0, func",
+		},
+		{
+			"Invalidate frees a user who is held",
+			"internal/breaker/users.go", "one.memory.Failing() && over(one.failed)", "one.memory.Failing() && over(one.failed) && one.who == 0",
+		},
+		{
 			"a token is held for two seconds at first",
 			"internal/breaker/memory.go", "firstHold = 2 * time.Second", "firstHold = 29 * time.Second",
 		},
@@ -217,7 +233,7 @@ func mutants() []mutant {
 		},
 		{
 			"Invalidate frees a token that is held",
-			"source_genauth.go", " || g.cache.buried(r.graves, r.failed, false) {\n\t\treturn breaker", " {\n\t\treturn breaker",
+			"source_genauth.go", "if !ok || g.ended(r.graves, r.failed) {", "if !ok {",
 		},
 		{
 			"no request waits longer than Timeout",

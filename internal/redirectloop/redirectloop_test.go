@@ -3,6 +3,7 @@ package redirectloop_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -29,8 +30,9 @@ func TestRounds(t *testing.T) {
 	for round := range 4 {
 		cookie, ok := redirectloop.Next(ask("/a", cookies...), true)
 		require.True(t, ok, round)
-		assert.True(t, strings.HasPrefix(cookie.Name, redirectloop.CookiePrefix))
-		assert.Empty(t, cookie.Path)
+		assert.True(t, strings.HasPrefix(cookie.Name, "__Host-echomfa_round_"))
+		assert.True(t, redirectloop.Owns(cookie.Name))
+		assert.Equal(t, "/", cookie.Path)
 		assert.Equal(t, 30, cookie.MaxAge)
 		assert.True(t, cookie.Secure && cookie.HttpOnly)
 		cookies = append([]*http.Cookie{cookie}, cookies...) // of several, the most counts
@@ -41,11 +43,27 @@ func TestRounds(t *testing.T) {
 	assert.True(t, ok)
 	assert.Equal(t, "1", cookie.Value)
 	assert.False(t, cookie.Secure)
+	assert.True(t, strings.HasPrefix(cookie.Name, "echomfa_round_"), "a browser takes no __Host- without Secure")
+	assert.True(t, redirectloop.Owns(cookie.Name))
+	assert.False(t, redirectloop.Owns("__Host-session"))
 
 	for count, want := range map[string]bool{"3": true, "4": false, "9": false, "10": true, "/": true, ":": true, "": true, "x": true} {
 		_, ok := redirectloop.Next(ask("/a", &http.Cookie{Name: cookies[0].Name, Value: count}), true)
 		assert.Equal(t, want, ok, count)
 	}
+}
+
+// TestCookiesAreFew visits many pages: there are no more than 64 cookies.
+func TestCookiesAreFew(t *testing.T) {
+	t.Parallel()
+	names := make(map[string]bool)
+	for page := range 10_000 {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/"+strconv.Itoa(page), nil)
+		cookie, ok := redirectloop.Next(r, true)
+		require.True(t, ok)
+		names[cookie.Name] = true
+	}
+	assert.Len(t, names, 64)
 }
 
 // TestAlarmIsDueOnceAMinute shows that clients cannot fill the log.

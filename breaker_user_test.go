@@ -1,0 +1,102 @@
+package echomfa_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/client"
+	"github.com/echomfa/echomfa/internal/answertest"
+)
+
+// TestBreakerBOneUserWithABrokenRecord is the attack of a user whose record GenAuth cannot
+// show, with hundreds of tokens and a hundred requests a second: whether GenAuth has told
+// facts of these tokens before, or not; while others are at work, and while nobody is.
+func TestBreakerBOneUserWithABrokenRecord(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		known, alone bool
+		behave       func(context.Context, string) error
+		calls        int // in 20 s, at most
+		atOnce       int // of lookups that hang
+	}{
+		// Four at first, one after the other until another succeeds, then after 2, 4 and 8 s.
+		"known, 500": {known: true, behave: always(errServer), calls: 16},
+		// With a second try of the first.
+		"known, 503":       {known: true, behave: always(&client.APIError{HTTPStatus: 503}), calls: 16},
+		"known, malformed": {known: true, behave: always(client.ErrMalformed), calls: 16},
+		"known, it hangs":  {known: true, behave: hang, calls: 16, atOnce: 4},
+		// Nobody else succeeds, so it is not held.
+		"known, alone": {known: true, alone: true, behave: always(errServer), calls: 20 * 100},
+		// Of these a few a token: its first two, and the next ones after 2, 4 and 8 s.
+		"unknown, slow": {behave: always(context.DeadlineExceeded), calls: 50 * 6},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				tokens := make(map[string]bool)
+				list := make([]string, 50)
+				if row.known {
+					list = make([]string, 400)
+				}
+				for i := range list {
+					list[i] = answertest.JWT(map[string]any{"sub": "mallory", "aud": "app", "jti": i})
+					tokens[list[i]] = true
+				}
+				o := newOffice(t)
+				if row.known {
+					for _, token := range list {
+						require.Equal(t, echomfa.Allowed, o.ask(token))
+						pass(50 * time.Millisecond)
+					}
+				}
+				if o.here = 0; !row.alone {
+					o.arrive()
+				}
+				calls, atOnce, most := 0, 0, 0
+				o.does(func(ctx context.Context, token string) error {
+					if !tokens[token] {
+						return nil
+					}
+					o.mu.Lock()
+					calls, atOnce = calls+1, atOnce+1
+					most = max(most, atOnce)
+					o.mu.Unlock()
+					err := row.behave(ctx, token)
+					o.mu.Lock()
+					defer o.mu.Unlock()
+					atOnce--
+					return err
+				})
+				if row.alone {
+					pass(2 * time.Minute)
+				}
+				held := 0
+				o.work(attackFor, o.neverOpen(func(i int) {
+					o.later(list[i%len(list)])
+					held = max(held, o.e.Stats().Held)
+				}))
+				assert.Positive(t, calls)
+				assert.LessOrEqual(t, calls, row.calls)
+				if row.atOnce > 0 {
+					assert.Equal(t, row.atOnce, most, "at once")
+				}
+				if row.alone {
+					return
+				}
+				o.nobodyNoticed()
+				if !row.known {
+					assert.Equal(t, len(list), held)
+				}
+			})
+		})
+	}
+}
+
+// hang is how GenAuth does that takes a token and says nothing.
+func hang(ctx context.Context, _ string) error { <-ctx.Done(); return ctx.Err() }
