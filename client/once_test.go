@@ -29,7 +29,7 @@ func TestX2ATokenIsSentOnce(t *testing.T) {
 		calls int64
 	}{
 		"once":         {sendonce.With(t.Context()), 1},
-		"as net/http ": {t.Context(), idle + 1}, // until it is on a new connection
+		"as net/http": {t.Context(), idle + 1}, // until it is on a new connection
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

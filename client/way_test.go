@@ -25,7 +25,7 @@ import (
 // overWhen is a context whose time is over when something has happened, however slow the
 // machine is.
 type overWhen struct {
-	context.Context
+	context.Context //nolint:containedctx // it is one
 	happened <-chan struct{}
 }
 

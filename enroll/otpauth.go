@@ -84,8 +84,8 @@ func unescaped(text string, unescape func(string) (string, error)) string {
 // isUsual reports whether apps take for granted how its codes are made.
 func (k appKey) isUsual() bool { return k.Algorithm == "SHA1" && k.Digits == 6 && k.Period == 30 }
 
-// link is the URI, for an app on the same device.
-func (k appKey) link() template.URL { return template.URL(k.uri) } //nolint:gosec // it begins with otpauth://totp/
+// link is the URI, for an app on the same device. It begins with otpauth://totp/.
+func (k appKey) link() template.URL { return template.URL(k.uri) }
 
 // qrCode returns the URI as a picture in a data URL, or "" if it does not fit one. It is
 // drawn here, although GenAuth sends one too: so the picture and the text below it are the
