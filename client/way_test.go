@@ -26,7 +26,7 @@ import (
 // machine is.
 type overWhen struct {
 	context.Context //nolint:containedctx // it is one
-	happened <-chan struct{}
+	happened        <-chan struct{}
 }
 
 func (c overWhen) Done() <-chan struct{} { return c.happened }
