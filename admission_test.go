@@ -3,6 +3,8 @@ package echomfa_test
 import (
 	"bytes"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -85,6 +87,39 @@ func TestN7WrongTokensForEverybody(t *testing.T) {
 				}
 				require.NoError(t, a.e.Close())
 			})
+		})
+	}
+}
+
+// TestN7WrongSubjectForEverybody has a Subject that never returns the sub, and tokens
+// in which there is none to return.
+func TestN7WrongSubjectForEverybody(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		token string
+		want  string
+	}{
+		"an e-mail address": {answertest.JWT(map[string]any{"sub": "u1", "aud": "app"}), "it must return the sub"},
+		"opaque tokens":     {answertest.NotEnrolled, "it must return the sub"},
+		"machines'":         {answertest.JWT(map[string]any{"aud": "app"}), "name no user"},
+		"another app's":     {answertest.JWT(map[string]any{"sub": "u1", "aud": "other"}), "their audience"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := newAdmissionLog(t)
+			mount := a.e.Handler(echomfa.HandlerConfig{
+				Policy:  otp(),
+				Subject: func(*http.Request) (string, error) { return "bob@example.com", nil },
+			})(http.NotFoundHandler())
+			for range 3 {
+				r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody)
+				r.Header.Set("Authorization", "Bearer "+row.token)
+				w := httptest.NewRecorder()
+				mount.ServeHTTP(w, r)
+				require.Equal(t, http.StatusUnauthorized, w.Code)
+			}
+			assert.Equal(t, 1, a.lines("level=ERROR"), a.log.String())
+			assert.Equal(t, 1, a.lines(row.want), a.log.String())
 		})
 	}
 }

@@ -176,8 +176,8 @@ func (o *office) nobodyNoticed() {
 	assert.NotContains(o.t, o.log.String(), "keep failing")
 }
 
-// until makes a step each 10 ms until something is so, and returns how long that took.
-func (o *office) until(limit time.Duration, so func() bool, step func(i int)) time.Duration {
+// until makes a step each 10 ms until something is so.
+func (o *office) until(limit time.Duration, so func() bool, step func(i int)) {
 	o.t.Helper()
 	begin := time.Now()
 	for i := 0; !so(); i++ {
@@ -189,7 +189,6 @@ func (o *office) until(limit time.Duration, so func() bool, step func(i int)) ti
 		}
 		pass(tick)
 	}
-	return time.Since(begin)
 }
 
 func (o *office) open() bool { return o.e.Stats().BreakerOpen }

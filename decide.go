@@ -60,15 +60,15 @@ func newDecider(cfg *Config) *decider {
 // is nil exactly if the outcome is Allowed.
 func (d *decider) decide(ctx context.Context, out *Decision, rq *request) error {
 	arrived := d.cache.now()
+	key := d.cache.keys.Key(rq.token)
 	var said *claims.Claims
 	if rq.checkSubject {
-		c, err := subjectOf(rq)
+		c, err := d.subjectOf(ctx, key, rq)
 		if err != nil {
 			return d.conclude(out, &reading{err: err})
 		}
 		said = &c
 	}
-	key := d.cache.keys.Key(rq.token)
 	var r reading
 	if d.cache.read(key, out.Policy, arrived, &r) == nothing {
 		return d.conclude(out, &r)
@@ -205,7 +205,7 @@ func tired(patience, timeout time.Duration) error {
 
 // subjectOf compares whom the token names with whom the handler serves. An opaque
 // token names nobody.
-func subjectOf(rq *request) (claims.Claims, error) {
+func (d *decider) subjectOf(ctx context.Context, key digest.Key, rq *request) (claims.Claims, error) {
 	if err := checkToken(rq.token); err != nil {
 		return claims.Claims{}, err
 	}
@@ -214,9 +214,19 @@ func subjectOf(rq *request) (claims.Claims, error) {
 	case err != nil:
 		return claims.Claims{}, errMalformedToken(err)
 	case c.Subject == "" || c.Subject != rq.subject:
-		return claims.Claims{}, errBadToken("the token belongs to another user than the session")
+		verdict := d.audience.Admit(&c)
+		if verdict == admission.Admitted {
+			verdict = admission.NotServed
+		}
+		return claims.Claims{}, d.refuse(ctx, key, verdict, &c)
 	}
 	return c, nil
+}
+
+// refuse returns the refusal of a token for what it says of itself.
+func (d *decider) refuse(ctx context.Context, key digest.Key, verdict admission.Verdict, said *claims.Claims) error {
+	d.admission.Refused(ctx, key, verdict, said)
+	return errBadToken(verdict.Reason())
 }
 
 // ask makes the question about a token of which the cache has no answer. The token
@@ -234,8 +244,7 @@ func (d *decider) ask(ctx context.Context, token string, key digest.Key, said *c
 		said = &c
 	}
 	if verdict := d.audience.Admit(said); verdict != admission.Admitted {
-		d.admission.Refused(ctx, key, verdict, said)
-		return nil, errBadToken(verdict.Reason())
+		return nil, d.refuse(ctx, key, verdict, said)
 	}
 	q := &question{
 		token: token, key: key, arrived: arrived, expires: said.Expires, keep: said.Storable(time.Now()),

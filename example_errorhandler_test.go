@@ -47,3 +47,34 @@ func ExampleMiddlewareConfig_errorHandler() {
 	// 403 application/problem+json
 	// 503 the app's page 1
 }
+
+// A net/http app that says which factors are missing in its own words.
+func ExampleHandlerConfig_errorHandler() {
+	emulator, genauth, done := kitchen()
+	defer done()
+	mfa := mustNew(genauth)
+	defer func() { _ = mfa.Close() }()
+	guard := mfa.Handler(echomfa.HandlerConfig{
+		Policy: echomfa.AnyOf(echomfa.OTP, echomfa.Face),
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
+			var missing *echomfa.NotEnrolledError
+			if errors.As(err, &missing) {
+				w.WriteHeader(http.StatusForbidden)
+				_, _ = fmt.Fprintln(w, "any one of these:", missing.Decision.Missing)
+			}
+			// Nothing is written for other refusals: they get the default answer.
+		},
+	})
+	mux := http.NewServeMux()
+	mux.Handle("GET /admin", guard(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = fmt.Fprintln(w, "Hello, admin")
+	})))
+
+	fmt.Print(ask(mux, http.MethodGet, "/admin", "Authorization: Bearer "+emulator.AccessToken("bob")).Body)
+	fmt.Print(ask(mux, http.MethodGet, "/admin", "Authorization: Bearer "+emulator.AccessToken("alice")).Body)
+	fmt.Println(ask(mux, http.MethodGet, "/admin").Code)
+	// Output:
+	// any one of these: [[OTP] [FACE]]
+	// Hello, admin
+	// 401
+}

@@ -221,7 +221,8 @@ func unknownType(t FactorType) string {
 	for _, constant := range named() {
 		known = append(known, string(constant))
 	}
-	if near, ok := spelling.Nearest(string(t.Normalize()), known); ok {
+	if near, ok := spelling.Nearest(string(t.Normalize()), append(known, "TOTP")); ok {
+		near = string(FactorType(near).Normalize())
 		return fmt.Sprintf("unknown factor type %q: did you mean %s?", t, near)
 	}
 	return fmt.Sprintf("unknown factor type %q: the known ones are %s", t, strings.Join(known, ", "))

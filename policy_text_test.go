@@ -175,7 +175,7 @@ func TestWA7TypesThatNothingMatches(t *testing.T) {
 func TestN14OnlyNearMatchesAreSuggested(t *testing.T) {
 	t.Parallel()
 	for word, want := range map[string]string{
-		"OPT": "OTP", "OTPS": "OTP", "HOTP": "OTP", "SMSS": "SMS", "EMIAL": "EMAIL", "E-MAIL": "EMAIL", "MAIL": "EMAIL", "MAILS": "EMAIL",
+		"OPT": "OTP", "OTPS": "OTP", "HOTP": "OTP", "TOPT": "OTP", "ttop": "OTP", "TOTPS": "OTP", "SMSS": "SMS", "EMIAL": "EMAIL", "E-MAIL": "EMAIL", "MAIL": "EMAIL", "MAILS": "EMAIL",
 		"FAEC": "FACE", "FACEID": "FACE", "PASSKEYS": "PASSKEY", "PASKEY": "PASSKEY", "pass-key": "PASSKEY", "PASS_KEYS": "PASSKEY",
 		"WEBAUTHN": "", "FIDO": "", "X": "", "SM": "", "TXT": "", "VOICE": "", "PHONE": "", "PASSWORD": "", "face_id": "", "TOTPAPP": "",
 		"AUTHENTICATOR": "", strings.Repeat("OTP", 50_000): "",

@@ -145,7 +145,7 @@ func TestX14PrintingTellsNoSecret(t *testing.T) {
 		// An address and an app's id are no secrets, and no error keeps what it is about.
 		"client.Client", "client.Config", "client.APIError", "client.CheckError", "client.PartialError", "client.TransportError",
 		"client.MFATokenInfo",
-		"enroll.Brand", "enroll.Event", "enroll.Region",
+		"enroll.Brand", "enroll.Event", "enroll.Region", "enroll.SignIn",
 		"echomfa.CacheConfig", "echomfa.Config", "echomfa.Decision", "echomfa.FactorSet", "echomfa.HandlerConfig", "echomfa.LookupConfig",
 		"echomfa.LookupError", "echomfa.LookupStats", "echomfa.MiddlewareConfig", "echomfa.NotEnrolledError", "echomfa.Policy",
 		"echomfa.PolicySyntaxError", "echomfa.Result", "echomfa.ReturnToConfig", "echomfa.Stats", "echomfa.StoreEvent",
@@ -167,7 +167,7 @@ func newHandler(t *testing.T) *enroll.Handler {
 	genauth := newClient(t, "https://genauth.example")
 	h, err := enroll.New(enroll.Config{
 		Client: genauth, Enforcer: newEnforcer(t, genauth, nil), BasePath: "/mfa", Policy: otp(),
-		StateKeys: [][]byte{[]byte(printed + printed)},
+		AuthTime: true, StateKeys: [][]byte{[]byte(printed + printed)},
 	})
 	require.NoError(t, err)
 	return h

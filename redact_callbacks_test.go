@@ -132,6 +132,8 @@ func TestH2X9CallbacksCannotSpreadSecrets(t *testing.T) {
 		"Authorization raw": {"cookie:x", func(r *http.Request) { r.Header.Set("Authorization", canary) }},
 		"a declared header": {"header:X-Declared:T", func(r *http.Request) { r.Header.Set("X-Declared", "T"+canary) }},
 		"a token header":    {"cookie:x", func(r *http.Request) { r.Header.Set("X-Forwarded-Access-Token", canary) }},
+		"a WebSocket":       {"cookie:x", func(r *http.Request) { r.Header.Set("Sec-WebSocket-Protocol", "bearer, "+canary) }},
+		"a parameter":       {"cookie:x", func(r *http.Request) { r.URL.RawQuery = "access_token=" + canary }},
 		"a cookie":          {"cookie:x", func(r *http.Request) { r.AddCookie(&http.Cookie{Name: "sid", Value: canary}) }},
 	}
 	for name, cb := range callbacks {

@@ -262,14 +262,26 @@ func (c *credential) neverFinds() error {
 		return fmt.Errorf("a scheme stands before the token: write %q", defaultTokenLookup)
 	case scheme == "" && c.spaced:
 		return fmt.Errorf("the prefix is a blank: write %q", "header:"+c.header)
-	case spelling.OneOff(scheme, "bearer"):
+	case isNearlyBearer(scheme):
 		return fmt.Errorf("unknown scheme %s: did you mean Bearer?", c.scheme)
+	case c.header == "Bearer":
+		return fmt.Errorf("bearer is a scheme and no header: write %q", defaultTokenLookup)
 	case spelling.OneOff(c.header, "Authorization"):
 		return fmt.Errorf("unknown header %s: did you mean Authorization?", c.header)
 	case !c.spaced && (c.header == "Authorization" || isBearerScheme(scheme)):
 		return fmt.Errorf("a blank stands between scheme and token: write %q", "header:"+c.header+":"+c.scheme+" ")
 	}
 	return nil
+}
+
+// isNearlyBearer reports whether a scheme may be a misspelling of Bearer. No scheme
+// that is in use differs from it in two letters.
+func isNearlyBearer(scheme string) bool {
+	const meant, mistakes = "bearer", 2
+	if n := len(scheme); scheme == meant || n < len(meant)-mistakes || n > len(meant)+mistakes {
+		return false
+	}
+	return spelling.Distance(scheme, meant) <= mistakes
 }
 
 // isBearerScheme reports whether a prefix in lower case is a word that clients
@@ -307,7 +319,8 @@ func carriesNoToken(name string) bool {
 	switch name {
 	case "Accept", "Cache-Control", "Connection", "Date", "Expect", "Forwarded", "Host", "Keep-Alive", "Origin", "Pragma",
 		"Range", "Referer", "Set-Cookie", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "User-Agent", "Via", "Www-Authenticate",
-		"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Proto", "X-Real-Ip", "X-Requested-With":
+		"X-Forwarded-Email", "X-Forwarded-For", "X-Forwarded-Groups", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Preferred-Username",
+		"X-Forwarded-Proto", "X-Forwarded-User", "X-Real-Ip", "X-Requested-With":
 		return true
 	}
 	return false

@@ -113,6 +113,11 @@ func TestFieldF15TokenLookupThatFindsNoToken(t *testing.T) {
 		"header:Authorization:Bearar ":        "did you mean Bearer?",
 		"header:Authorization:Beaer ":         "did you mean Bearer?",
 		"header:X-Token:Berer":                "did you mean Bearer?",
+		"header:Authorization:Bear ":          "did you mean Bearer?",
+		"header:Authorization:Berear ":        "did you mean Bearer?",
+		"header:Authorization:Bearertoken ":   "",
+		"header:Bearer":                       "is a scheme and no header",
+		"header:X-Forwarded-User":             "in X-Forwarded-User",
 		"header:authorisation:Bearer ":        "did you mean Authorization?",
 		"header:Authorizaton":                 "did you mean Authorization?", //nolint:misspell // that is the case
 		"cookie:echomfa_round_x":              "that this middleware sets itself",

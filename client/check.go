@@ -35,10 +35,11 @@ func (e *CheckError) Unwrap() error { return e.Err }
 // a call.
 //
 // The error is a [*CheckError], whose Problem tells these apart: no such host, a
-// refused connection, no answer in time, an egress proxy, a certificate of an
-// unknown authority or of another host, http for https and the reverse, a
-// redirect, a web page, no GenAuth at all, an unknown application. Only the end of
-// ctx and a Client not made by [New] are reported as by every other method.
+// silent name server, a refused connection, no route, no answer in time, an egress
+// proxy, a certificate of an unknown authority or of another host, http for https and
+// the reverse, a redirect, a web page, a gateway that refuses, no GenAuth at all, an
+// unknown application. Only the end of ctx and a Client not made by [New] are reported
+// as by every other method.
 //
 // Nil does not say that AppID is the application of your users' tokens: GenAuth
 // documents no call that tells without a token. Nor is it documented that an
@@ -49,7 +50,7 @@ func (c *Client) Check(ctx context.Context) error {
 	}
 	if isConsoleHost(c.base) {
 		return &CheckError{
-			Problem: "BaseURL is an address of GenAuth's console or management API; use the authentication address of the app, as the console shows it",
+			Problem: "BaseURL is an address of GenAuth's console, management API or web site; use the authentication address of the app, as the console shows it",
 			Err:     ErrMisconfigured,
 		}
 	}
@@ -63,9 +64,9 @@ func (c *Client) Check(ctx context.Context) error {
 // envelope is what OpenID Connect asks for; a failure may come in one.
 func (c *Client) checkDiscovery(ctx context.Context) error {
 	r := getCall("/oidc/.well-known/openid-configuration", "")
-	rep, err := c.exchange(ctx, r)
+	rep, err := c.checkExchange(ctx, r)
 	if err != nil {
-		return c.checkFailed(ctx, err)
+		return err
 	}
 	env := rep.envelope()
 	switch {
@@ -83,9 +84,9 @@ func (c *Client) checkDiscovery(ctx context.Context) error {
 // checkApp asks for the application, by a call that must not succeed.
 func (c *Client) checkApp(ctx context.Context) error {
 	r := getCall("/api/v3/list-enrolled-factors", "")
-	rep, err := c.exchange(ctx, r)
+	rep, err := c.checkExchange(ctx, r)
 	if err != nil {
-		return c.checkFailed(ctx, err)
+		return err
 	}
 	env := rep.envelope()
 	failure := c.failure(r, rep, env)
@@ -98,12 +99,14 @@ func (c *Client) checkApp(ctx context.Context) error {
 	return c.checkAnswer(r, rep, env)
 }
 
-// checkFailed returns the error for an exchange that did not come to its end.
-func (c *Client) checkFailed(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return err
+// checkExchange makes a call. The error is that of Check.
+func (c *Client) checkExchange(ctx context.Context, r call) (reply, error) {
+	var came progress
+	rep, err := c.exchange(came.watch(ctx), r)
+	if err == nil || ctx.Err() != nil {
+		return rep, err
 	}
-	return &CheckError{Problem: c.transportProblem(err), Err: err}
+	return rep, &CheckError{Problem: c.transportProblem(err, &came), Err: err}
 }
 
 // checkAnswer returns the error for an answer that a GenAuth which knows the
@@ -135,22 +138,24 @@ func hasIssuer(text []byte) bool {
 func vendorDomains() []string { return []string{"authing.cn", "genauth.ai"} }
 
 // isConsoleHost reports whether base is one of the addresses that GenAuth's
-// documents and clients name for its console and its management API.
+// documents and clients name for its console, its management API, and its web sites.
 func isConsoleHost(base string) bool {
-	label, domain, found := strings.Cut(hostOf(base), ".")
-	return found && slices.Contains(vendorDomains(), domain) && slices.Contains([]string{"api", "console", "core"}, label)
+	host := hostOf(base)
+	label, domain, _ := strings.Cut(host, ".")
+	return slices.Contains(vendorDomains(), host) ||
+		slices.Contains(vendorDomains(), domain) && slices.Contains([]string{"api", "console", "core", "docs", "www"}, label)
 }
 
-// otherDomain returns the vendor's domain that base is not under, if it is under
-// the other one.
-func otherDomain(base string) string {
+// orUnder adds to a problem that a base under one of the vendor's domains may have to
+// be under the other one.
+func orUnder(base, problem string) string {
 	domains := vendorDomains()
 	for i, domain := range domains {
 		if strings.HasSuffix(hostOf(base), "."+domain) {
-			return domains[1-i]
+			return problem + "; look whether the address of the app is under " + domains[1-i]
 		}
 	}
-	return ""
+	return problem
 }
 
 func hostOf(address string) string {

@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -10,7 +11,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -99,7 +102,17 @@ func TestN8CheckTellsAnswersApart(t *testing.T) {
 		"a page":                      {path: "*", odd: reply{200, html(), page}, class: client.ErrMalformed, problem: "a web page"},
 		"a page that says it is JSON": {path: "*", odd: reply{200, nil, " \n" + page}, class: client.ErrMalformed, problem: "a web page"},
 		"a page for the API alone":    {path: listPath, odd: reply{200, html(), page}, class: client.ErrMalformed, problem: "a web page"},
-		"a page not found":            {path: "*", odd: reply{404, html(), page}, class: client.ErrMisconfigured, problem: "a web page"},
+		"a page that is forbidden":    {path: "*", odd: reply{403, html(), page}, class: client.ErrMisconfigured, problem: "a web page"},
+		"a page at authing.cn": {
+			base: "https://example.authing.cn", path: "*", odd: reply{404, html(), page},
+			class: client.ErrMisconfigured, problem: "under genauth.ai",
+		},
+		"another service at genauth.ai": {
+			base: "https://example.genauth.ai", path: "*", odd: reply{404, nil, `{"error":"not found"}`},
+			class: client.ErrMisconfigured, problem: "under authing.cn",
+		},
+		"a gateway that refuses": {path: "*", odd: reply{403, nil, `{"message":"Forbidden"}`}, class: client.ErrMisconfigured, problem: "refuses the request"},
+		"a page not found":       {path: "*", odd: reply{404, html(), page}, class: client.ErrMisconfigured, problem: "a web page"},
 		"redirect to another host": {
 			path: "*", odd: reply{302, location("https://login.example.com/?app=" + testAppID + "&code=canary"), page},
 			class: client.ErrMalformed, problem: "another host",
@@ -163,7 +176,10 @@ func TestN8CheckKnowsTheConsole(t *testing.T) {
 		"https://example.genauth.ai":         false,
 		"https://console.example.genauth.ai": false,
 		"https://console.example.com":        false,
-		"https://genauth.ai":                 false,
+		"https://genauth.ai":                 true,
+		"https://www.authing.cn":             true,
+		"https://docs.genauth.ai":            true,
+		"https://authing.example.com":        false,
 	} {
 		config := fakeConfig(stub(t, "none", reply{}))
 		asked := false
@@ -207,6 +223,41 @@ func TestN8CheckTellsConnectionsApart(t *testing.T) {
 			c.HTTPClient = &http.Client{Transport: transport}
 		}
 	}
+	// proxy answers each request to connect with words of its own.
+	proxy := func(status string) string {
+		var config net.ListenConfig
+		l, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = l.Close() })
+		go func() {
+			for {
+				conn, err := l.Accept()
+				if err != nil {
+					return
+				}
+				if asked := bufio.NewReader(conn); strings.HasPrefix(status, "\x05") {
+					_, _ = asked.Discard(3) // of SOCKS
+				} else {
+					_, _ = http.ReadRequest(asked)
+				}
+				_, _ = io.WriteString(conn, status)
+				_ = conn.Close()
+			}
+		}()
+		return "http://" + l.Addr().String()
+	}
+	// nameless asks a name server that says nothing.
+	nameless := func(c *client.Config) {
+		done := make(chan struct{})
+		t.Cleanup(func() { close(done) })
+		resolver := &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
+			<-done
+			return nil, net.ErrClosed
+		}}
+		transport := &http.Transport{DialContext: (&net.Dialer{Resolver: resolver}).DialContext}
+		t.Cleanup(transport.CloseIdleConnections)
+		c.HTTPClient, c.Timeout = &http.Client{Transport: transport}, 50*time.Millisecond
+	}
 	refusing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusProxyAuthRequired)
 	}))
@@ -217,14 +268,20 @@ func TestN8CheckTellsConnectionsApart(t *testing.T) {
 		class   error
 		problem string
 	}{
-		"refused":           {base: refused, problem: "connection is refused"},
-		"silent":            {base: "http://" + silent, option: func(c *client.Config) { c.Timeout = 50 * time.Millisecond }, problem: "no answer in time"},
-		"unknown authority": {base: secure.URL, problem: "authority"},
-		"another host's":    {base: strings.Replace(secure.URL, "127.0.0.1", "localhost", 1), option: trusting(t, secure), problem: "another host"},
-		"http for https":    {base: strings.Replace(plain.URL, "http:", "https:", 1), problem: "does not speak TLS"},
-		"https for http":    {base: strings.Replace(secure.URL, "https:", "http:", 1), class: client.ErrMisconfigured, problem: "speaks https"},
-		"no proxy there":    {base: "https://genauth.invalid", option: through(refused), problem: "proxy cannot be reached"},
-		"proxy refuses":     {base: "https://genauth.invalid", option: through(refusing.URL), problem: "proxy refuses"},
+		"refused":                        {base: refused, problem: "connection is refused"},
+		"silent":                         {base: "http://" + silent, option: func(c *client.Config) { c.Timeout = 50 * time.Millisecond }, problem: "no answer in time"},
+		"unknown authority":              {base: secure.URL, problem: "authority"},
+		"another host's":                 {base: strings.Replace(secure.URL, "127.0.0.1", "localhost", 1), option: trusting(t, secure), problem: "another host"},
+		"http for https":                 {base: strings.Replace(plain.URL, "http:", "https:", 1), problem: "does not speak TLS"},
+		"https for http":                 {base: strings.Replace(secure.URL, "https:", "http:", 1), class: client.ErrMisconfigured, problem: "speaks https"},
+		"no proxy there":                 {base: "https://genauth.invalid", option: through(refused), problem: "proxy cannot be reached"},
+		"proxy refuses":                  {base: "https://genauth.invalid", option: through(refusing.URL), problem: "proxy refuses"},
+		"proxy refuses in its own words": {base: "https://genauth.invalid", option: through(proxy("HTTP/1.1 403 Blocked by policy 7\r\n\r\n")), problem: "proxy refuses"},
+		"proxy refuses without a word":   {base: "https://genauth.invalid", option: through(proxy("HTTP/1.1 407\r\n\r\n")), problem: "proxy refuses"},
+		"proxy hangs up":                 {base: "https://genauth.invalid", option: through(proxy("")), problem: "proxy refuses"},
+		"SOCKS proxy refuses":            {base: "https://genauth.invalid", option: through(strings.Replace(proxy("\x05\xff"), "http:", "socks5:", 1)), problem: "proxy refuses"},
+		"no name server":                 {base: "https://genauth.invalid", option: nameless, problem: "no name server answers"},
+		"no name server, for a secret":   {base: "https://" + testAppID + ".invalid", option: nameless, problem: "no name server answers"},
 		"proxy refuses, http": {
 			base: "http://genauth.invalid", class: client.ErrMisconfigured, problem: "proxy wants credentials",
 			option: func(c *client.Config) { c.InsecureHTTP = true; through(refusing.URL)(c) },
@@ -257,7 +314,12 @@ func TestN8CheckTellsTransportErrorsApart(t *testing.T) {
 	}{
 		"no such name":       {&net.DNSError{Err: "no such host", Name: "genauth.invalid", IsNotFound: true}, "does not exist"},
 		"no name server":     {&net.DNSError{Err: "server misbehaving", Name: "genauth.invalid"}, "cannot be resolved"},
-		"name server silent": {&net.DNSError{Err: "i/o timeout", Name: "genauth.invalid", IsTimeout: true}, "no answer in time"},
+		"name server silent": {&net.DNSError{Err: "i/o timeout", Name: "genauth.invalid", IsTimeout: true}, "no name server answers"},
+		"IPv6 alone":         {&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.ENETUNREACH)}, "addresses of IPv6 alone"},
+		"IPv6 is off":        {&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EADDRNOTAVAIL)}, "addresses of IPv6 alone"},
+		"no route":           {&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EHOSTUNREACH)}, "no route"},
+		"IPv4 only":          {&net.OpError{Op: "dial", Err: &net.AddrError{Err: "no suitable address"}}, "addresses of IPv6 alone"},
+		"slow host":          {context.DeadlineExceeded, "no answer in time"},
 		"an alert":           {tls.AlertError(40), "TLS handshake"},
 		"broken":             {io.ErrUnexpectedEOF, "the connection fails"},
 		"TLS for http":       {errors.New(`net/http: HTTP/1.x transport connection broken: malformed HTTP response "\x15\x03\x01"`), "speaks https"},

@@ -11,7 +11,7 @@ import (
 )
 
 // transportProblem says what it means that an exchange did not come to its end.
-func (c *Client) transportProblem(err error) string {
+func (c *Client) transportProblem(err error, came *progress) string {
 	var (
 		dns       *net.DNSError
 		op        *net.OpError
@@ -19,15 +19,16 @@ func (c *Client) transportProblem(err error) string {
 		host      x509.HostnameError
 		invalid   x509.CertificateInvalidError
 		record    tls.RecordHeaderError
+		family    *net.AddrError
 		failed    *TransportError
 	)
 	switch isTimeout := errors.As(err, &failed) && failed.Timeout(); {
 	case errors.As(err, &op) && op.Op == "proxyconnect":
 		return "the egress proxy cannot be reached; see HTTPS_PROXY and NO_PROXY"
-	case failed != nil && isStatusText(failed.Err):
-		return "the egress proxy refuses the connection, or wants credentials; see HTTPS_PROXY and NO_PROXY"
+	case came.waitsForNames(), errors.As(err, &dns) && dns.IsTimeout:
+		return "no name server answers in time; look at the DNS settings of this machine"
 	case errors.As(err, &dns) && dns.IsNotFound:
-		return "the host name of BaseURL does not exist; copy the address from the console"
+		return orUnder(c.base, "the host name of BaseURL does not exist; copy the address from the console")
 	case isTimeout:
 		return "there is no answer in time; a firewall may drop the connections, or Timeout is too short"
 	case errors.As(err, &dns):
@@ -35,7 +36,7 @@ func (c *Client) transportProblem(err error) string {
 	case errors.As(err, &authority):
 		return "the certificate is of an authority that this machine does not know; a proxy that opens TLS needs its own authority installed"
 	case errors.As(err, &host):
-		return "the certificate is of another host than the one of BaseURL"
+		return orUnder(c.base, "the certificate is of another host than the one of BaseURL")
 	case errors.As(err, &invalid):
 		return "the certificate is not valid; it may have expired, or the clock is wrong"
 	case errors.Is(err, http.ErrSchemeMismatch), errors.As(err, &record):
@@ -46,6 +47,10 @@ func (c *Client) transportProblem(err error) string {
 		return "the TLS handshake fails"
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "the connection is refused; nothing listens at BaseURL"
+	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.EADDRNOTAVAIL), errors.As(err, &family):
+		return "there is no route to the host; it may have addresses of IPv6 alone, and this machine none"
+	case !c.isPlain() && came.untunneled():
+		return "the egress proxy refuses the connection, or wants credentials; see HTTPS_PROXY and NO_PROXY"
 	}
 	return "the connection fails"
 }
@@ -64,21 +69,19 @@ func (c *Client) answerProblem(r call, rep reply, env envelope) (problem, host s
 	case c.isPlain() && rep.status == http.StatusBadRequest && rep.problem != "" && namesTLS(rep.body):
 		return "BaseURL says http and the server speaks https", ""
 	case env.apiCode == codeNoApplication, env.apiCode == codeNoUserPool:
-		problem = "GenAuth knows no such application at this address; see AppID, and AppIDHeader if the deployment renames the header"
-		if other := otherDomain(c.base); other != "" {
-			problem += ", and whether the address of the app is under " + other
-		}
-		return problem, ""
+		return orUnder(c.base, "GenAuth knows no such application at this address; see AppID, and AppIDHeader if the deployment renames the header"), ""
 	case rep.status == http.StatusTooManyRequests, env.statusCode == http.StatusTooManyRequests:
 		return "GenAuth limits the requests; this says nothing of the configuration", ""
 	case rep.status >= http.StatusInternalServerError:
 		return "GenAuth, or a gateway in front of it, is in trouble", ""
 	case rep.isPage():
-		return "a web page comes in the place of GenAuth's answer; a gateway answers, or BaseURL is the address of a site", ""
+		return orUnder(c.base, "a web page comes in the place of GenAuth's answer; a gateway answers, or BaseURL is the address of a site"), ""
 	case rep.status == http.StatusUnauthorized:
 		return "a gateway in front of GenAuth asks for credentials of its own", ""
+	case rep.status == http.StatusForbidden && !env.hasStatus:
+		return "a gateway in front of GenAuth refuses the request", ""
 	case !r.succeeded(rep.status) && !env.hasStatus:
-		return "there is no GenAuth at BaseURL", ""
+		return orUnder(c.base, "there is no GenAuth at BaseURL"), ""
 	case rep.problem == "" && !env.success() && r.op() == "list-enrolled-factors":
 		return "GenAuth refuses the question; see AppID and AppIDHeader", ""
 	}
@@ -93,18 +96,4 @@ func (c *Client) isPlain() bool { return strings.HasPrefix(c.base, "http://") }
 func namesTLS(body []byte) bool {
 	text := strings.ToUpper(string(body))
 	return strings.Contains(text, "HTTPS") || strings.Contains(text, "SSL") || strings.Contains(text, "TLS")
-}
-
-// isStatusText reports whether err is nothing but the reason of an HTTP status:
-// what net/http makes of a proxy that refuses a CONNECT.
-func isStatusText(err error) bool {
-	if err == nil {
-		return false
-	}
-	for status := http.StatusMultipleChoices; status <= http.StatusNetworkAuthenticationRequired; status++ {
-		if text := http.StatusText(status); text != "" && err.Error() == text {
-			return true
-		}
-	}
-	return false
 }

@@ -28,8 +28,8 @@ func TestX2ATokenIsSentOnce(t *testing.T) {
 		ctx   context.Context //nolint:containedctx // a table
 		calls int64
 	}{
-		"once":         {sendonce.With(t.Context()), 1},
-		"as net/http ": {t.Context(), idle + 1}, // until it is on a new connection
+		"once":        {sendonce.With(t.Context()), 1},
+		"as net/http": {t.Context(), idle + 1}, // until it is on a new connection
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

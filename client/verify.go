@@ -58,6 +58,32 @@ func (c *Client) VerifyTOTP(ctx context.Context, token, code string) (bool, erro
 	return verified, nil
 }
 
+// UserID returns the id of the user of token: what the claim sub says of a token that
+// has claims.
+//
+// It calls GET /api/v3/get-profile. GenAuth documents data as the user, with userId.
+func (c *Client) UserID(ctx context.Context, token string) (string, error) {
+	if err := c.begin(ctx, token); err != nil {
+		return "", err
+	}
+	r := getCall("/api/v3/get-profile", token)
+	env, rep, err := c.do(ctx, r)
+	if err != nil {
+		return "", err
+	}
+	id := ""
+	err = dataMembers(env.data, func(name string, value json.RawMessage) error {
+		if name == "userId" {
+			return json.Unmarshal(value, &id)
+		}
+		return nil
+	})
+	if err != nil || id == "" {
+		return "", c.unusable(r, rep, env, errDataContent)
+	}
+	return id, nil
+}
+
 // IntrospectMFAToken asks GenAuth about an MFA token: the bearer token of a user
 // who has given the password but not finished signing in. Such a token must not
 // pass for an access token; the answer for an access token is not active.

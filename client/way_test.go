@@ -25,8 +25,8 @@ import (
 // overWhen is a context whose time is over when something has happened, however slow the
 // machine is.
 type overWhen struct {
-	context.Context
-	happened <-chan struct{}
+	context.Context //nolint:containedctx // it is one
+	happened        <-chan struct{}
 }
 
 func (c overWhen) Done() <-chan struct{} { return c.happened }

@@ -12,18 +12,34 @@ import (
 // is counted from before it was asked for.
 const tokenLifetime = time.Minute
 
+// isOld reports whether the enrollment token may have run out.
+func (st *state) isOld() bool { return time.Since(st.Begun) >= tokenLifetime }
+
 // beginApp asks GenAuth for a secret and shows it. Notice tells a user who has
 // been here before why there is another one.
 func (v *visit) beginApp(st *state, notice string) {
 	if err := v.askForApp(st); err != nil {
-		if !v.refusedToBegin(err) {
-			v.fail(err)
-		}
+		v.failedToBegin(err)
 		return
 	}
 	p := v.appPage(st)
 	p.Notice = notice
 	v.show(p)
+}
+
+// errKeyURI is what GenAuth sent for an authenticator app. It is not quoted: it has the
+// secret.
+var errKeyURI = errors.New("enroll: the otpauth URI is none that authenticator apps read")
+
+// failedToBegin answers an error of askForApp.
+func (v *visit) failedToBegin(err error) {
+	switch {
+	case errors.Is(err, errKeyURI): // which does not pass
+		v.log("enrollment call failed", err)
+		v.message(http.StatusBadGateway, "error.key")
+	case !v.refusedToBegin(err):
+		v.fail(err)
+	}
 }
 
 // askForApp puts a new secret and its enrollment token into the state.
@@ -33,19 +49,23 @@ func (v *visit) askForApp(st *state) error {
 	if err != nil {
 		return err
 	}
-	if _, ok := secretOf(e.OTP.QRCodeURI); !ok {
-		return client.ErrMalformed
+	if _, ok := readKeyURI(e.OTP.QRCodeURI); !ok {
+		return errKeyURI
 	}
 	st.Begun, st.Token, st.KeyURI, st.Recovery = begun, e.Token, e.OTP.QRCodeURI, e.OTP.RecoveryCode
 	return v.h.seal.fits(st)
 }
 
 func (v *visit) appPage(st *state) *Page {
-	secret, _ := secretOf(st.KeyURI)
-	return &Page{
+	key, _ := readKeyURI(st.KeyURI)
+	p := &Page{
 		Name: "otp", Type: st.Type, State: v.h.seal.seal(st, v.token),
-		QRCode: qrCode(st.KeyURI), Secret: grouped(secret),
+		QRCode: key.qrCode(), Secret: grouped(key.Secret), KeyLink: key.link(), Account: key.Account, Digits: key.Digits,
 	}
+	if !key.isUsual() {
+		p.Settings = []any{key.Algorithm, key.Digits, key.Period}
+	}
+	return p
 }
 
 // confirm ends the enrollment of a factor with the code that the user has typed.
@@ -57,7 +77,7 @@ func (v *visit) confirm() {
 	}
 	code := v.typed()
 	switch {
-	case !isCode(code, st.Type):
+	case !isCode(code, st.Type) || st.Type == client.OTP && len(code) != st.digits():
 		v.show(v.codePage(st).wrong(v, http.StatusUnprocessableEntity, "code", "error.code"))
 		return
 	case !v.mayTry():
@@ -66,35 +86,35 @@ func (v *visit) confirm() {
 	case v.overtaken(st): // the form was sent twice, or another tab was faster
 		v.already(st, code)
 		return
-	case time.Since(st.Begun) >= tokenLifetime:
+	case st.isOld():
 		v.renew(st, code)
 		return
 	}
-	v.enroll(st, code, false)
+	v.enroll(st, code)
 }
 
-// enroll ends the enrollment. Renewed says that the enrollment token is a new
-// one, so that it is not for its age that it is refused.
-func (v *visit) enroll(st *state, code string, renewed bool) {
+// enroll ends the enrollment.
+func (v *visit) enroll(st *state, code string) {
 	err := v.h.cfg.Client.EnrollFactor(v.lasting(), v.token, client.EnrollConfirmation{
 		Type: st.Type, EnrollmentToken: st.Token, PassCode: code,
 	})
 	switch {
 	case err == nil:
+		v.right()
 		v.enrolled(st)
 	case client.IsWrongCode(err):
 		v.show(v.codePage(st).wrong(v, http.StatusUnprocessableEntity, "code", "error.code"))
 	case errors.Is(err, client.ErrUnauthenticated), errors.Is(err, client.ErrRateLimited):
 		v.fail(err)
 	default:
-		v.unclear(st, code, err, renewed)
+		v.unclear(st, code, err)
 	}
 }
 
 // unclear answers an error that does not say whether the factor is enrolled now:
 // the answer may have been lost, the form may have been sent twice, another tab
 // may have been faster, or the enrollment token may have run out.
-func (v *visit) unclear(st *state, code string, err error, renewed bool) {
+func (v *visit) unclear(st *state, code string, err error) {
 	v.forget(v.lasting())
 	now, _, listErr := v.fresh(v.lasting())
 	switch {
@@ -102,7 +122,11 @@ func (v *visit) unclear(st *state, code string, err error, renewed bool) {
 		v.fail(listErr)
 	case count(now, st.Type) > st.Had:
 		v.already(st, code)
-	case errors.Is(err, client.ErrMisconfigured) && !renewed:
+	case isRefusal(err) && !st.isOld():
+		// It is not for the age of the enrollment token, so it is for the code.
+		v.log("GenAuth refused a code without saying why", err)
+		v.show(v.codePage(st).wrong(v, http.StatusUnprocessableEntity, "code", "error.code"))
+	case errors.Is(err, client.ErrMisconfigured) && st.isOld():
 		v.renew(st, code)
 	default:
 		v.fail(err)
@@ -137,20 +161,24 @@ func (v *visit) renew(st *state, code string) {
 		v.show(v.codePage(st).wrong(v, http.StatusUnprocessableEntity, "code", "error.code_expired"))
 		return
 	}
-	before, _ := secretOf(st.KeyURI)
+	before, _ := readKeyURI(st.KeyURI)
 	if err := v.askForApp(st); err != nil {
-		if !v.refusedToBegin(err) {
-			v.fail(err)
-		}
+		v.failedToBegin(err)
 		return
 	}
-	if after, _ := secretOf(st.KeyURI); after != before {
+	if after, _ := readKeyURI(st.KeyURI); after.Secret != before.Secret {
 		p := v.appPage(st)
 		p.Notice = v.text("notice.new_secret")
 		v.show(p)
 		return
 	}
-	v.enroll(st, code, true)
+	v.enroll(st, code)
+}
+
+// digits returns how long a code of the authenticator app is.
+func (st *state) digits() int {
+	key, _ := readKeyURI(st.KeyURI)
+	return key.Digits
 }
 
 // codePage is the page on which the code of a state is asked for.

@@ -108,17 +108,31 @@ func TestKeyURI(t *testing.T) {
 		secret string
 		qr     bool
 	}{
-		"good":           {"otpauth://totp/a:b?secret=JBSWY3DPEHPK3PXP&issuer=a", 200, "JBSW Y3DP EHPK 3PXP", true},
-		"lower, padded":  {"otpauth://totp/a?secret=jbswy3dpehpk3px%3D", 200, "JBSW Y3DP EHPK 3PX", true},
-		"too long to be": {"otpauth://totp/" + strings.Repeat("a", 3000) + "?secret=JBSWY3DPEHPK3PXP", 200, "JBSW Y3DP EHPK 3PXP", false},
-		"no secret":      {"otpauth://totp/a", 503, "", false},
-		"short secret":   {"otpauth://totp/a?secret=JBSWY3D", 503, "", false},
-		"not base32":     {"otpauth://totp/a?secret=JBSWY3DPEHPK3PX1", 503, "", false},
-		"markup":         {"otpauth://totp/a?secret=%3Cscript%3E", 503, "", false},
-		"counter":        {"otpauth://hotp/a?secret=JBSWY3DPEHPK3PXP", 503, "", false},
-		"script":         {"javascript://totp/a?secret=JBSWY3DPEHPK3PXP", 503, "", false},
-		"no URI":         {"otpauth://%zz", 503, "", false},
-		"none":           {"", 503, "", false},
+		"good":                 {"otpauth://totp/a:b?secret=JBSWY3DPEHPK3PXP&issuer=a", 200, "JBSW Y3DP EHPK 3PXP", true},
+		"lower, padded":        {"otpauth://totp/a?secret=jbswy3dpehpk3px%3D", 200, "JBSW Y3DP EHPK 3PX", true},
+		"too long to be":       {"otpauth://totp/" + strings.Repeat("a", 3000) + "?secret=JBSWY3DPEHPK3PXP", 200, "JBSW Y3DP EHPK 3PXP", false},
+		"F14: a bare %":        {"otpauth://totp/100%:b?secret=JBSWY3DPEHPK3PXP", 200, "JBSW Y3DP EHPK 3PXP", true},
+		"F14: a bare #":        {"otpauth://totp/C#:b?secret=JBSWY3DPEHPK3PXP&issuer=C#", 200, "JBSW Y3DP EHPK 3PXP", true},
+		"F14: a bare ?":        {"otpauth://totp/Who?:b?secret=JBSWY3DPEHPK3PXP&issuer=Who?", 200, "JBSW Y3DP EHPK 3PXP", true},
+		"F14: capitals":        {"OTPAUTH://TOTP/a?SECRET=JBSWY3DPEHPK3PXP", 200, "JBSW Y3DP EHPK 3PXP", true},
+		"F14: blanks":          {"otpauth://totp/a b?secret=jbsw y3dp-ehpk+3pxp", 200, "JBSW Y3DP EHPK 3PXP", true},
+		"F14: no label":        {"otpauth://totp?secret=JBSWY3DPEHPK3PXP", 200, "JBSW Y3DP EHPK 3PXP", true},
+		"F14: secret at last":  {"otpauth://totp/a?issuer=a&digits=8&period=60&algorithm=SHA256&secret=JBSWY3DPEHPK3PXP", 200, "Settings: SHA256, 8 digits, a new code every 60 seconds", true},
+		"F14: another SHA":     {"otpauth://totp/a?secret=JBSWY3DPEHPK3PXP&algorithm=sha-512", 200, "Settings: SHA512, 6 digits, a new code every 30 seconds", true},
+		"no secret":            {"otpauth://totp/a", 502, "", false},
+		"secret in the label":  {"otpauth://totp/a&secret=JBSWY3DPEHPK3PXP", 502, "", false},
+		"short secret":         {"otpauth://totp/a?secret=JBSWY3D", 502, "", false},
+		"not base32":           {"otpauth://totp/a?secret=JBSWY3DPEHPK3PX1", 502, "", false},
+		"markup":               {"otpauth://totp/a?secret=%3Cscript%3E", 502, "", false},
+		"counter":              {"otpauth://hotp/a?secret=JBSWY3DPEHPK3PXP", 502, "", false},
+		"script":               {"javascript://totp/a?secret=JBSWY3DPEHPK3PXP", 502, "", false},
+		"no URI":               {"otpauth://%zz", 502, "", false},
+		"blank":                {" ", 502, "", false},
+		"digits: none":         {"otpauth://totp/a?secret=JBSWY3DPEHPK3PXP&digits=", 502, "", false},
+		"digits: seven":        {"otpauth://totp/a?secret=JBSWY3DPEHPK3PXP&digits=7", 502, "", false},
+		"digits: ten":          {"otpauth://totp/a?secret=JBSWY3DPEHPK3PXP&digits=10", 502, "", false},
+		"period: zero":         {"otpauth://totp/a?secret=JBSWY3DPEHPK3PXP&period=0", 502, "", false},
+		"algorithm: not known": {"otpauth://totp/a?secret=JBSWY3DPEHPK3PXP&algorithm=MD5", 502, "", false},
 	}
 	for name, row := range rows {
 		t.Run(name, func(t *testing.T) {
@@ -129,26 +143,23 @@ func TestKeyURI(t *testing.T) {
 			assert.Contains(t, a.html, row.secret)
 			assert.Equal(t, row.qr, strings.Contains(a.html, "data:image/png;base64,"))
 			assert.NotContains(t, a.html, `src="data:,`)
+			assert.Equal(t, row.want == http.StatusOK, strings.Contains(a.html, `<a href="otpauth://totp/`))
+			if row.want != http.StatusOK {
+				a.is(row.want, "error.key")
+			}
 		})
 	}
 }
 
-// TestExpired has what becomes of a minute that is over, by our clock and by
-// GenAuth's, and whether it gives the secret of before or another.
+// TestExpired has what becomes of a minute that is over, and whether GenAuth gives the
+// secret of before or another.
 func TestExpired(t *testing.T) {
 	t.Parallel()
-	rows := map[string]struct {
-		reuse, ours bool
-		right       bool
-	}{
-		"ours, a new secret":                 {false, true, true},
-		"GenAuth's, a new secret":            {false, false, true},
-		"ours, the same secret":              {true, true, true},
-		"GenAuth's, the same secret":         {true, false, true},
-		"ours, the same secret, wrong code":  {true, true, false},
-		"GenAuth's, the same secret, wrong":  {true, false, false},
-		"ours, a new secret, a wrong code":   {false, true, false},
-		"GenAuth's, a new secret, and wrong": {false, false, false},
+	rows := map[string]struct{ reuse, right bool }{
+		"a new secret":                {false, true},
+		"the same secret":             {true, true},
+		"the same secret, wrong code": {true, false},
+		"a new secret, a wrong code":  {false, false},
 	}
 	for name, row := range rows {
 		t.Run(name, func(t *testing.T) {
@@ -156,16 +167,13 @@ func TestExpired(t *testing.T) {
 			s := newSite(t, func(set *setup) { set.GenAuth.ReuseOTPSecret = row.reuse })
 			user := s.signIn()
 			page := user.begin(otp)
-			secret, state := page.secret(), page.state()
+			secret := page.secret()
 			s.genauth.Advance(61 * time.Second)
-			if row.ours {
-				state = s.pages.Backdate(state, user.token, time.Minute)
-			}
 			code := user.code(secret)
 			if !row.right {
 				code = wrongCode(code)
 			}
-			a := user.post("/mfa/confirm", "state", state, "code", code)
+			a := user.post("/mfa/confirm", "state", s.pages.Backdate(page.state(), user.token, time.Minute), "code", code)
 			assert.Equal(t, 2, s.genauth.Calls(sendPath), "one fresh token")
 			switch {
 			case !row.reuse:
@@ -181,6 +189,48 @@ func TestExpired(t *testing.T) {
 			}
 			s.assertChanges(user, enrolled(client.OTP))
 			assert.Equal(t, http.StatusNoContent, user.guarded())
+		})
+	}
+}
+
+// TestFieldF12CodeRefusedWithoutAReason has GenAuth refuse a code and say no more than a
+// status. That is for the code while the enrollment token is young, and for the token
+// afterwards.
+func TestFieldF12CodeRefusedWithoutAReason(t *testing.T) {
+	t.Parallel()
+	refused := func(status int) func(*genauthtest.Answer) { return genauthtest.Envelope(status, 0) }
+	rows := map[string]struct {
+		change func(*genauthtest.Answer)
+		age    time.Duration
+		want   int
+		text   string
+		asked  int // for an enrollment token
+	}{
+		"400":                     {refused(400), 0, 422, "error.code", 1},
+		"422":                     {refused(422), 0, 422, "error.code", 1},
+		"499":                     {refused(499), 0, 422, "error.code", 1},
+		"a code of its own":       {genauthtest.Envelope(400, 1234567), 0, 422, "error.code", 1},
+		"as an HTTP status":       {genauthtest.HTTPStatus(400, `{"message":"no"}`), 0, 422, "error.code", 1},
+		"nearly a minute":         {refused(400), 50 * time.Second, 422, "error.code", 1},
+		"a minute":                {refused(400), time.Minute, 200, "notice.new_secret", 2},
+		"404 is not for the code": {refused(404), 0, 503, "error.unavailable", 1},
+	}
+	for name, row := range rows {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, nil)
+			user := s.signIn()
+			page := user.begin(otp)
+			s.withFault(enrollPath, row.change)
+			state := s.pages.Backdate(page.state(), user.token, row.age)
+			a := user.post("/mfa/confirm", "state", state, "code", wrongCode(user.code(page.secret()))).is(row.want, row.text)
+			assert.Equal(t, row.asked, s.genauth.Calls(sendPath))
+			if row.want == http.StatusServiceUnavailable {
+				return
+			}
+			assert.Equal(t, row.asked == 1, a.secret() == page.secret())
+			s.genauth.ClearFaults()
+			user.post("/mfa/confirm", "state", a.state(), "code", user.code(a.secret())).is(http.StatusOK, "title.recovery")
 		})
 	}
 }

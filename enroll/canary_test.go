@@ -4,9 +4,10 @@ import (
 	"errors"
 	"net/http"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
+
+	"github.com/echomfa/echomfa/enroll"
 )
 
 // TestBugTokenQuotedByACallback has functions of the app that put the request's
@@ -20,8 +21,8 @@ func TestBugTokenQuotedByACallback(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newSite(t, func(set *setup) {
-				set.RecentSignIn = func(r *http.Request) (time.Time, error) {
-					return time.Time{}, fails(r.Header.Get("Authorization"))
+				set.RecentSignIn = func(r *http.Request) (enroll.SignIn, error) {
+					return enroll.SignIn{}, fails(r.Header.Get("Authorization"))
 				}
 			})
 			user := s.signIn()

@@ -53,14 +53,17 @@ type Config struct {
 	// [InsecureRandomKey].
 	StateKeys [][]byte
 
-	// RecentSignIn returns when the user of a request has signed in, with the
-	// password or whatever else stands for them; the zero time means that it
-	// is not known. An error is a 500, but one matching
-	// [echomfa.ErrUnauthenticated] asks to sign in. In practice required:
-	// GenAuth documents no auth_time for access tokens, and without one users
-	// who have no authenticator app cannot add a factor. Default: the auth_time
-	// of the access token. Never use iat, which each refresh of a token renews.
-	RecentSignIn func(r *http.Request) (time.Time, error)
+	// RecentSignIn returns who has signed in when, with the password or whatever
+	// else stands for them, in the session of a request. If that is another user
+	// than the one of the access token, or the time is zero, the user has to sign
+	// in. An error is a 500, but one matching [echomfa.ErrUnauthenticated] asks to
+	// sign in. Required, unless AuthTime or InsecureSkipProof is set. Never use iat,
+	// which each refresh of a token renews.
+	RecentSignIn func(r *http.Request) (SignIn, error)
+	// AuthTime says that access tokens have the claim auth_time (OpenID Connect
+	// Core 1.0, section 2), which then stands for RecentSignIn. GenAuth documents
+	// none for access tokens: look at yours. Opaque tokens have no claims.
+	AuthTime bool
 	// SignInWithin is how long ago a recent sign-in may be, and how long a code
 	// of the authenticator app proves who is there. Optional. Default 15
 	// minutes, at least one, at most an hour.
@@ -106,6 +109,15 @@ type Config struct {
 	Logger *slog.Logger
 }
 
+// SignIn is when a user has signed in. The zero value is no sign-in.
+type SignIn struct {
+	// Subject is the user's id at GenAuth: the sub of the ID token, which is the
+	// sub of the access token.
+	Subject string
+	// Time is when the user gave the password, or whatever else stands for them.
+	Time time.Time
+}
+
 // secret, embedded in a struct, makes it print as "[redacted]".
 type secret = hidden.Fields
 
@@ -148,7 +160,8 @@ type Event struct {
 	Change Change
 	// Type is the type of the factor.
 	Type client.FactorType
-	// Subject is the sub of the access token, or empty if the token is opaque.
+	// Subject is the user's id: the sub of the access token, or what GenAuth says of
+	// an opaque one. It is empty if GenAuth did not say.
 	Subject string
 	// Time is when it was done.
 	Time time.Time
@@ -212,6 +225,12 @@ func (c Config) prepared() (Config, error) {
 			wrong(fmt.Sprintf("StateKeys[%d]", i), "all bytes are the same: a key is random, and anybody can guess this one")
 		}
 		c.StateKeys[i] = slices.Clone(key)
+	}
+	switch {
+	case c.RecentSignIn != nil && c.AuthTime:
+		wrong("RecentSignIn and AuthTime", "set one of them")
+	case c.RecentSignIn == nil && !c.AuthTime && !c.InsecureSkipProof:
+		wrong("RecentSignIn", "required, unless AuthTime says that access tokens have auth_time: nobody without an authenticator app could add a factor")
 	}
 	if c.SignInWithin == 0 {
 		c.SignInWithin = defaultSignInWithin

@@ -29,7 +29,7 @@ func goodConfig(t *testing.T) enroll.Config {
 	t.Cleanup(func() { assert.NoError(t, mfa.Close()) })
 	return enroll.Config{
 		Client: genauth, Enforcer: mfa, BasePath: "/mfa", Policy: echomfa.AnyOf(echomfa.OTP),
-		StateKeys: [][]byte{enroll.InsecureRandomKey()},
+		StateKeys: [][]byte{enroll.InsecureRandomKey()}, AuthTime: true,
 	}
 }
 

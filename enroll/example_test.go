@@ -57,7 +57,7 @@ func newApp(stateKey []byte) (*echo.Echo, error) {
 		BasePath:     "/mfa",
 		Policy:       policy,
 		StateKeys:    [][]byte{stateKey}, // 32 random bytes, the same on all instances
-		RecentSignIn: signedInAt,
+		RecentSignIn: signedIn,
 		OnChange:     tellTheUser,
 		Brand:        enroll.Brand{Name: "Example"},
 	})
@@ -71,9 +71,23 @@ func newApp(stateKey []byte) (*echo.Echo, error) {
 	return e, nil
 }
 
-// signedInAt returns when the user of a request gave the password: your session
-// knows.
-func signedInAt(*http.Request) (time.Time, error) { return time.Now(), nil }
+// signedIn returns who gave the password in the session of a request, and when. This
+// is where you look into yours.
+func signedIn(r *http.Request) (enroll.SignIn, error) {
+	session, ok := r.Context().Value(sessionKey{}).(Session)
+	if !ok {
+		return enroll.SignIn{}, nil // nobody
+	}
+	return enroll.SignIn{Subject: session.UserID, Time: session.SignedInAt}, nil
+}
+
+// Session stands for what your app knows of a signed-in browser.
+type Session struct {
+	UserID     string // the sub of the ID token
+	SignedInAt time.Time
+}
+
+type sessionKey struct{}
 
 // tellTheUser tells the user by another way, such as an e-mail: if it was
 // somebody else, the user should know.

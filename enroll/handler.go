@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/internal/accept"
 	"github.com/echomfa/echomfa/internal/urlpath"
 )
 
@@ -26,7 +27,10 @@ type Handler struct {
 	cfg           Config
 	seal          *sealer
 	csrf          *http.CrossOriginProtection
-	attempts      *attempts
+	users         *users
+	codes         *limit // that a user tries
+	messages      *limit // that a user has sent
+	shown         *limit // pages
 	languages     languages
 	templates     *template.Template
 	assets        map[string]asset
@@ -39,7 +43,8 @@ type Handler struct {
 func New(cfg Config) (*Handler, error) {
 	cfg, err := cfg.prepared()
 	errs := []error{err}
-	h := &Handler{cfg: cfg, csrf: http.NewCrossOriginProtection(), attempts: newAttempts()}
+	h := &Handler{cfg: cfg, csrf: http.NewCrossOriginProtection(), users: &users{names: newLRU[string]()}}
+	h.codes, h.messages, h.shown = newLimit(codeEvery, codesAtOnce), newLimit(messageEvery, messagesAtOnce), newLimit(pageEvery, pagesAtOnce)
 	h.languages, err = newLanguages(cfg.Messages)
 	errs = append(errs, err)
 	h.templates, err = newTemplates(cfg.Templates)
@@ -47,7 +52,7 @@ func New(cfg Config) (*Handler, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	if h.seal, err = newSealer(cfg.StateKeys); err != nil {
+	if h.seal, err = newSealer(cfg.Client.BaseURL()+" "+cfg.Client.AppID(), cfg.StateKeys); err != nil {
 		return nil, err
 	}
 	if cfg.Enforcer.EnrollLocation("") == "" {
@@ -112,7 +117,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer v.recover()
 	v.lang = h.languages.choose(r, h.chosenLanguage(r))
 	step := stepAt(path)
-	if path == "" || path == "/" {
+	if path == "" {
 		step = nil
 	} else if step == nil {
 		v.message(http.StatusNotFound, "error.not_found")
@@ -122,7 +127,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case step != nil && r.Method == http.MethodPost:
 		v.serve(step)
 	case step != nil && reading: // an address typed anew, or kept
-		v.redirect(h.cfg.Enforcer.Address(base, ""))
+		v.back = v.returnTo(r.URL.Query().Get(h.cfg.Enforcer.ReturnToParam()))
+		v.redirect(v.startPath())
 	case step == nil && reading:
 		v.serve((*visit).start)
 	default:
@@ -131,8 +137,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// locate returns the path of a request below the pages, and the path that they are
-// at: BasePath, but for [http.StripPrefix] around them. BasePath may then have what
+// locate returns the path of a request below the pages, without a slash at its end, and
+// the path that they are at: BasePath, but for [http.StripPrefix] around them. BasePath may then have what
 // that takes off, or not.
 func (h *Handler) locate(r *http.Request) (path, base string, ok bool) {
 	whole, stripped := urlpath.Original(r)
@@ -140,13 +146,13 @@ func (h *Handler) locate(r *http.Request) (path, base string, ok bool) {
 		if h.cfg.Enforcer.Address("", "") == "" { // no proxy takes off more
 			base = stripped
 		}
-		return path, base + h.cfg.BasePath, true
+		return strings.TrimSuffix(path, "/"), base + h.cfg.BasePath, true
 	}
 	if whole == nil {
 		return "", "", false
 	}
 	path, ok = below(whole.Path, h.cfg.BasePath)
-	return path, h.cfg.BasePath, ok
+	return strings.TrimSuffix(path, "/"), h.cfg.BasePath, ok
 }
 
 func below(path, base string) (rest string, ok bool) {
@@ -229,7 +235,7 @@ func (v *visit) identify() bool {
 	cfg, ctx := &v.h.cfg, v.r.Context()
 	var err error
 	if v.token, err = cfg.Enforcer.Token(v.r); err != nil {
-		cfg.Enforcer.WriteRefusal(v.w, v.r, err)
+		v.refuse(err)
 		return false
 	}
 	v.wanted = cfg.Policy
@@ -245,8 +251,24 @@ func (v *visit) identify() bool {
 	}
 	v.decision, err = cfg.Enforcer.Decide(ctx, v.token, v.wanted)
 	if err != nil && !errors.Is(err, echomfa.ErrNotEnrolled) {
-		cfg.Enforcer.WriteRefusal(v.w, v.r, err)
+		v.refuse(err)
+		return false
+	}
+	if !v.h.shown.take(v.name()) {
+		v.w.Header().Set("Retry-After", "1")
+		v.message(http.StatusTooManyRequests, "error.too_fast")
 		return false
 	}
 	return true
+}
+
+// refuse answers a user who is not let in. A form that comes when the session has ended
+// leads back to the first page, by way of the sign-in page, with its return-to.
+func (v *visit) refuse(err error) {
+	to := v.h.cfg.Enforcer.LoginLocation(v.startPath())
+	if to != "" && v.r.Method == http.MethodPost && errors.Is(err, echomfa.ErrUnauthenticated) && accept.KindOf(v.r) == accept.Browser {
+		v.redirect(to)
+		return
+	}
+	v.h.cfg.Enforcer.WriteRefusal(v.w, v.r, err)
 }

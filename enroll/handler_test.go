@@ -48,7 +48,7 @@ func TestRouting(t *testing.T) {
 		a := user.do(http.MethodPut, step, nil).is(http.StatusMethodNotAllowed, "error.method")
 		assert.Equal(t, "POST", a.Header.Get("Allow"))
 	}
-	for _, target := range []string{"/mfa/x", "/mfa/begin/", "/mfa/begin/x", "/mfa/assets/", "/mfa/assets/x.css", "/mfa/pages/start.html"} {
+	for _, target := range []string{"/mfa/x", "/mfa/begin/x", "/mfa/assets/", "/mfa/assets/x.css", "/mfa/pages/start.html"} {
 		user.get(target).is(http.StatusNotFound, "error.not_found")
 		user.post(target).is(http.StatusNotFound, "error.not_found")
 	}

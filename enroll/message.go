@@ -63,7 +63,7 @@ func (v *visit) send() {
 		v.show(v.messagePage(st).wrong(v, http.StatusTooManyRequests, "", "error.one_a_minute"))
 		return
 	}
-	if !v.mayTry() { // a session is no way to send messages to whomever one likes
+	if !v.maySend() {
 		v.show(page(st).wrong(v, http.StatusTooManyRequests, "", "error.too_many"))
 		return
 	}
@@ -82,13 +82,28 @@ func (v *visit) send() {
 			p.Notice = v.text("notice.sent_again")
 		}
 		v.show(p)
-	case errors.Is(err, client.ErrRateLimited):
+	case errors.Is(err, client.ErrRateLimited), isTooSoon(err):
 		v.show(page(st).wrong(v, http.StatusTooManyRequests, "", "error.one_a_minute"))
+	case isRefusal(err):
+		v.log("GenAuth refused to begin an enrollment", err)
+		st.Token = ""
+		field, key := "phone", "error.phone_refused"
+		if st.Type == client.Email {
+			field, key = "email", "error.email_refused"
+		}
+		v.show(v.addressPage(st).wrong(v, http.StatusUnprocessableEntity, field, key))
 	default:
 		if !v.refusedToBegin(err) {
 			v.fail(err)
 		}
 	}
+}
+
+// isTooSoon reports whether GenAuth has sent something to the address a moment ago. Its
+// sign-in page knows the code 2080 for that.
+func isTooSoon(err error) bool {
+	e := (*client.APIError)(nil)
+	return errors.As(err, &e) && e.APICode == 2080
 }
 
 // setAddress reads what the user typed into the state. It returns the field that

@@ -62,9 +62,14 @@ type Page struct {
 
 	// Type is the factor that the page is about.
 	Type client.FactorType
-	// QRCode and Secret are those of an authenticator app.
-	QRCode template.URL
-	Secret string
+	// QRCode, KeyLink and Secret are the same key for an authenticator app: a
+	// picture, a link for an app on the same device, and text. Account is what the
+	// app lists it as, and Digits how long its codes are. Settings are algorithm,
+	// digits and seconds, if they are not those that apps take for granted.
+	QRCode, KeyLink template.URL
+	Secret, Account string
+	Digits          int
+	Settings        []any
 	// Address is where a code goes. Region, Phone and Email are as the user
 	// typed them.
 	Address, Region, Phone, Email string
@@ -202,11 +207,11 @@ type asset struct {
 }
 
 // newAssets returns the files by their path below the base path. The path has a
-// digest in it, so that browsers may keep them.
+// fingerprint in it, so that browsers may keep them.
 func newAssets(brand Brand) (files map[string]asset, style, script string) {
 	css := append([]byte(":root{--brand:"+brand.Color+"}\n"), mustRead("assets/style.css")...)
 	js := mustRead("assets/script.js")
-	style, script = "/assets/"+digest(css)+".css", "/assets/"+digest(js)+".js"
+	style, script = "/assets/"+fingerprint(css)+".css", "/assets/"+fingerprint(js)+".js"
 	return map[string]asset{
 		style:  {contentType: "text/css; charset=utf-8", body: css},
 		script: {contentType: "text/javascript; charset=utf-8", body: js},
@@ -221,7 +226,7 @@ func mustRead(name string) []byte {
 	return raw
 }
 
-func digest(raw []byte) string {
+func fingerprint(raw []byte) string {
 	sum := sha256.Sum256(raw)
 	return hex.EncodeToString(sum[:8])
 }

@@ -16,7 +16,8 @@ var (
 	errWrongCode   = errors.New("enroll: the code is wrong")
 	errTooMany     = errors.New("enroll: too many codes were tried")
 	errNeedsSignIn = errors.New("enroll: a recent sign-in is needed")
-	errUnknown     = errors.New("enroll: neither RecentSignIn nor auth_time says when the user signed in")
+	errUnknown     = errors.New("enroll: AuthTime: the access token has no auth_time")
+	errNobody      = errors.New("enroll: RecentSignIn: the SignIn has no Subject")
 )
 
 // proven returns until when it is proved that the user is there, and not only
@@ -80,17 +81,27 @@ func (v *visit) provenByCode() error {
 	case err != nil:
 		return err
 	}
+	v.right()
 	return nil
 }
 
 // signedIn returns when the user signed in. The zero time is a very old sign-in.
 func (v *visit) signedIn() (time.Time, error) {
 	if ask := v.h.cfg.RecentSignIn; ask != nil {
-		at, err := ask(v.r)
-		if errors.Is(err, echomfa.ErrUnauthenticated) {
+		last, err := ask(v.r)
+		switch {
+		case errors.Is(err, echomfa.ErrUnauthenticated):
 			return time.Time{}, errNeedsSignIn
+		case err != nil || last.Time.IsZero():
+			return time.Time{}, err
+		case last.Subject == "":
+			return time.Time{}, errNobody
 		}
-		return at, err
+		// A token that was stolen beside the thief's own session proves nothing.
+		if user, err := v.user(); err != nil || user != last.Subject {
+			return time.Time{}, err
+		}
+		return last.Time, nil
 	}
 	// The claim is unverified here, but GenAuth has accepted this very token.
 	c, err := claims.Parse(v.token)

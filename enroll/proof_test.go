@@ -12,6 +12,7 @@ import (
 
 	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/client"
+	"github.com/echomfa/echomfa/enroll"
 	"github.com/echomfa/echomfa/genauthtest"
 )
 
@@ -21,7 +22,9 @@ func TestRecentSignIn(t *testing.T) {
 	ago := func(d time.Duration) any { return d } // counted when the row runs
 	app := func(ago time.Duration, err error) func(*setup) {
 		return func(set *setup) {
-			set.RecentSignIn = func(*http.Request) (time.Time, error) { return time.Now().Add(-ago), err }
+			set.RecentSignIn = func(*http.Request) (enroll.SignIn, error) {
+				return enroll.SignIn{Subject: "bob", Time: time.Now().Add(-ago)}, err
+			}
 		}
 	}
 	rows := map[string]struct {
@@ -44,16 +47,18 @@ func TestRecentSignIn(t *testing.T) {
 		"RecentSignIn: now":                 {app(0, nil), nil, 200, "title.address", 15 * time.Minute},
 		"RecentSignIn: old beats auth_time": {app(time.Hour, nil), ago(0), 403, "signin.button", 0},
 		"RecentSignIn: not known": {func(set *setup) {
-			set.RecentSignIn = func(*http.Request) (time.Time, error) { return time.Time{}, nil }
+			set.RecentSignIn = func(*http.Request) (enroll.SignIn, error) { return enroll.SignIn{Subject: "bob"}, nil }
 		}, ago(0), 403, "signin.button", 0},
 		"RecentSignIn: future":              {app(-time.Hour, nil), ago(0), 403, "signin.button", 0},
 		"RecentSignIn: fails":               {app(0, errors.New("no session store")), ago(0), 500, "error.internal", 0},
 		"RecentSignIn: says to sign in":     {app(0, fmt.Errorf("x: %w", echomfa.ErrUnauthenticated)), ago(0), 403, "signin.button", 0},
 		"RecentSignIn: asks GenAuth, fails": {app(0, fmt.Errorf("x: %w", client.ErrUnavailable)), ago(0), 503, "error.unavailable", 0},
-		"RecentSignIn: panics":              {func(set *setup) { set.RecentSignIn = func(*http.Request) (time.Time, error) { panic(callbackPanic) } }, ago(0), 500, "error.internal", 0},
-		"InsecureSkipProof: no time":        {func(set *setup) { set.InsecureSkipProof = true }, nil, 200, "title.address", 15 * time.Minute},
-		"sign-in page unknown":              {func(set *setup) { set.MFA.LoginURL = "" }, ago(time.Hour), 403, "signin.by_hand", 0},
-		"RecentSignIn: nearly too old":      {app(14*time.Minute, nil), nil, 200, "title.address", 5 * time.Minute},
+		"RecentSignIn: panics": {func(set *setup) {
+			set.RecentSignIn = func(*http.Request) (enroll.SignIn, error) { panic(callbackPanic) }
+		}, ago(0), 500, "error.internal", 0},
+		"InsecureSkipProof: no time":   {func(set *setup) { set.InsecureSkipProof = true }, nil, 200, "title.address", 15 * time.Minute},
+		"sign-in page unknown":         {func(set *setup) { set.MFA.LoginURL = "" }, ago(time.Hour), 403, "signin.by_hand", 0},
+		"RecentSignIn: nearly too old": {app(14*time.Minute, nil), nil, 200, "title.address", 5 * time.Minute},
 	}
 	for name, row := range rows {
 		t.Run(name, func(t *testing.T) {
@@ -62,7 +67,7 @@ func TestRecentSignIn(t *testing.T) {
 			if ago, ok := row.authTime.(time.Duration); ok {
 				row.authTime = time.Now().Add(-ago).Unix()
 			}
-			user := s.with(s.genauth.AddUser(genauthtest.User{}).ID, map[string]any{"auth_time": row.authTime})
+			user := s.with(s.genauth.AddUser(genauthtest.User{ID: "bob"}).ID, map[string]any{"auth_time": row.authTime})
 			a := user.post("/mfa/begin", "type", "SMS", "return_to", "/admin?page=2").is(row.want, row.text)
 			if row.want == http.StatusOK {
 				assert.InDelta(t, row.provenBy.Seconds(), s.pages.ProvenFor(a.state(), user.token).Seconds(), 40)
@@ -228,9 +233,11 @@ func TestTooManyCodes(t *testing.T) {
 func TestTooManyCodesOfAnOpaqueToken(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, func(set *setup) {
-		set.RecentSignIn = func(*http.Request) (time.Time, error) { return time.Now(), nil }
+		set.RecentSignIn = func(*http.Request) (enroll.SignIn, error) {
+			return enroll.SignIn{Subject: "bob", Time: time.Now()}, nil
+		}
 	})
-	id := s.genauth.AddUser(genauthtest.User{}).ID
+	id := s.genauth.AddUser(genauthtest.User{ID: "bob"}).ID
 	user := session{site: s, id: id, token: s.genauth.Mint(genauthtest.Token{UserID: id, Opaque: true})}
 	page := user.begin(otp)
 	right := user.code(page.secret())

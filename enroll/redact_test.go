@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"net/http"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 
 	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/enroll"
 )
 
 // TestH2X9CallbacksOfThePagesCannotSpreadSecrets has the app's functions quote the
@@ -37,7 +37,7 @@ func TestH2X9CallbacksOfThePagesCannotSpreadSecrets(t *testing.T) {
 			s.Policy, s.PolicyFunc = echomfa.Policy{}, func(r *http.Request, _ string) (echomfa.Policy, error) { panic(quote(r)) }
 		}, "enrollment page panicked"},
 		"RecentSignIn fails": {func(s *setup) {
-			s.RecentSignIn = func(r *http.Request) (time.Time, error) { return time.Time{}, quote(r) }
+			s.RecentSignIn = func(r *http.Request) (enroll.SignIn, error) { return enroll.SignIn{}, quote(r) }
 		}, "RecentSignIn failed"},
 		"an abort is wrapped": {func(s *setup) {
 			s.Language = func(r *http.Request) string { panic(errors.Join(http.ErrAbortHandler, quote(r))) }

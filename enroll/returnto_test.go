@@ -46,6 +46,7 @@ func elsewhere() []string {
 func TestReturnToElsewhere(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, func(set *setup) { set.MFA.ReturnTo.BaseURL = "https://app.example" })
+	s.pages.Unlimited()
 	user, old := s.signIn(email), s.with(s.genauth.AddUser(genauthtest.User{}).ID, nil)
 	address := user.begin(sms)
 	for _, back := range elsewhere() {
@@ -95,6 +96,7 @@ func assertOwnLinks(t *testing.T, a answer) {
 func TestReturnToKept(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, func(set *setup) { set.MFA.ReturnTo.BaseURL = "https://app.example" })
+	s.pages.Unlimited()
 	user := s.signIn(otp)
 	for _, back := range []string{
 		"/", "/admin", "/admin/", "/admin?page=2&sort=a%26b", "/admin?a=b+c&d=%2F%2f", "/a%20b", "/a%2Fb?x", "/admin?", "/mfax", "/m", "/x/mfa",

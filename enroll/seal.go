@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/echomfa/echomfa/client"
+	"github.com/echomfa/echomfa/internal/claims"
+	"github.com/echomfa/echomfa/internal/digest"
 )
 
 // state is what a step needs of the one before. It goes to the browser and
@@ -51,11 +53,12 @@ var errState = errors.New("enroll: the state is not one of ours, or too old")
 
 // sealer encrypts states. It may be used by several goroutines at once.
 type sealer struct {
+	app         string // whose tokens they are
 	newestFirst []cipher.AEAD
 }
 
-func newSealer(keys [][]byte) (*sealer, error) {
-	s := &sealer{}
+func newSealer(app string, keys [][]byte) (*sealer, error) {
+	s := &sealer{app: app}
 	for _, key := range keys {
 		derived, err := hkdf.Key(sha256.New, key, nil, "echomfa/enroll state v1", 32)
 		if err != nil {
@@ -74,14 +77,15 @@ func newSealer(keys [][]byte) (*sealer, error) {
 	return s, nil
 }
 
-// seal returns a state as a form can carry it. It opens only beside the same
-// access token.
+// seal returns a state as a form can carry it. It opens only beside an access token of
+// the same user of the same app, which may have been renewed meanwhile, or beside the
+// same token if that names nobody.
 func (s *sealer) seal(st *state, accessToken string) string {
 	plain, err := json.Marshal(st)
 	if err != nil {
 		panic(err) // it holds strings and times
 	}
-	return base64.RawURLEncoding.EncodeToString(s.newestFirst[0].Seal(nil, nil, plain, binding(accessToken)))
+	return base64.RawURLEncoding.EncodeToString(s.newestFirst[0].Seal(nil, nil, plain, s.owner(accessToken)))
 }
 
 // fits returns an error for a state that no form could bring back: the texts in
@@ -103,7 +107,7 @@ func (s *sealer) open(sealed, accessToken string, now time.Time) (*state, error)
 		return nil, errState
 	}
 	for _, aead := range s.newestFirst {
-		plain, err := aead.Open(nil, nil, raw, binding(accessToken))
+		plain, err := aead.Open(nil, nil, raw, s.owner(accessToken))
 		if err != nil {
 			continue
 		}
@@ -116,9 +120,18 @@ func (s *sealer) open(sealed, accessToken string, now time.Time) (*state, error)
 	return nil, errState
 }
 
-// binding is what a state is bound to: it is authenticated and not encrypted.
-// The digest only tells tokens apart: nobody sees it.
-func binding(accessToken string) []byte {
-	digest := sha256.Sum256([]byte(accessToken))
-	return digest[:]
+// owner is what a state is bound to: it is authenticated and not encrypted. The digest
+// only tells users apart: nobody sees it. The claim is unverified, but GenAuth has
+// accepted the token before a state is opened.
+func (s *sealer) owner(accessToken string) []byte {
+	kind, name := "token", accessToken
+	if c, err := claims.Parse(accessToken); err == nil && c.Subject != "" {
+		kind, name = "user", c.Subject
+	}
+	return digestOf(string(digest.AppendPart(digest.AppendPart(digest.AppendPart(nil, kind), s.app), name)))
+}
+
+func digestOf(text string) []byte {
+	sum := sha256.Sum256([]byte(text))
+	return sum[:]
 }

@@ -96,6 +96,7 @@ func newSite(t *testing.T, change func(*setup)) *site {
 	if change != nil {
 		change(set)
 	}
+	set.AuthTime = set.AuthTime || set.RecentSignIn == nil && !set.InsecureSkipProof
 	s.genauth = genauthtest.Start(t, set.GenAuth)
 	genauth, err := client.New(client.Config{BaseURL: s.genauth.URL(), AppID: s.genauth.AppID(), Timeout: time.Minute})
 	require.NoError(t, err)

@@ -121,6 +121,21 @@ func (v *visit) begin() {
 	v.show(v.addressPage(st))
 }
 
+// isRefusal reports whether GenAuth has understood a call and refuses what was typed.
+func isRefusal(err error) bool {
+	e := (*client.APIError)(nil)
+	if !errors.As(err, &e) || !errors.Is(err, client.ErrMisconfigured) {
+		return false
+	}
+	for _, status := range []int{e.HTTPStatus, e.StatusCode} {
+		switch status {
+		case http.StatusBadRequest, http.StatusUnprocessableEntity, 499:
+			return true
+		}
+	}
+	return false
+}
+
 // refusedToBegin answers an error of SendEnrollFactorRequest that is about the
 // factor: GenAuth does not document why it refuses one.
 func (v *visit) refusedToBegin(err error) bool {

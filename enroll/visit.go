@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/echomfa/echomfa"
@@ -75,7 +74,7 @@ func (v *visit) fail(err error) {
 	v.message(http.StatusServiceUnavailable, "error.unavailable")
 }
 
-// restart answers a state that is not good: what was begun is begun anew.
+// restart answers a state that is not good: the user has to begin again.
 func (v *visit) restart() {
 	v.message(http.StatusBadRequest, "error.state")
 }
@@ -113,12 +112,13 @@ func (v *visit) changed(change Change, t client.FactorType) {
 	if v.h.cfg.OnChange == nil {
 		return
 	}
+	subject, _ := v.user()
 	defer func() {
 		if p := recover(); p != nil { // the user's way does not end here
 			v.h.cfg.Logger.LogAttrs(ctx, slog.LevelError, "OnChange panicked", slog.String("panic", v.secrets().Hide(fmt.Sprint(p))))
 		}
 	}()
-	v.h.cfg.OnChange(ctx, Event{Change: change, Type: t, Subject: v.subject(), Time: time.Now()})
+	v.h.cfg.OnChange(ctx, Event{Change: change, Type: t, Subject: subject, Time: time.Now()})
 }
 
 // forget drops what is known of the user.
@@ -146,32 +146,6 @@ func (v *visit) fresh(ctx context.Context) (list []client.Factor, partial bool, 
 		return list, true, nil
 	}
 	return list, false, err
-}
-
-// typed returns what the user typed as a code.
-func (v *visit) typed() string { return digits(v.form.Get("code")) }
-
-// digits returns s without what people write between digits, and copy along, and
-// with the wide digits of Chinese input methods made plain.
-func digits(s string) string {
-	return strings.Map(func(c rune) rune {
-		switch {
-		case strings.ContainsRune(" -.()\t\u00a0\u3000", c):
-			return -1
-		case '０' <= c && c <= '９':
-			return c - '０' + '0'
-		}
-		return c
-	}, s)
-}
-
-// isCode reports whether s can be a code: some digits, and for an authenticator
-// app six.
-func isCode(s string, t client.FactorType) bool {
-	if t == client.OTP && len(s) != 6 {
-		return false
-	}
-	return len(s) >= 4 && len(s) <= 10 && strings.Trim(s, "0123456789") == ""
 }
 
 func has(list []client.Factor, t client.FactorType) bool { return count(list, t) > 0 }

@@ -86,7 +86,7 @@ func (p *proxied) app(change func(*echomfa.Config)) http.Handler {
 	policy := echomfa.AnyOf(echomfa.OTP)
 	pages, err := enroll.New(enroll.Config{
 		Client: genauth, Enforcer: mfa, BasePath: "/mfa", Policy: policy, StateKeys: [][]byte{enroll.InsecureRandomKey()},
-		RecentSignIn: func(*http.Request) (time.Time, error) { return time.Now(), nil },
+		AuthTime: true,
 	})
 	require.NoError(p.t, err)
 	e := echo.New()
@@ -98,7 +98,7 @@ func (p *proxied) app(change func(*echomfa.Config)) http.Handler {
 	e.Any("/mfa/*", echo.WrapHandler(pages))
 	e.GET("/login", func(c echo.Context) error {
 		user := p.genauth.AddUser(genauthtest.User{})
-		token := p.genauth.Mint(genauthtest.Token{UserID: user.ID})
+		token := p.genauth.Mint(genauthtest.Token{UserID: user.ID, Claims: map[string]any{"auth_time": time.Now().Unix()}})
 		c.SetCookie(&http.Cookie{Name: "session", Value: token, Path: "/", HttpOnly: true})
 		return c.Redirect(http.StatusSeeOther, mfa.ReturnTo(c.QueryParam("return_to")))
 	})

@@ -180,6 +180,10 @@ func (p *portal) loginPage(c echo.Context) error {
 func (p *portal) signIn(c echo.Context) error {
 	back, user := p.mfa.ReturnTo(c.FormValue("return_to")), c.FormValue("username")
 	token, err := p.passwordSignIn(c.Request().Context(), user, c.FormValue("password"))
+	id := ""
+	if err == nil {
+		id, err = p.genauth.UserID(c.Request().Context(), token)
+	}
 	if err != nil {
 		status, message := http.StatusServiceUnavailable, "GenAuth cannot be reached. Please try again in a moment."
 		if errors.Is(err, errRefused) {
@@ -187,7 +191,7 @@ func (p *portal) signIn(c echo.Context) error {
 		}
 		return p.render(c, status, view{Name: "login", ReturnTo: back, Username: user, Message: message})
 	}
-	p.sessions.begin(c, user, token)
+	p.sessions.begin(c, user, id, token)
 	if back == "" {
 		back = p.at("/account")
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/enroll"
 	"github.com/labstack/echo/v4"
 )
 
@@ -20,6 +21,7 @@ const (
 // holds one can change the user's factors at GenAuth directly.
 type session struct {
 	user     string
+	userID   string // at GenAuth
 	token    string
 	signedIn time.Time
 }
@@ -33,7 +35,7 @@ type sessions struct {
 }
 
 // begin starts a session and gives the browser its cookie.
-func (s *sessions) begin(c echo.Context, user, token string) {
+func (s *sessions) begin(c echo.Context, user, userID, token string) {
 	now, id := time.Now(), rand.Text()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -43,7 +45,7 @@ func (s *sessions) begin(c echo.Context, user, token string) {
 			delete(s.byID, old)
 		}
 	}
-	s.byID[id] = session{user: user, token: token, signedIn: now}
+	s.byID[id] = session{user: user, userID: userID, token: token, signedIn: now}
 	c.SetCookie(&http.Cookie{
 		Name: cookieName, Value: id, Path: s.path, HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: c.IsTLS(),
 	})
@@ -102,9 +104,9 @@ func (s *sessions) token(r *http.Request) (string, error) {
 	return token, nil
 }
 
-// recentSignIn tells the enrollment pages when the user gave the password. A
-// request with a header and no session did not.
-func (s *sessions) recentSignIn(r *http.Request) (time.Time, error) {
+// recentSignIn tells the enrollment pages who gave the password when. A request with a
+// header and no session did not.
+func (s *sessions) recentSignIn(r *http.Request) (enroll.SignIn, error) {
 	current, err := s.of(r)
-	return current.signedIn, err
+	return enroll.SignIn{Subject: current.userID, Time: current.signedIn}, err
 }

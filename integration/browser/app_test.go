@@ -104,9 +104,11 @@ func mount(t *testing.T, genauth *genauthtest.Server, configure func(*enroll.Con
 	t.Cleanup(func() { assert.NoError(t, enforcer.Close()) })
 	cfg := enroll.Config{
 		Client: genauthClient, Enforcer: enforcer, BasePath: "/mfa", Policy: echomfa.AnyOf(echomfa.OTP, echomfa.Face),
-		StateKeys:    [][]byte{enroll.InsecureRandomKey()},
-		RecentSignIn: func(*http.Request) (time.Time, error) { return time.Now(), nil },
-		Brand:        enroll.Brand{Name: "Northwind Portal", LogoPath: "/logo.svg", Color: "#0f5c4c"},
+		StateKeys: [][]byte{enroll.InsecureRandomKey()},
+		RecentSignIn: func(*http.Request) (enroll.SignIn, error) {
+			return enroll.SignIn{Subject: "bob-id", Time: time.Now()}, nil
+		},
+		Brand: enroll.Brand{Name: "Northwind Portal", LogoPath: "/logo.svg", Color: "#0f5c4c"},
 	}
 	if configure != nil {
 		configure(&cfg)

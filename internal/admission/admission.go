@@ -26,8 +26,9 @@ const (
 	NotAccessToken
 	NotUser
 	NotOurs
+	NotServed // it is not of the user whom the application serves
 
-	verdicts = int(NotOurs) + 1
+	verdicts = int(NotServed) + 1
 )
 
 // Admit checks a token before GenAuth is asked: whether it is meant for this
@@ -53,5 +54,6 @@ func (v Verdict) Reason() string {
 		NotAccessToken: "an ID token is not an access token",
 		NotUser:        "the token names no user",
 		NotOurs:        "the token is meant for another application",
+		NotServed:      "the token belongs to another user than the session",
 	}[v]
 }

@@ -68,6 +68,8 @@ func (w *Watch) Refused(ctx context.Context, k digest.Key, cause Verdict, c *cla
 			append(numbers, slog.String("expected", w.expected), slog.String("audience", printable(c.Audience)))...)
 	case NotUser:
 		w.log.LogAttrs(ctx, slog.LevelError, "mfa tokens are refused because they name no user: send the tokens of users, which have a sub", numbers...)
+	case NotServed:
+		w.log.LogAttrs(ctx, slog.LevelError, "mfa tokens are refused because they are not of the user that Subject returns: it must return the sub", numbers...)
 	default: // NotAccessToken
 		w.log.LogAttrs(ctx, slog.LevelError, "mfa tokens are refused because they are ID tokens: send the access token instead", numbers...)
 	}

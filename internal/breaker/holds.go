@@ -11,14 +11,19 @@ import (
 // Holds counts none. Its methods may be called by several goroutines at once.
 type Holds struct {
 	mu    sync.Mutex
-	until [ends]struct {
-		end int64 // in steps since 1970
-		n   int
-	}
+	until [ends]ending
 }
 
+// ending is how many tokens are held until one step.
+type ending struct {
+	end int64 // in steps since 1970
+	n   int
+}
+
+func (h *Holds) at(end int64) *ending { return &h.until[end&(ends-1)] }
+
 const (
-	ends = 256 // there are 240 steps in a minute, and nothing is held for longer
+	ends = 256 // a power of two: there are 240 steps in a minute, and nothing is held for longer
 	step = int64(time.Second / 4)
 )
 
@@ -29,13 +34,13 @@ func (m Memory) end() int64 { return (m.until.UnixNano() + step - 1) / step }
 func (h *Holds) Change(before, after Memory, now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if at := &h.until[uint64(before.end())%ends]; before.Rest(now) > 0 && at.end == before.end() {
+	if at := h.at(before.end()); before.Rest(now) > 0 && at.end == before.end() {
 		at.n--
 	}
 	if after.Rest(now) <= 0 {
 		return
 	}
-	at := &h.until[uint64(after.end())%ends]
+	at := h.at(after.end())
 	if at.end != after.end() {
 		at.end, at.n = after.end(), 0
 	}

@@ -42,8 +42,9 @@ func Of(tokens ...string) Secrets {
 }
 
 // OfRequest returns the secrets of a request: what stands in its Authorization
-// header, in the named headers, in headers whose name tells that they hold a
-// credential, and in its cookies, from 16 bytes on; and the known tokens.
+// header, in the named headers, in headers and parameters of the address that hold a
+// credential by their name or their look, and in its cookies, from 16 bytes on; and
+// the known tokens.
 func OfRequest(r *http.Request, headers []string, tokens ...string) Secrets {
 	var s Secrets
 	s.addKnown(tokens)
@@ -52,10 +53,13 @@ func OfRequest(r *http.Request, headers []string, tokens ...string) Secrets {
 			switch {
 			case name == "Cookie":
 				s.addCookies(line)
-			case slices.Contains(headers, name), holdsCredential(name):
+			case slices.Contains(headers, name), holdsCredential(name, line):
 				s.addHeader(line)
 			}
 		}
+	}
+	if r.URL != nil {
+		s.addQuery(r.URL.RawQuery)
 	}
 	if _, password, ok := r.BasicAuth(); ok {
 		s.add(password)
@@ -63,16 +67,22 @@ func OfRequest(r *http.Request, headers []string, tokens ...string) Secrets {
 	return s
 }
 
-// holdsCredential reports whether a header is likely to hold a token. Where a
-// function of the application reads it is not declared.
-func holdsCredential(name string) bool {
+// jwtBegins is how base64 begins for a JSON object, and so how each JWT begins.
+const jwtBegins = "eyJ"
+
+// holdsCredential reports whether a header or a parameter is likely to hold a token.
+// Where a function of the application reads it is not declared. A script of a browser
+// has no other header for a WebSocket than that of the protocol.
+func holdsCredential(name, value string) bool {
 	name = strings.ToLower(name)
-	for _, word := range []string{"auth", "token", "jwt", "secret", "session", "bearer", "credential", "passw", "api-key", "apikey", "assertion"} {
+	for _, word := range []string{
+		"auth", "token", "jwt", "secret", "session", "bearer", "credential", "passw", "api-key", "apikey", "assertion", "websocket-protocol",
+	} {
 		if strings.Contains(name, word) {
 			return true
 		}
 	}
-	return false
+	return strings.Contains(value, jwtBegins)
 }
 
 func (s *Secrets) addKnown(tokens []string) {
@@ -108,6 +118,19 @@ func (s *Secrets) addCookies(line string) {
 		value = strings.Trim(value, " \t")
 		s.add(value)
 		s.add(strings.Trim(value, `"`))
+	}
+}
+
+// addQuery adds the values of a query, as they came: how they are decoded is a form
+// of them.
+func (s *Secrets) addQuery(query string) {
+	for pair := range strings.SplitSeq(query, "&") {
+		if s.all {
+			return
+		}
+		if name, value, _ := strings.Cut(pair, "="); holdsCredential(name, value) {
+			s.add(value)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package redact
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -24,6 +25,9 @@ func TestX9WorkIsBounded(t *testing.T) {
 		assert.Equal(t, redacted, s.Hide("text"), name)
 		assert.LessOrEqual(t, len(s.values), mostSecrets+1, name)
 	}
+	many := OfRequest(&http.Request{URL: &url.URL{RawQuery: "token=" + strings.Join(distinct(mostSecrets+1), "&token=")}}, nil)
+	assert.Equal(t, redacted, many.Hide("text"), "parameters")
+	assert.LessOrEqual(t, len(many.values), mostSecrets+1, "parameters")
 	same := OfRequest(&http.Request{Header: http.Header{"Cookie": {strings.Repeat("a=0123456789abcdef;", 1<<12)}}}, nil)
 	assert.Len(t, same.values, 1)
 	assert.Equal(t, "a text", same.Hide("a text"))

@@ -52,6 +52,8 @@ func TestH2RequestSecrets(t *testing.T) {
 		"Authorization, Basic":           {"Authorization", "Basic dTpjYW5hcnktMDEyMzQ1Njc4OS1jYW5hcnk=", true},
 		"a declared header":              {"X-Declared", secret, true},
 		"a header that says what it has": {"X-Access-Token", secret, true},
+		"a WebSocket's protocol":         {"Sec-Websocket-Protocol", "bearer, " + secret, true},
+		"a JWT in any header":            {"X-Amzn-Oidc-Data", "eyJhbGciOiJub25lIn0." + secret + ".x", true},
 		"another header":                 {"Accept-Language", secret, false},
 		"a cookie":                       {"Cookie", "id=1; sid=" + secret + "; a=b", true},
 		"a quoted cookie":                {"Cookie", `sid="` + secret + `"`, true},
@@ -65,6 +67,13 @@ func TestH2RequestSecrets(t *testing.T) {
 			want = "id 1 of [redacted]: b"
 		}
 		assert.Equal(t, want, got, name)
+	}
+	for query, hidden := range map[string]bool{
+		"a=b&access_token=" + secret: true, "id_token=" + url.QueryEscape(secret): true, "state=eyJhbGciOiJub25lIn0." + secret: true,
+		"access_token=canary%2D0123456789%2Dcanary": true, "page=" + secret: false, "": false,
+	} {
+		got := redact.OfRequest(&http.Request{URL: &url.URL{RawQuery: query}}, nil).Hide("no " + secret)
+		assert.Equal(t, hidden, got == "no [redacted]", query)
 	}
 	r := &http.Request{Header: http.Header{}}
 	assert.Equal(t, "[redacted], x", redact.OfRequest(r, nil, secret).Hide(secret+", x"), "the known token")
