@@ -216,10 +216,6 @@ func mutants() []mutant {
 			"internal/breaker/breaker.go", "b.cause, b.probe, b.other, b.cold, b.waiting = NotOpen, nil, nil, nil, nil", "b.probe, b.cold = nil, nil",
 		},
 		{
-			"a probe that tells nothing lets another one be made",
-			"internal/breaker/breaker.go", "\tif b.probe == p {\n\t\tb.probe = nil", "\tif b.probe == p && o != NoEvidence {\n\t\tb.probe = nil",
-		},
-		{
 			"a limit on one user pauses nobody else",
 			"internal/breaker/memory.go", "if !all {", "if !all && d < 0 {",
 		},
