@@ -132,7 +132,7 @@ func (a *acknowledged) add(m mark) {
 	a.marks = append(a.marks, m)
 	if drop := len(a.marks) - ownMost; drop > 0 {
 		a.marks = append(a.marks[:0:0], a.marks[drop:]...)
-		a.first += uint64(drop) //nolint:gosec // it is positive
+		a.first += uint64(drop)
 	}
 }
 

@@ -43,6 +43,7 @@ func play(t *testing.T, do func(t *testing.T, e *hearing.Ear, said func() []stri
 
 func TestDeafForASecond(t *testing.T) {
 	play(t, func(t *testing.T, e *hearing.Ear, said func() []string) {
+		t.Helper()
 		assert.False(t, e.Hears(), "nothing has been heard")
 		assert.False(t, e.Deaf(), "and nothing is known to be wrong")
 		assert.True(t, e.Heard(), "the first round")
@@ -71,6 +72,7 @@ func TestDeafForASecond(t *testing.T) {
 
 func TestDeafFromTheStart(t *testing.T) {
 	play(t, func(t *testing.T, e *hearing.Ear, said func() []string) {
+		t.Helper()
 		assert.True(t, e.Unheard(time.Hour), "it has never been heard")
 		pass(time.Second + 1)
 		assert.True(t, e.Deaf())
@@ -84,6 +86,7 @@ func TestDeafFromTheStart(t *testing.T) {
 
 func TestListenAgain(t *testing.T) {
 	play(t, func(t *testing.T, e *hearing.Ear, _ func() []string) {
+		t.Helper()
 		ctx, cancel := context.WithCancel(t.Context())
 		var calls, missed atomic.Int64
 		go e.Listen(ctx, func(ctx context.Context) error {

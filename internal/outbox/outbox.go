@@ -72,7 +72,7 @@ func New[K comparable](retry time.Duration, send func(context.Context, K) error)
 		retry: min(retry, Keep), send: send,
 		byName: make(map[K]*list.Element), waiting: list.New(), known: list.New(), changed: make(chan struct{}),
 	}
-	b.ctx, b.stop = context.WithCancel(context.Background())
+	b.ctx, b.stop = context.WithCancel(context.Background()) //nolint:gosec // Close calls it
 	return b
 }
 
@@ -135,11 +135,11 @@ func (b *Box[K]) Again() {
 	defer b.mu.Unlock()
 	now := time.Now()
 	for at := b.waiting.Front(); at != nil; at = at.Next() {
-		e := at.Value.(*entry[K]) //nolint:forcetypeassert // the list's own
+		e := at.Value.(*entry[K]) //nolint:forcetypeassert,errcheck // the list's own
 		e.round++
 	}
 	for at := b.known.Front(); at != nil; at = b.known.Front() {
-		e := at.Value.(*entry[K]) //nolint:forcetypeassert // the list's own
+		e := at.Value.(*entry[K]) //nolint:forcetypeassert,errcheck // the list's own
 		b.known.Remove(at)
 		if now.Sub(e.at) > Keep {
 			delete(b.byName, e.name)
@@ -163,7 +163,7 @@ func (b *Box[K]) Hurry() {
 
 func (b *Box[K]) hurry() {
 	for at := b.waiting.Front(); at != nil; at = at.Next() {
-		e := at.Value.(*entry[K]) //nolint:forcetypeassert // the list's own
+		e := at.Value.(*entry[K]) //nolint:forcetypeassert,errcheck // the list's own
 		e.due, e.pause = time.Time{}, 0
 	}
 }
@@ -192,7 +192,7 @@ func (b *Box[K]) Close() {
 
 // remove forgets an invalidation. b.mu is held.
 func (b *Box[K]) remove(element *list.Element) {
-	e := element.Value.(*entry[K]) //nolint:forcetypeassert // the list's own
+	e := element.Value.(*entry[K]) //nolint:forcetypeassert,errcheck // the list's own
 	delete(b.byName, e.name)
 	if e.known {
 		b.known.Remove(element)
@@ -240,13 +240,15 @@ func (b *Box[K]) work() {
 
 // take returns an invalidation that is due, or for how long there is none; or not ok,
 // and then the worker ends.
+//
+//nolint:ireturn // K is no interface
 func (b *Box[K]) take() (name K, t Ticket[K], wait time.Duration, changed <-chan struct{}, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := time.Now()
 	var first *entry[K]
 	for at := b.waiting.Front(); at != nil; {
-		element, e := at, at.Value.(*entry[K]) //nolint:forcetypeassert // the list's own
+		element, e := at, at.Value.(*entry[K]) //nolint:forcetypeassert,errcheck // the list's own
 		at = at.Next()
 		switch {
 		case e.busy:

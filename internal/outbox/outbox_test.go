@@ -75,6 +75,7 @@ func put(b *outbox.Box[int], name int, err error) (lost bool) {
 
 func TestFailureIsSentAgain(t *testing.T) {
 	play(t, func(t *testing.T, b *outbox.Box[int], p *post) {
+		t.Helper()
 		p.is(errAway)
 		put(b, 1, errAway)
 		pass(4 * time.Second)
@@ -96,6 +97,7 @@ func TestFailureIsSentAgain(t *testing.T) {
 
 func TestFailureIsGivenUpWhenFactsHaveExpired(t *testing.T) {
 	play(t, func(t *testing.T, b *outbox.Box[int], p *post) {
+		t.Helper()
 		p.is(errAway)
 		put(b, 1, errAway)
 		pass(59 * time.Second)
@@ -115,6 +117,7 @@ func TestFailureIsGivenUpWhenFactsHaveExpired(t *testing.T) {
 // second, and what is older is not.
 func TestRewindSendsAgain(t *testing.T) {
 	play(t, func(t *testing.T, b *outbox.Box[int], p *post) {
+		t.Helper()
 		put(b, 1, nil)
 		pass(2 * time.Minute)
 		for name := 2; name <= 402; name++ {
@@ -147,6 +150,7 @@ func TestRewindSendsAgain(t *testing.T) {
 // been made before.
 func TestRewindMeanwhile(t *testing.T) {
 	play(t, func(t *testing.T, b *outbox.Box[int], p *post) {
+		t.Helper()
 		ticket, _ := b.Add(1)
 		b.Again()
 		b.Done(ticket, nil)
@@ -157,6 +161,7 @@ func TestRewindMeanwhile(t *testing.T) {
 
 func TestLaterInvalidationTakesThePlace(t *testing.T) {
 	play(t, func(t *testing.T, b *outbox.Box[int], p *post) {
+		t.Helper()
 		first, _ := b.Add(1)
 		second, _ := b.Add(1)
 		b.Done(first, nil)
@@ -172,6 +177,7 @@ func TestLaterInvalidationTakesThePlace(t *testing.T) {
 // TestOverflow drops what was acknowledged before what was not.
 func TestOverflow(t *testing.T) {
 	play(t, func(t *testing.T, b *outbox.Box[int], p *post) {
+		t.Helper()
 		p.is(errAway)
 		p.hang = true
 		assert.False(t, put(b, -1, errAway))
@@ -214,7 +220,7 @@ func TestClose(t *testing.T) {
 				if !row.hang {
 					assert.Len(t, sent, 20)
 				}
-				assert.Positive(t, len(sent))
+				assert.NotEmpty(t, sent)
 				put(b, 99, errAway)
 				pass(time.Hour)
 				sent, _ = p.since()

@@ -161,10 +161,16 @@ func (s *Server) Stop(tb testing.TB) {
 
 // Pause stops the server without ending it: it answers nobody, and its connections
 // stay open.
-func (s *Server) Pause(tb testing.TB) { s.signal(tb, syscall.SIGSTOP) }
+func (s *Server) Pause(tb testing.TB) {
+	tb.Helper()
+	s.signal(tb, syscall.SIGSTOP)
+}
 
 // Continue ends a Pause.
-func (s *Server) Continue(tb testing.TB) { s.signal(tb, syscall.SIGCONT) }
+func (s *Server) Continue(tb testing.TB) {
+	tb.Helper()
+	s.signal(tb, syscall.SIGCONT)
+}
 
 func (s *Server) signal(tb testing.TB, signal syscall.Signal) {
 	tb.Helper()
