@@ -124,18 +124,6 @@ func mutants() []mutant {
 			"source_store.go", "case !got.found, !t.ear.Hears(), stored.Asked", "case !got.found, stored.Asked",
 		},
 		{
-			"stored facts are dated by a clock that may be behind",
-			"tombstone.go", "latest += int64(maxClockSkew)", "latest += 0",
-		},
-		{
-			"what a rewind has lost is invalidated again",
-			"tombstone.go", "\tt.outbox.Again()\n", "",
-		},
-		{
-			"an invalidation that failed is tried again",
-			"source_store.go", "t.outbox.Done(ticket, err)", "t.outbox.Done(ticket, nil)",
-		},
-		{
 			"stored facts of long ago are not believed",
 			"source_store.go", ", age < -maxClockSkew, age > maxFreshFor:", ", age < -maxClockSkew:",
 		},
