@@ -45,7 +45,7 @@ func enrollMany(d *directory, n int) {
 }
 
 // TestT37OneLookUpForOneToken shows that requests with one cold token share a
-// lookup, and that whoever leaves takes nothing from the others.
+// lookup, and that one who leaves takes nothing from the others.
 func TestT37OneLookUpForOneToken(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

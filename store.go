@@ -112,8 +112,8 @@ type Store interface {
 	// were asked for later. Neither is an error.
 	Set(ctx context.Context, facts StoredFacts, version StoreVersion, keep time.Duration) error
 	// Delete forgets a token and tells all instances, also where nothing was
-	// known of it, and each time. If it returns nil, the Store has done so: whoever
-	// watches then, or begins to in the next 6 minutes, is told.
+	// known of it, and each time. If it returns nil, the Store has done so: each
+	// Watch is told, also one that begins in the next 6 minutes.
 	Delete(ctx context.Context, key, user StoreKey) error
 	// DeleteUser forgets all tokens of a user and tells all instances, also
 	// where nothing was known of them.

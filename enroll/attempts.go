@@ -62,8 +62,8 @@ func (l *limit) forget(user string) {
 	l.users.Remove(user)
 }
 
-// mayTry reports whether the user may try a code: whoever has taken over a session must
-// not find the code of the authenticator app by trying. It counts each code as a wrong
+// mayTry reports whether the user may try a code: somebody who has taken over a session
+// must not find the code of the authenticator app by trying. It counts each code as a wrong
 // one, since others may be on their way: see right.
 func (v *visit) mayTry() bool { return v.h.codes.take(v.name()) }
 

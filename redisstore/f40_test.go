@@ -216,7 +216,7 @@ func TestF40RedisRestarts(t *testing.T) {
 	}
 }
 
-// TestX3ConnectionsAreCut: whoever watches goes on where it was. Nothing is lost, and
+// TestX3ConnectionsAreCut: a Watch goes on where it was. Nothing is lost, and
 // nothing is said.
 func TestX3ConnectionsAreCut(t *testing.T) {
 	t.Parallel()

@@ -106,7 +106,7 @@ func TestF41OtherValuesAreNotFound(t *testing.T) {
 	}
 }
 
-// TestF41FactsOfTheFutureAreNotBelieved: whoever is ahead, facts are as old as Redis has
+// TestF41FactsOfTheFutureAreNotBelieved: whichever clock is ahead, facts are as old as Redis has
 // them, at least.
 func TestF41FactsOfTheFutureAreNotBelieved(t *testing.T) {
 	t.Parallel()

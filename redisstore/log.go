@@ -178,8 +178,9 @@ type reader struct {
 	// What was heard lately, by which own entries that were lost are found out.
 	heard, heardBefore map[place]bool
 	turned             time.Time
-	due                []mark // was acknowledged before the last look
+	due                []mark // was acknowledged before the look that was followed by a read to the end
 	next               uint64 // of the own entries
+	caughtUp           bool   // since then the log was read to its end
 }
 
 // round listens once, and looks where the log is if it is time for that. Without an
@@ -206,6 +207,7 @@ func (r *reader) round(ctx context.Context, client rueidis.Client) (more bool, e
 			r.hear(echomfa.StoreEvent{Kind: echomfa.Resumed})
 			r.cursor, r.link, r.begun = r.tail, r.tail, true
 		}
+		r.caughtUp = true
 		return false, nil
 	case err != nil:
 		r.looked = time.Time{}
@@ -219,7 +221,8 @@ func (r *reader) round(ctx context.Context, client rueidis.Client) (more bool, e
 			return true, nil
 		}
 	}
-	return len(list) == readMost, nil
+	r.caughtUp = len(list) < readMost
+	return !r.caughtUp, nil
 }
 
 // entry hears an entry, and reports whether the log still knows what was heard before.
@@ -266,11 +269,14 @@ func (r *reader) look(ctx context.Context, client rueidis.Client) (rewound bool,
 		return false, fmt.Errorf("redisstore: look at the log: %w", err)
 	}
 	rewound = r.history != "" && m.history != r.history || r.link.after(m.at)
+	r.history, r.tail, r.looked = m.history, m.at, time.Now()
+	if !r.caughtUp && r.due != nil {
+		return rewound, nil // what is not heard may be yet to be read
+	}
 	for _, own := range r.due {
 		rewound = rewound || own.history != m.history || !r.heard[own.at] && !r.heardBefore[own.at]
 	}
-	r.history, r.tail, r.looked = m.history, m.at, time.Now()
-	r.due, r.next = due, next
+	r.due, r.next, r.caughtUp = due, next, false
 	return rewound, nil
 }
 

@@ -170,9 +170,9 @@ func (b *Breaker) Door(c Caller, now time.Time) error {
 // Of unknown tokens those go first who have been turned away before, a second ago or more:
 // made-up tokens need not come back. It is not the one of them that has waited longest.
 // Nobody waits here: the request was answered, and to keep the probe for one token is to
-// have no probe if that was made up. And whoever makes up tokens, and sends each twice,
-// fills a queue: behind 4,096 of them a user's turn would come after half an hour, while
-// whoever comes when the probe is free gets it as often as he comes.
+// have no probe if that was made up. And an attacker who makes up tokens, and sends each
+// twice, fills a queue: behind 4,096 of them a user's turn would come after half an hour.
+// Without a queue the probe goes to the first who comes when it is free.
 func (b *Breaker) Enter(c Caller, now, until time.Time) (*Pass, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
