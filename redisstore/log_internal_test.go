@@ -4,11 +4,10 @@ import (
 	"testing"
 
 	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/internal/redistest"
 	"github.com/redis/rueidis"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/echomfa/echomfa/internal/redistest"
 )
 
 // TestOwnEntryThatIsYetToBeReadIsNotLost looks at the log again before it was read, as
