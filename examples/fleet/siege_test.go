@@ -10,5 +10,6 @@ func testSize() size {
 	return size{
 		users: 300, requests: 3_000, perSecond: 750, freshFor: time.Minute,
 		instances: []int{1, 4}, rounds: 25, most: 1.2, retries: 3,
+		blips: blips{users: 600, perSecond: 100, lookups: 5, each: 20 * time.Second, judged: true},
 	}
 }
