@@ -46,6 +46,7 @@ func TestFleet(t *testing.T) {
 	}
 	assert.Contains(t, out.String(), "from enrolling to being let in on all 4: ")
 	assert.Contains(t, out.String(), "from removing the factor to being refused on all 4: ")
+	assert.Contains(t, out.String(), "A read of the store takes ")
 	for _, trouble := range s.blips.all() {
 		assert.Regexp(t, "(?m)^"+trouble.name+" +[1-9]", out.String())
 	}
