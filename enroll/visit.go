@@ -137,7 +137,16 @@ func (v *visit) log(message string, err error) {
 	if !errors.Is(err, client.ErrUnavailable) && !errors.Is(err, client.ErrRateLimited) {
 		level = slog.LevelError
 	}
-	v.h.cfg.Logger.LogAttrs(v.r.Context(), level, message, slog.String("path", v.r.URL.Path), slog.String("error", v.secrets().Hide(err.Error())))
+	v.h.cfg.Logger.LogAttrs(v.r.Context(), level, message, slog.String("path", v.loggedPath()), slog.String("error", v.secrets().Hide(err.Error())))
+}
+
+// loggedPath is the path of the request without the id of an enrollment: who counts
+// paths has one for each page.
+func (v *visit) loggedPath() string {
+	if at := stepPath.FindStringSubmatch(v.path); at != nil {
+		return v.base + "/step/" + at[2]
+	}
+	return v.r.URL.Path
 }
 
 // secrets returns what no log line may show of the request: the app's functions

@@ -96,6 +96,7 @@ func (p *proxied) app(change func(*echomfa.Config)) http.Handler {
 	}))
 	e.Any("/mfa", echo.WrapHandler(pages))
 	e.Any("/mfa/*", echo.WrapHandler(pages))
+	e.GET("/", func(c echo.Context) error { return c.String(http.StatusOK, "home") })
 	e.GET("/login", func(c echo.Context) error {
 		user := p.genauth.AddUser(genauthtest.User{})
 		token := p.genauth.Mint(genauthtest.Token{UserID: user.ID, Claims: map[string]any{"auth_time": time.Now().Unix()}})

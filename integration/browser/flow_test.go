@@ -12,6 +12,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
 	"github.com/echomfa/echomfa/enroll"
 	"github.com/echomfa/echomfa/genauthtest"
 	"github.com/stretchr/testify/assert"
@@ -183,9 +184,10 @@ func TestCountdown(t *testing.T) {
 	tb.fill("#email", "bob@example.com")
 	tb.button("/mfa/send")
 	tb.at(200, headingSent)
-	tb.wait(`Number(document.querySelector("[data-wait]").textContent.match(/in (\\d+) seconds, at/)[1]) < 59`)
+	tb.wait(`Number(document.querySelector("[data-wait]").textContent.match(/in (\d+) seconds, at/)[1]) < 59`)
 	assert.NotContains(t, tb.text("[data-wait]"), "UTC")
 	assert.Empty(t, tb.text("[data-wait] + [role=status]"))
+	eval[chromedp.Void](tb, `{ const now = Date.now; Date.now = () => now() + 60000; undefined }`) // a minute later
 	tb.wait(`document.querySelector("[data-wait] + [role=status]").textContent === "You can request a new code now."`)
 	assert.Empty(t, tb.text("[data-wait]"))
 }
@@ -230,10 +232,22 @@ func TestDark(t *testing.T) {
 		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "dark"}},
 	})
 	check := axeSource(t)
-	for _, path := range []string{"/mfa?return_to=%2Fadmin", "/mfa/continue", "/mfa/elsewhere"} {
-		tb.open(path)
-		tb.wait(`document.readyState === "complete"`)
-		assert.Equal(t, "rgb(29, 29, 34)", eval[string](tb, `getComputedStyle(document.querySelector("main") ?? document.body).backgroundColor`))
-		tb.assertAccessible("dark "+path, check)
+	for _, row := range []struct {
+		reach   func()
+		status  int64
+		heading string
+	}{
+		{func() { tb.open("/mfa?return_to=%2Fadmin") }, 200, headingNeeded},
+		{func() { tb.choose("/mfa/begin", "OTP") }, 200, headingOTP},
+		{func() { tb.confirm("000000") }, 200, headingOTP},
+		{func() { tb.confirm(tb.codeOnPage(time.Now())) }, 200, headingRecovery},
+		{func() { tb.open("/mfa") }, 200, headingStart},
+		{func() { tb.choose("/mfa/remove", "OTP") }, 200, headingRemove},
+		{func() { tb.open("/mfa/elsewhere") }, 404, headingStart},
+	} {
+		row.reach()
+		tb.at(row.status, row.heading)
+		assert.Equal(t, "rgb(29, 29, 34)", eval[string](tb, `getComputedStyle(document.querySelector("main")).backgroundColor`))
+		tb.assertAccessible("dark: "+row.heading, check)
 	}
 }
