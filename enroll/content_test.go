@@ -27,8 +27,10 @@ func TestWhoIsSignedIn(t *testing.T) {
 	}{
 		"nothing": {nil, ""},
 		"a link":  {func(set *setup) { set.SignOutURL = "/account?x=1" }, `<a href="/account?x=1">Sign out</a>`},
-		"a form": {func(set *setup) { set.SignOutURL, set.SignOutPost = "/logout", true },
-			`<form method="post" action="/logout"><button class="quiet">Sign out</button></form>`},
+		"a form": {
+			func(set *setup) { set.SignOutURL, set.SignOutPost = "/logout", true },
+			`<form method="post" action="/logout"><button class="quiet">Sign out</button></form>`,
+		},
 		"elsewhere": {func(set *setup) { set.SignOutURL = "https://idp.example/logout" }, `<a href="https://idp.example/logout">`},
 		"prefix": {func(set *setup) {
 			set.SignOutURL, set.MFA.ReturnTo.BaseURL = "/logout", "https://app.example/tools"
@@ -124,8 +126,11 @@ func TestWhatIsMissingIsListedOnce(t *testing.T) {
 		"one of two":        {echomfa.AnyOf(echomfa.OTP, echomfa.SMS), nil, nil, "title.needed"},
 		"two together":      {echomfa.AllOf(echomfa.OTP, echomfa.SMS), nil, nil, "title.needed"},
 		"the second of two": {echomfa.AllOf(echomfa.OTP, echomfa.SMS), []genauthtest.FactorType{sms}, nil, "title.needed_more"},
-		"one or two": {echomfa.AnyOf(echomfa.OTP).Or(echomfa.AllOf(echomfa.SMS, echomfa.Email)), nil,
-			[]string{"authenticator app", "text message (SMS) together with e-mail"}, "title.needed"},
+		"one or two": {
+			echomfa.AnyOf(echomfa.OTP).Or(echomfa.AllOf(echomfa.SMS, echomfa.Email)), nil,
+			[]string{"authenticator app", "text message (SMS) together with e-mail"},
+			"title.needed",
+		},
 	}
 	for name, row := range rows {
 		t.Run(name, func(t *testing.T) {

@@ -31,7 +31,7 @@ func (v *visit) proven(enrolled []client.Factor, partial bool) (until time.Time,
 	switch {
 	case cfg.InsecureSkipProof:
 		return until, nil
-	case has(enrolled, client.OTP):
+	case hasApp(enrolled):
 		return until, v.provenByCode()
 	case partial:
 		// One of the factors that could not be read may be the app.
@@ -61,7 +61,7 @@ func (v *visit) overtaken(st *state) (bool, error) {
 	switch {
 	case err != nil:
 		return false, err
-	case has(enrolled, client.OTP):
+	case hasApp(enrolled):
 		return true, nil
 	case partial: // one of those that could not be read may be the app
 		return false, client.ErrMalformed

@@ -46,7 +46,7 @@ func (v *visit) removal(s *shown) (page *Page, enrolled []client.Factor, ok bool
 	}
 	page = &Page{
 		Name: "remove", Type: s.Type, Choices: choicesOf(enrolled, s.Type), FactorID: s.FactorID, Understood: s.Understood, Action: "remove",
-		Locks: v.locks(enrolled, s.Type), NeedsCode: has(enrolled, client.OTP) && !v.h.cfg.InsecureSkipProof,
+		Locks: v.locks(enrolled, s.Type), NeedsCode: hasApp(enrolled) && !v.h.cfg.InsecureSkipProof,
 	}
 	if page.FactorID == "" && len(page.Choices) == 1 {
 		page.FactorID = page.Choices[0].ID

@@ -177,7 +177,7 @@ func (v *visit) begin() {
 		v.unproven(err, &shown{ID: v.stepID(), View: viewProve, Type: t})
 		return
 	}
-	st := &state{ID: newID(), Type: t, ProvenUntil: until, Had: count(enrolled, t), HadApp: has(enrolled, client.OTP)}
+	st := &state{ID: newID(), Type: t, ProvenUntil: until, Had: count(enrolled, t), HadApp: hasApp(enrolled)}
 	if t == client.OTP {
 		v.beginApp(st)
 		return

@@ -123,8 +123,7 @@ func (v *visit) goOn(s *shown) {
 	if s.Until.IsZero() {
 		s.Until = time.Now().Add(askedFor)
 	}
-	cookie := v.cookie(s.ID)
-	cookie.Value, cookie.MaxAge = v.h.seal.sealPage(s, v.token), max(1, int(time.Until(s.Until).Seconds()))
+	cookie := v.cookie(s.ID, v.h.seal.sealPage(s, v.token), max(1, int(time.Until(s.Until).Seconds())))
 	if len(cookie.String()) > maxCookieBytes {
 		v.render(s)
 		return
@@ -141,16 +140,19 @@ func (v *visit) stepAddress(id, view string) string {
 	return v.h.cfg.Enforcer.Address(v.base+"/step/"+id+"/"+view, v.back)
 }
 
-// cookie is that of an enrollment, without a value.
-func (v *visit) cookie(id string) *http.Cookie {
-	name, secure := stepCookie, v.isSecure()
-	if secure {
-		name = secureStepCookie
-	}
+// cookie returns that of an enrollment.
+func (v *visit) cookie(id, value string, seconds int) *http.Cookie {
 	return &http.Cookie{ //nolint:gosec // Secure where the app is reached by https
-		Name: name, Path: v.h.cfg.Enforcer.Address(v.base, "") + "/step/" + id,
-		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: secure,
+		Name: v.cookieName(), Value: value, MaxAge: seconds, Path: v.h.cfg.Enforcer.Address(v.base, "") + "/step/" + id,
+		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: v.isSecure(),
 	}
+}
+
+func (v *visit) cookieName() string {
+	if v.isSecure() {
+		return secureStepCookie
+	}
+	return stepCookie
 }
 
 // isSecure reports whether browsers reach the app by https, as far as is known.
@@ -160,18 +162,15 @@ func (v *visit) isSecure() bool {
 
 // forgetStep drops what the pages of an enrollment show: it is finished.
 func (v *visit) forgetStep(id string) {
-	if id == "" {
-		return
+	if id != "" {
+		http.SetCookie(v.w, v.cookie(id, "", -1))
 	}
-	cookie := v.cookie(id)
-	cookie.MaxAge = -1
-	http.SetCookie(v.w, cookie)
 }
 
 // step shows the page at an address below /step.
 func (v *visit) step() {
 	at := stepPath.FindStringSubmatch(v.path)
-	for _, cookie := range v.r.CookiesNamed(v.cookie(at[1]).Name) {
+	for _, cookie := range v.r.CookiesNamed(v.cookieName()) {
 		s, err := v.h.seal.openPage(cookie.Value, v.token, time.Now())
 		if err == nil && s.ID == at[1] && s.at(at[2]) {
 			v.render(s)

@@ -207,7 +207,7 @@ func (v *visit) fresh(ctx context.Context) (list []client.Factor, partial bool, 
 	return list, false, err
 }
 
-func has(list []client.Factor, t client.FactorType) bool { return count(list, t) > 0 }
+func hasApp(list []client.Factor) bool { return count(list, client.OTP) > 0 }
 
 func count(list []client.Factor, t client.FactorType) int {
 	n := 0
