@@ -76,10 +76,11 @@ func TestBreakerBOneUserWithABrokenRecord(t *testing.T) {
 				if row.alone {
 					pass(2 * time.Minute)
 				}
-				held := 0
+				held, users := 0, 0
 				o.work(attackFor, o.neverOpen(func(i int) {
 					o.later(list[i%len(list)])
-					held = max(held, o.e.Stats().Held)
+					s := o.e.Stats()
+					held, users = max(held, s.Held), max(users, s.HeldUsers)
 				}))
 				assert.Positive(t, calls)
 				assert.LessOrEqual(t, calls, row.calls)
@@ -92,7 +93,9 @@ func TestBreakerBOneUserWithABrokenRecord(t *testing.T) {
 				o.nobodyNoticed()
 				if !row.known {
 					assert.Equal(t, len(list), held)
+					return
 				}
+				assert.Equal(t, 1, users)
 			})
 		})
 	}
