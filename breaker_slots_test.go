@@ -26,7 +26,7 @@ func TestEverySlotIsGivenBack(t *testing.T) {
 	for seed := range uint64(10) {
 		synctest.Test(t, func(t *testing.T) {
 			var mu sync.Mutex
-			r := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // a test
+			r := rand.New(rand.NewPCG(seed, 0))
 			draw := func(n int) int { mu.Lock(); defer mu.Unlock(); return r.IntN(n) }
 			after := func(most int) time.Duration { return time.Duration(draw(most)) * time.Millisecond }
 			calm := func() bool { mu.Lock(); defer mu.Unlock(); return r == nil }

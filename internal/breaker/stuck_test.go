@@ -28,7 +28,7 @@ func TestNothingIsStuck(t *testing.T) {
 			states := make(map[breaker.Figures]bool)
 			for seed := range uint64(500) {
 				p := newPlay(t)
-				p.havoc(rand.New(rand.NewPCG(seed, 0))) //nolint:gosec // a test
+				p.havoc(rand.New(rand.NewPCG(seed, 0)))
 				f := p.Figures()
 				states[breaker.Figures{Cause: f.Cause, ColdStart: f.ColdStart}] = true
 				began := p.now
