@@ -4,6 +4,7 @@ go 1.25.0
 
 require (
 	github.com/echomfa/echomfa v0.0.0
+	github.com/echomfa/echomfa/enroll v0.0.0
 	github.com/echomfa/echomfa/redisstore v0.0.0
 	github.com/labstack/echo/v4 v4.16.0
 	github.com/redis/rueidis v1.0.79
@@ -27,5 +28,7 @@ require (
 )
 
 replace github.com/echomfa/echomfa => ../
+
+replace github.com/echomfa/echomfa/enroll => ../enroll
 
 replace github.com/echomfa/echomfa/redisstore => ../redisstore
