@@ -48,7 +48,7 @@ func TestX14PrintingTellsNoSecret(t *testing.T) {
 		"client.MFATokenInfo",
 		"echomfa.CacheConfig", "echomfa.Config", "echomfa.Decision", "echomfa.FactorSet", "echomfa.HandlerConfig", "echomfa.LookupConfig",
 		"echomfa.LookupError", "echomfa.LookupStats", "echomfa.MiddlewareConfig", "echomfa.NotEnrolledError", "echomfa.Policy",
-		"echomfa.PolicySyntaxError", "echomfa.Result", "echomfa.ReturnToConfig", "echomfa.Stats", "echomfa.StoreEvent",
+		"echomfa.PolicySyntaxError", "echomfa.Refusal", "echomfa.RefusalPage", "echomfa.Result", "echomfa.ReturnToConfig", "echomfa.Stats", "echomfa.StoreEvent",
 		"echomfa.StoreStats", "echomfa.StoredFacts", "echomfa.TokenError", "echomfa.WouldBlock",
 	}
 	all := append(hiddentest.ExportedStructs(t, "echomfa", "*.go"), hiddentest.ExportedStructs(t, "client", "client/*.go")...)
