@@ -249,8 +249,10 @@ func (v *visit) identify() bool {
 			return false
 		}
 	}
-	v.decision, err = cfg.Enforcer.Decide(ctx, v.token, v.wanted)
-	if err != nil && !errors.Is(err, echomfa.ErrNotEnrolled) {
+	// Asking is not refusing: no line of the log for each page.
+	enrolled, err := cfg.Enforcer.EnrolledFactors(ctx, v.token)
+	v.decision = judge(v.wanted, enrolled)
+	if err != nil && v.decision.Outcome != echomfa.Allowed {
 		v.refuse(err)
 		return false
 	}
@@ -262,6 +264,16 @@ func (v *visit) identify() bool {
 	return true
 }
 
+// judge holds what a user has enrolled against a policy.
+func judge(wanted echomfa.Policy, enrolled echomfa.FactorSet) echomfa.Decision {
+	d := echomfa.Decision{Outcome: echomfa.NotEnrolled, Enforced: true, Policy: wanted, Enrolled: enrolled}
+	result := wanted.Evaluate(enrolled)
+	if d.Missing = result.Missing; result.Satisfied {
+		d.Outcome = echomfa.Allowed
+	}
+	return d
+}
+
 // refuse answers a user who is not let in. A form that comes when the session has ended
 // leads back to the first page, by way of the sign-in page, with its return-to.
 func (v *visit) refuse(err error) {
@@ -269,6 +281,9 @@ func (v *visit) refuse(err error) {
 	if to != "" && v.r.Method == http.MethodPost && errors.Is(err, echomfa.ErrUnauthenticated) && accept.KindOf(v.r) == accept.Browser {
 		v.redirect(to)
 		return
+	}
+	if !errors.Is(err, echomfa.ErrUnauthenticated) {
+		v.log("enrollment call failed", err)
 	}
 	v.h.cfg.Enforcer.WriteRefusal(v.w, v.r, err)
 }

@@ -47,3 +47,32 @@ func ExampleRefusalPage() {
 	fmt.Println(w.Code, w.Header().Get("Content-Language"), strings.Contains(w.Body.String(), "<h1>Anmelden</h1>"))
 	// Output: 401 de true
 }
+
+// ExampleEnforcer_EnrolledFactors is an account page, which shows users what they have.
+func ExampleEnforcer_EnrolledFactors() {
+	emulator, genauth, done := kitchen()
+	defer done()
+	mfa, err := echomfa.New(echomfa.Config{Client: genauth})
+	if err != nil {
+		panic(err)
+	}
+	defer func() { _ = mfa.Close() }()
+
+	account := func(w http.ResponseWriter, r *http.Request) {
+		token, err := mfa.Token(r)
+		if err != nil {
+			mfa.WriteRefusal(w, r, err)
+			return
+		}
+		enrolled, err := mfa.EnrolledFactors(r.Context(), token)
+		if err != nil {
+			mfa.WriteRefusal(w, r, err)
+			return
+		}
+		_, _ = fmt.Fprintln(w, "Your verification methods:", enrolled)
+	}
+
+	w := ask(http.HandlerFunc(account), http.MethodGet, "/account", "Authorization: Bearer "+emulator.AccessToken("alice"))
+	fmt.Print(w.Body)
+	// Output: Your verification methods: OTP
+}
