@@ -42,8 +42,8 @@ func saying(r *http.Request, about echomfa.Refusal) (echomfa.RefusalPage, error)
 	}, nil
 }
 
-// circling is a browser that was sent away again and again.
-const circling = "Cookie: __Host-echomfa_round_29=4"
+// afterRounds is a browser that was sent away again and again.
+const afterRounds = "Cookie: __Host-echomfa_round_29=4"
 
 // TestRefusalPage has what a page is made of, by whoever reads it.
 func TestRefusalPage(t *testing.T) {
@@ -66,7 +66,7 @@ func TestRefusalPage(t *testing.T) {
 			"<main>503 [] link= circle=false retry=false after=1s prefix=/tools fragment=false lookup=true /admin</main>"},
 		"the app's mistake": {"GET", []string{navigation, "Authorization: Bearer token-panicking"}, 500,
 			"<main>500 [] link= circle=false retry=false after=0s prefix=/tools fragment=false lookup=false /admin</main>"},
-		"in a circle": {"GET", []string{navigation, lackingBearer, circling}, 403,
+		"in a circle": {"GET", []string{navigation, lackingBearer, afterRounds}, 403,
 			"<main>403 [[OTP]] link=/tools/mfa?return_to=%2Ftools%2Fadmin circle=true retry=false after=0s prefix=/tools fragment=false lookup=false /admin</main>"},
 		"a Turbo frame": {"GET", []string{"Accept: text/html", `Turbo-Frame: a"b`, "Authorization: Bearer token-unavailable"}, 503,
 			`<turbo-frame id="a&#34;b">` + "\n" + `<main lang="zh-CN">` + "\n<main>503 [] link= circle=false retry=false after=1s prefix=/tools fragment=true lookup=true /admin</main>"},

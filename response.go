@@ -267,7 +267,6 @@ func (f *refusals) moves(w http.ResponseWriter, r *http.Request, kind accept.Kin
 		return true // nobody posts a form again by itself
 	}
 	field, alarm := "EnrollURL", &f.circles.enroll
-	said.circle = true
 	sent := "You were sent to set up sign-in factors several times, but this page still needs one that you have not enrolled"
 	if said.destination == &f.login {
 		field, alarm = "LoginURL", &f.circles.login
@@ -277,6 +276,7 @@ func (f *refusals) moves(w http.ResponseWriter, r *http.Request, kind accept.Kin
 		http.SetCookie(w, cookie)
 		return true
 	}
+	said.circle = true
 	reason := f.source.secrets(r).Hide(said.reason) // it may be the application's own words
 	if said.Detail = sent + "."; reason != "" {
 		said.Detail = sent + ": " + reason + "."
@@ -337,7 +337,7 @@ func wholeSeconds(d time.Duration) int { return int(math.Ceil(d.Seconds())) }
 // any token gets no error code. The error may be the application's own: it has not
 // been looked through for secrets where [Enforcer.WriteRefusal] is given it.
 func (f *refusals) challenge(r *http.Request, t *TokenError) string {
-	if t == nil {
+	if t == nil || t.Code == "" {
 		return answer.Challenge(f.realm, "", "")
 	}
 	secrets := f.source.secrets(r)

@@ -68,14 +68,15 @@ func fill(v reflect.Value) {
 // allForms prints a value in all ways, alone and inside of others.
 func allForms(v any) string {
 	var b bytes.Buffer
+	verbs := []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"}
 	for _, value := range []any{v, []any{v}, map[string]any{"k": v}, struct{ V any }{v}} {
-		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+		for _, verb := range verbs {
 			_, _ = fmt.Fprintf(&b, verb+"\n", value)
 		}
 		text, _ := json.Marshal(value)
 		b.Write(text)
-		slog.New(slog.NewTextHandler(&b, nil)).Info("m", "v", value)
-		slog.New(slog.NewJSONHandler(&b, nil)).Info("m", "v", value)
+		slog.New(slog.NewTextHandler(&b, nil)).Info(verbs[0], verbs[0], value)
+		slog.New(slog.NewJSONHandler(&b, nil)).Info(verbs[0], verbs[0], value)
 	}
 	return b.String()
 }
