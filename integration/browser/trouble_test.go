@@ -60,7 +60,7 @@ func TestRemoved(t *testing.T) {
 	shut.at(200, "Your account")
 	shut.remove(genauth.OTPCode("bob-id"))
 	shut.at(200, "Your account")
-	assert.Contains(t, shut.text("main"), "You have none.")
+	assert.Contains(t, shut.text("main"), "You have not set up any yet.")
 	shut.open(wanted)
 	shut.at(200, headingNeeded)
 	shut.enrollOTP()
