@@ -56,24 +56,60 @@ func TestRefusalPage(t *testing.T) {
 		status  int
 		want    string // in the body
 	}{
-		"lacks a factor, framed": {"GET", []string{navigation, framed, lackingBearer}, 403,
-			"<main>403 [[OTP]] link=/tools/mfa?return_to=%2Ftools%2Fadmin circle=false retry=false after=0s prefix=/tools fragment=false lookup=false /admin</main>"},
-		"no token, framed": {"GET", []string{navigation, framed}, 401,
-			"<main>401 [] link=/tools/login?return_to=%2Ftools%2Fadmin circle=false retry=false after=0s prefix=/tools fragment=false lookup=false /admin</main>"},
-		"unknown": {"GET", []string{navigation, "Authorization: Bearer token-limited"}, 503,
-			"<main>503 [] link= circle=false retry=true after=7s prefix=/tools fragment=false lookup=true /admin</main>"},
-		"unknown, a form": {"POST", []string{navigation, "Authorization: Bearer token-unavailable"}, 503,
-			"<main>503 [] link= circle=false retry=false after=1s prefix=/tools fragment=false lookup=true /admin</main>"},
-		"the app's mistake": {"GET", []string{navigation, "Authorization: Bearer token-panicking"}, 500,
-			"<main>500 [] link= circle=false retry=false after=0s prefix=/tools fragment=false lookup=false /admin</main>"},
-		"in a circle": {"GET", []string{navigation, lackingBearer, afterRounds}, 403,
-			"<main>403 [[OTP]] link=/tools/mfa?return_to=%2Ftools%2Fadmin circle=true retry=false after=0s prefix=/tools fragment=false lookup=false /admin</main>"},
-		"a Turbo frame": {"GET", []string{"Accept: text/html", `Turbo-Frame: a"b`, "Authorization: Bearer token-unavailable"}, 503,
-			`<turbo-frame id="a&#34;b">` + "\n" + `<main lang="zh-CN">` + "\n<main>503 [] link= circle=false retry=false after=1s prefix=/tools fragment=true lookup=true /admin</main>"},
-		"a Turbo form": {"POST", []string{turbo, "Authorization: Bearer token-unavailable"}, 503,
-			`<section id="echomfa-refusal" role="alert" lang="zh-CN">` + "\n<main>503 [] link= circle=false retry=false after=1s prefix=/tools fragment=true lookup=true /admin</main>"},
-		"Unpoly": {"GET", []string{"X-Up-Version: 3", "Authorization: Bearer token-unavailable"}, 503,
-			"<main>503 [] link= circle=false retry=false after=1s prefix=/tools fragment=false lookup=true /admin</main>"},
+		"lacks a factor, framed": {
+			"GET",
+			[]string{navigation, framed, lackingBearer},
+			403,
+			"<main>403 [[OTP]] link=/tools/mfa?return_to=%2Ftools%2Fadmin circle=false retry=false after=0s prefix=/tools fragment=false lookup=false /admin</main>",
+		},
+		"no token, framed": {
+			"GET",
+			[]string{navigation, framed},
+			401,
+			"<main>401 [] link=/tools/login?return_to=%2Ftools%2Fadmin circle=false retry=false after=0s prefix=/tools fragment=false lookup=false /admin</main>",
+		},
+		"unknown": {
+			"GET",
+			[]string{navigation, "Authorization: Bearer token-limited"},
+			503,
+			"<main>503 [] link= circle=false retry=true after=7s prefix=/tools fragment=false lookup=true /admin</main>",
+		},
+		"unknown, a form": {
+			"POST",
+			[]string{navigation, "Authorization: Bearer token-unavailable"},
+			503,
+			"<main>503 [] link= circle=false retry=false after=1s prefix=/tools fragment=false lookup=true /admin</main>",
+		},
+		"the app's mistake": {
+			"GET",
+			[]string{navigation, "Authorization: Bearer token-panicking"},
+			500,
+			"<main>500 [] link= circle=false retry=false after=0s prefix=/tools fragment=false lookup=false /admin</main>",
+		},
+		"in a circle": {
+			"GET",
+			[]string{navigation, lackingBearer, afterRounds},
+			403,
+			"<main>403 [[OTP]] link=/tools/mfa?return_to=%2Ftools%2Fadmin circle=true retry=false after=0s prefix=/tools fragment=false lookup=false /admin</main>",
+		},
+		"a Turbo frame": {
+			"GET",
+			[]string{"Accept: text/html", `Turbo-Frame: a"b`, "Authorization: Bearer token-unavailable"},
+			503,
+			`<turbo-frame id="a&#34;b">` + "\n" + `<main lang="zh-CN">` + "\n<main>503 [] link= circle=false retry=false after=1s prefix=/tools fragment=true lookup=true /admin</main>",
+		},
+		"a Turbo form": {
+			"POST",
+			[]string{turbo, "Authorization: Bearer token-unavailable"},
+			503,
+			`<section id="echomfa-refusal" role="alert" lang="zh-CN">` + "\n<main>503 [] link= circle=false retry=false after=1s prefix=/tools fragment=true lookup=true /admin</main>",
+		},
+		"Unpoly": {
+			"GET",
+			[]string{"X-Up-Version: 3", "Authorization: Bearer token-unavailable"},
+			503,
+			"<main>503 [] link= circle=false retry=false after=1s prefix=/tools fragment=false lookup=true /admin</main>",
+		},
 		"a program":   {"GET", []string{lackingBearer}, 403, `"missing":[["OTP"]]`},
 		"HTMX":        {"GET", []string{"HX-Request: true", "Authorization: Bearer token-unavailable"}, 503, `"status":503`},
 		"only a HEAD": {"HEAD", []string{navigation, "Authorization: Bearer token-unavailable"}, 503, ""},
@@ -109,8 +145,10 @@ func TestRefusalPageSources(t *testing.T) {
 		want string
 	}{
 		"nothing said": {echomfa.RefusalPage{HTML: "x"}, fixed + "style-src 'self'; img-src 'self' data:; font-src 'self'"},
-		"a style": {echomfa.RefusalPage{HTML: "x", Style: "p{}"},
-			fixed + "style-src 'self' 'sha256-MnIdhJ+pZx4vbXvRvB9qsmTqjOuwFPI7c6QcOBfUBfs='; img-src 'self' data:; font-src 'self'"},
+		"a style": {
+			echomfa.RefusalPage{HTML: "x", Style: "p{}"},
+			fixed + "style-src 'self' 'sha256-MnIdhJ+pZx4vbXvRvB9qsmTqjOuwFPI7c6QcOBfUBfs='; img-src 'self' data:; font-src 'self'",
+		},
 		"its own": {echomfa.RefusalPage{HTML: "x", Sources: "script-src https://cdn.example"}, fixed + "script-src https://cdn.example"},
 		// Browsers take the first directive of a name.
 		"more than it may": {echomfa.RefusalPage{HTML: "x", Sources: "frame-ancestors *"}, fixed + "frame-ancestors *"},
