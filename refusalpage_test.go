@@ -147,7 +147,7 @@ func TestRefusalPageSources(t *testing.T) {
 		"nothing said": {echomfa.RefusalPage{HTML: "x"}, fixed + "style-src 'self'; img-src 'self' data:; font-src 'self'"},
 		"a style": {
 			echomfa.RefusalPage{HTML: "x", Style: "p{}"},
-			fixed + "style-src 'self' 'sha256-MnIdhJ+pZx4vbXvRvB9qsmTqjOuwFPI7c6QcOBfUBfs='; img-src 'self' data:; font-src 'self'",
+			fixed + "style-src 'self' 'sha256-gG2yISYereRMiG2lMXrbiUgi0Ubw9p7QCeWcroOvy9Y='; img-src 'self' data:; font-src 'self'",
 		},
 		"its own": {echomfa.RefusalPage{HTML: "x", Sources: "script-src https://cdn.example"}, fixed + "script-src https://cdn.example"},
 		// Browsers take the first directive of a name.
