@@ -37,7 +37,7 @@ func TestX14PrintingTellsNoSecret(t *testing.T) {
 	hiddentest.AssertHidden(t, struct{ p *enroll.Choosing }{&enroll.Choosing{Page: page}})
 	assert.Equal(t, "[redacted]", fmt.Sprintf("%+v", page))
 
-	without := []string{"enroll.Brand", "enroll.Event", "enroll.RefusalConfig", "enroll.Region", "enroll.SignIn"}
+	without := []string{"enroll.Brand", "enroll.Event", "enroll.RefusalConfig", "enroll.Region", "enroll.SignIn", "enroll.Waiting"}
 	assert.ElementsMatch(t, append(slices.Collect(maps.Keys(holding)), without...), hiddentest.ExportedStructs(t, "enroll", "*.go"))
 }
 

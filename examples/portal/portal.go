@@ -81,6 +81,9 @@ func newPortal(s settings, demo *genauthtest.Server) (*portal, error) {
 		// The sessions are in the memory of this process, so a key may be too.
 		StateKeys:    [][]byte{enroll.InsecureRandomKey()},
 		RecentSignIn: p.sessions.recentSignIn,
+		UserName:     p.sessions.userName,
+		SignOutURL:   "/logout",
+		SignOutPost:  true,
 		Home:         "/account",
 		Brand:        brand,
 		HostedURL:    hosted,
