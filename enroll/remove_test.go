@@ -119,6 +119,16 @@ func TestLocks(t *testing.T) {
 	}
 }
 
+// TestLocksOfRoutesThatChoose has a policy that no route is mounted with.
+func TestLocksOfRoutesThatChoose(t *testing.T) {
+	t.Parallel()
+	for name, chosen := range map[string][]echomfa.Policy{"none": nil, "one": {echomfa.AnyOf(echomfa.Email)}} {
+		s := newSite(t, func(set *setup) { set.RoutePolicies = chosen })
+		a := s.signIn(email).post("/mfa/remove", "type", "EMAIL").is(http.StatusOK, "title.remove")
+		assert.Equal(t, chosen != nil, strings.Contains(a.html, `id="locks"`), name)
+	}
+}
+
 // TestRemoveOneOfSeveral lets the user choose, by as much of the number or the
 // address as tells them apart.
 func TestRemoveOneOfSeveral(t *testing.T) {
