@@ -80,13 +80,13 @@ fips: ## run the tests with nothing but FIPS 140 cryptography, but for the emula
 	  *) $(FIPS) go test -count=1 ./... ;; \
 	esac
 
-slow: ## what takes too long for test.sh: an app that uses the modules as others do, and axe over every page
+slow: ## what takes too long for test.sh: an app that uses the modules as others do, axe over every page, every way in which scripts navigate
 	cd integration && go test -tags slow -count=1 -run '^TestModulesAreUsableFromOutside$$' .
-	cd integration && go test -count=1 -run '^TestPages$$' ./browser -accessible
+	cd integration && go test -tags slow -count=1 -run '^(TestPages|TestFieldF18ScriptsThatNavigate)$$' ./browser -accessible
 
 # No test may depend on what the machine has time for, so these are sizes of the same
 # tests, and no other ones: siege_test.go has them.
-siege: ## the long ones: floods of minutes, attacks on the breaker, a million decisions about many users, every address, a fleet's calls (ten minutes, on an idle machine)
+siege: ## the long ones: floods of minutes, attacks on the breaker, a million decisions about many users, every address, a fleet's calls (half an hour, on an idle machine)
 	cd integration && go test -race -tags siege -count=1 -timeout 60m -v -run 'TestF27|TestF38|TestF40EnforcersWhileRedisFlaps|TestFleet|TestT29|TestBreakerSiege' .
 	cd examples && go test -race -tags siege -count=1 -timeout 30m -v -run TestFleet ./fleet
 

@@ -2,6 +2,9 @@ package echomfa_test
 
 import (
 	"bytes"
+	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -189,4 +192,59 @@ func TestN7OpaqueTokensSayNothing(t *testing.T) {
 	decide(t, a.e, "opaque", otp())
 	a.send(map[string]any{"aud": "other"})
 	assert.Equal(t, 1, a.lines("their audience"))
+}
+
+// TestN7NoTokenIsAccepted shows that it is said once, at Error, if none of the first
+// tokens is accepted, whoever refuses them, and that clients cannot cause it later.
+func TestN7NoTokenIsAccepted(t *testing.T) {
+	t.Parallel()
+	refused := errors.New("wrong issuer")
+	for name, row := range map[string]struct {
+		token string // with %d
+		want  string
+	}{
+		"GenAuth refuses them":  {"unknown-%d", "token was refused"},
+		"Verify refuses them":   {"verify-%d", "wrong issuer"},
+		"quoted, as some store": {`"quoted-%d"`, "malformed"},
+		"not a JWT after all":   {"e30.%d.x", "malformed"},
+	} {
+		for _, before := range []bool{false, true} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				var log bytes.Buffer
+				d := newDirectory()
+				e := newEnforcer(t, d, func(c *echomfa.Config) {
+					c.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelError}))
+					c.Verify = func(_ context.Context, token string) error {
+						if strings.HasPrefix(token, "verify") {
+							return refused
+						}
+						return nil
+					}
+				})
+				if before {
+					d.enroll("good", echomfa.OTP)
+					decide(t, e, "good", otp())
+				}
+				for i := range 30 {
+					if i == 9 {
+						assert.NotContains(t, log.String(), "since the start", "nine may be one client's")
+					}
+					for range 3 {
+						token := fmt.Sprintf(row.token, i)
+						d.revoke(token)
+						_, err := e.Decide(t.Context(), token, otp())
+						require.ErrorIs(t, err, echomfa.ErrUnauthenticated)
+					}
+				}
+				if before {
+					assert.Empty(t, log.String())
+					return
+				}
+				assert.Equal(t, 1, strings.Count(log.String(), "level=ERROR"), log.String())
+				assert.Contains(t, log.String(), "no token has been accepted since the start")
+				assert.Contains(t, log.String(), row.want)
+			})
+		}
+	}
 }

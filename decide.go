@@ -36,6 +36,7 @@ type decider struct {
 	running   *running
 	audience  admission.Rule
 	admission *admission.Watch
+	start     *admission.StartWatch
 	namespace string
 	timeout   time.Duration
 	counts    decisionCounts
@@ -48,6 +49,7 @@ func newDecider(cfg *Config) *decider {
 		namespace: cfg.Namespace, timeout: cfg.Lookup.Timeout,
 	}
 	d.admission = admission.NewWatch(panicProof(cfg.Logger), cfg.Audience)
+	d.start = admission.NewStartWatch(panicProof(cfg.Logger))
 	d.genauth = newGenauthSource(cfg, d.cache, d.running)
 	if d.store = newStoreSource(cfg, d.cache, d.running); d.store != nil {
 		d.genauth.share = d.store.shareAnswer
@@ -82,6 +84,12 @@ func (d *decider) decide(ctx context.Context, out *Decision, rq *request) error 
 	}
 	d.counts.misses.Add(1)
 	r = d.learn(ctx, q, out.Policy, patience(out, d.timeout))
+	switch {
+	case r.known:
+		d.start.Accepted()
+	case failureOf(r.err) == failureRefused:
+		d.start.Refused(ctx, key, r.err)
+	}
 	return d.conclude(out, &r)
 }
 
@@ -234,12 +242,15 @@ func (d *decider) refuse(ctx context.Context, key digest.Key, verdict admission.
 // what the cache knows has passed both.
 func (d *decider) ask(ctx context.Context, token string, key digest.Key, said *claims.Claims, arrived moment) (*question, error) {
 	if err := checkToken(token); err != nil {
+		d.start.Refused(ctx, key, err)
 		return nil, err
 	}
 	if said == nil {
 		c, err := claims.Parse(token)
 		if err != nil {
-			return nil, errMalformedToken(err)
+			err = errMalformedToken(err)
+			d.start.Refused(ctx, key, err)
+			return nil, err
 		}
 		said = &c
 	}

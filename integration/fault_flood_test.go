@@ -76,7 +76,7 @@ func (s *sources) ObserveDecision(_ context.Context, d echomfa.Decision, _, _ st
 func TestF27Flood(t *testing.T) {
 	t.Run("facts stay fresh", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			f := newClockFlood(t, time.Minute, echomfa.LookupConfig{})
+			f := newClockFlood(t, 5*time.Minute, echomfa.LookupConfig{})
 			f.run(floodFor, int(floodFor/time.Millisecond))
 			f.heedsUsers()
 			// Of the others who are let in, each is new.
