@@ -3,6 +3,7 @@ package redisstore_test
 import (
 	"context"
 	"regexp"
+	"slices"
 	"sync"
 	"testing"
 
@@ -33,12 +34,7 @@ func (h *hearer) waitFor(t *testing.T, n int, is func(echomfa.StoreEvent) bool, 
 	t.Helper()
 	eventually(t, func() bool {
 		said, _ := h.since(n)
-		for _, event := range said {
-			if is(event) {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(said, is)
 	}, otherwise)
 }
 
