@@ -145,7 +145,7 @@ func TestX14PrintingTellsNoSecret(t *testing.T) {
 		// An address and an app's id are no secrets, and no error keeps what it is about.
 		"client.Client", "client.Config", "client.APIError", "client.CheckError", "client.PartialError", "client.TransportError",
 		"client.MFATokenInfo",
-		"enroll.Brand", "enroll.Event", "enroll.Region", "enroll.SignIn",
+		"enroll.Brand", "enroll.Event", "enroll.Region", "enroll.SignIn", "enroll.Waiting",
 		"echomfa.CacheConfig", "echomfa.Config", "echomfa.Decision", "echomfa.FactorSet", "echomfa.HandlerConfig", "echomfa.LookupConfig",
 		"echomfa.LookupError", "echomfa.LookupStats", "echomfa.MiddlewareConfig", "echomfa.NotEnrolledError", "echomfa.Policy",
 		"echomfa.PolicySyntaxError", "echomfa.Result", "echomfa.ReturnToConfig", "echomfa.Stats", "echomfa.StoreEvent",

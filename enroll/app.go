@@ -3,6 +3,7 @@ package enroll
 import (
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/echomfa/echomfa/client"
@@ -15,16 +16,13 @@ const tokenLifetime = time.Minute
 // isOld reports whether the enrollment token may have run out.
 func (st *state) isOld() bool { return time.Since(st.Begun) >= tokenLifetime }
 
-// beginApp asks GenAuth for a secret and shows it. Notice tells a user who has
-// been here before why there is another one.
-func (v *visit) beginApp(st *state, notice string) {
+// beginApp asks GenAuth for a secret and shows it.
+func (v *visit) beginApp(st *state) {
 	if err := v.askForApp(st); err != nil {
 		v.failedToBegin(err)
 		return
 	}
-	p := v.appPage(st)
-	p.Notice = notice
-	v.show(p)
+	v.goOn(&shown{View: viewApp, State: st})
 }
 
 // errKeyURI is what GenAuth sent for an authenticator app. It is not quoted: it has the
@@ -36,7 +34,7 @@ func (v *visit) failedToBegin(err error) {
 	switch {
 	case errors.Is(err, errKeyURI): // which does not pass
 		v.log("enrollment call failed", err)
-		v.message(http.StatusBadGateway, "error.key")
+		v.message(http.StatusBadGateway, "error.key", v.provider(), v.whom())
 	case !v.refusedToBegin(err):
 		v.fail(err)
 	}
@@ -71,26 +69,32 @@ func (v *visit) appPage(st *state) *Page {
 // confirm ends the enrollment of a factor with the code that the user has typed.
 func (v *visit) confirm() {
 	st, ok := v.state()
-	if !ok || st.Token == "" || st.Done || st.Type != client.OTP && v.overtaken(st) {
+	if !ok || st.Token == "" || st.Done {
 		v.restart()
 		return
 	}
 	code := v.typed()
-	switch {
-	case !isCode(code, st.Type) || st.Type == client.OTP && len(code) != st.digits():
-		v.show(v.codePage(st).wrong(v, http.StatusUnprocessableEntity, "code", "error.code"))
-		return
-	case !v.mayTry():
-		v.show(v.codePage(st).wrong(v, http.StatusTooManyRequests, "code", "error.too_many"))
-		return
-	case v.overtaken(st): // the form was sent twice, or another tab was faster
-		v.already(st, code)
-		return
-	case st.isOld():
-		v.renew(st, code)
+	if !isCode(code, st.Type) || st.Type == client.OTP && len(code) != st.digits() {
+		v.goOn(codePage(st).wrong("code", "error.code"))
 		return
 	}
-	v.enroll(st, code)
+	if !v.mayTry() {
+		v.goOn(codePage(st).later("code", "error.too_many", v.again))
+		return
+	}
+	overtaken, err := v.overtaken(st)
+	switch {
+	case err != nil:
+		v.fail(err)
+	case overtaken && st.Type != client.OTP:
+		v.restart()
+	case overtaken: // the form was sent twice, or another tab was faster
+		v.already(st, code)
+	case st.isOld():
+		v.renew(st, code)
+	default:
+		v.enroll(st, code)
+	}
 }
 
 // enroll ends the enrollment.
@@ -103,7 +107,7 @@ func (v *visit) enroll(st *state, code string) {
 		v.right()
 		v.enrolled(st)
 	case client.IsWrongCode(err):
-		v.show(v.codePage(st).wrong(v, http.StatusUnprocessableEntity, "code", "error.code"))
+		v.goOn(codePage(st).wrong("code", "error.code"))
 	case errors.Is(err, client.ErrUnauthenticated), errors.Is(err, client.ErrRateLimited):
 		v.fail(err)
 	default:
@@ -125,7 +129,7 @@ func (v *visit) unclear(st *state, code string, err error) {
 	case isRefusal(err) && !st.isOld():
 		// It is not for the age of the enrollment token, so it is for the code.
 		v.log("GenAuth refused a code without saying why", err)
-		v.show(v.codePage(st).wrong(v, http.StatusUnprocessableEntity, "code", "error.code"))
+		v.goOn(codePage(st).wrong("code", "error.code"))
 	case errors.Is(err, client.ErrMisconfigured) && st.isOld():
 		v.renew(st, code)
 	default:
@@ -139,7 +143,7 @@ func (v *visit) already(st *state, code string) {
 		v.enrolled(st)
 		return
 	}
-	v.show(&Page{Name: "message", Type: st.Type, Notice: v.text("notice.already"), Satisfied: true})
+	v.goOn(&shown{ID: st.ID, View: viewAlready, Type: st.Type, Notice: "notice.already"})
 }
 
 // ours reports whether the app that is enrolled is the one of this form: then
@@ -158,7 +162,7 @@ func (v *visit) ours(st *state, code string) bool {
 // not sent unasked.
 func (v *visit) renew(st *state, code string) {
 	if st.Type != client.OTP {
-		v.show(v.codePage(st).wrong(v, http.StatusUnprocessableEntity, "code", "error.code_expired"))
+		v.goOn(codePage(st).wrong("code", "error.code_expired"))
 		return
 	}
 	before, _ := readKeyURI(st.KeyURI)
@@ -167,9 +171,7 @@ func (v *visit) renew(st *state, code string) {
 		return
 	}
 	if after, _ := readKeyURI(st.KeyURI); after.Secret != before.Secret {
-		p := v.appPage(st)
-		p.Notice = v.text("notice.new_secret")
-		v.show(p)
+		v.goOn(&shown{View: viewApp, State: st, Notice: "notice.new_secret"})
 		return
 	}
 	v.enroll(st, code)
@@ -182,11 +184,11 @@ func (st *state) digits() int {
 }
 
 // codePage is the page on which the code of a state is asked for.
-func (v *visit) codePage(st *state) *Page {
+func codePage(st *state) *shown {
 	if st.Type == client.OTP {
-		return v.appPage(st)
+		return &shown{View: viewApp, State: st}
 	}
-	return v.messagePage(st)
+	return &shown{View: viewCode, State: st}
 }
 
 // enrolled goes on after a factor has been enrolled: back, or first to the
@@ -194,14 +196,25 @@ func (v *visit) codePage(st *state) *Page {
 func (v *visit) enrolled(st *state) {
 	v.changed(Enrolled, st.Type)
 	if st.Recovery == "" {
-		v.redirect(v.destination())
+		v.goOn(&shown{ID: st.ID, View: viewChanged, Type: st.Type, Change: Enrolled})
 		return
 	}
-	v.show(v.recoveryPage(&state{Type: st.Type, ProvenUntil: time.Now().Add(maxSignInWithin), Recovery: st.Recovery, Done: true}))
+	key, _ := readKeyURI(st.KeyURI)
+	v.goOn(&shown{View: viewRecovery, State: &state{
+		ID: st.ID, Type: st.Type, ProvenUntil: time.Now().Add(maxSignInWithin), Recovery: st.Recovery, Account: key.Account, Done: true,
+	}})
+}
+
+// showChange says what has been done. A user who was on the way somewhere goes there.
+func (v *visit) showChange(s *shown) {
+	if s.Change == Enrolled && v.back != "" {
+		v.refresh()
+	}
+	v.show(&Page{Name: "changed", Type: s.Type, Changed: s.Change, Notice: v.text("notice."+s.Change.String(), v.texts().FactorName(s.Type))})
 }
 
 func (v *visit) recoveryPage(st *state) *Page {
-	return &Page{Name: "recovery", Type: st.Type, RecoveryCode: st.Recovery, State: v.h.seal.seal(st, v.token)}
+	return &Page{Name: "recovery", RecoveryCode: st.Recovery, State: v.h.seal.seal(st, v.token)}
 }
 
 // recovery sends the recovery code as a file.
@@ -211,24 +224,59 @@ func (v *visit) recovery() {
 		v.restart()
 		return
 	}
+	var b strings.Builder
+	line := func(key, value string) {
+		if value != "" {
+			b.WriteString(v.text(key, value) + "\n")
+		}
+	}
+	today := time.Now().UTC().Format(time.DateOnly)
+	line("recovery.file", v.h.cfg.Brand.Name)
+	line("recovery.file.account", v.account(st))
+	line("recovery.file.date", today)
+	b.WriteString("\n" + st.Recovery + "\n\n" + v.text("recovery", v.provider()) + "\n")
 	h := v.w.Header()
 	h.Set("Content-Type", "text/plain; charset=utf-8")
-	h.Set("Content-Disposition", `attachment; filename="recovery-code.txt"`)
-	write(v.w, v.r, http.StatusOK, []byte(v.h.cfg.Brand.Name+"\n"+st.Recovery+"\n"))
+	h.Set("Content-Disposition", `attachment; filename="recovery-code-`+today+`.txt"`)
+	write(v.w, v.r, http.StatusOK, []byte(b.String()))
+}
+
+// account is how the user knows the account: by the app's name for it, or GenAuth's.
+func (v *visit) account(st *state) string {
+	if v.h.cfg.UserName != nil {
+		if name := v.h.cfg.UserName(v.r); name != "" {
+			return name
+		}
+	}
+	return st.Account
 }
 
 // done goes back once the recovery code is saved.
 func (v *visit) done() {
 	st, ok := v.state()
 	if ok && st.Done && v.form.Get("saved") == "" {
-		v.show(v.recoveryPage(st).wrong(v, http.StatusUnprocessableEntity, "saved", "error.not_saved"))
+		v.goOn((&shown{View: viewRecovery, State: st}).wrong("saved", "error.not_saved"))
 		return
 	}
-	v.redirect(v.destination())
+	if ok {
+		v.forgetStep(st.ID)
+	}
+	v.leave()
 }
 
 // state returns the state that came with the form.
 func (v *visit) state() (*state, bool) {
 	st, err := v.h.seal.open(v.form.Get("state"), v.token, time.Now())
-	return st, err == nil
+	if err != nil {
+		return nil, false
+	}
+	page := codePage(st)
+	switch {
+	case st.Done:
+		page.View = viewRecovery
+	case st.Type != client.OTP && st.Token == "":
+		page.View = viewAddress
+	}
+	v.current = v.stepAddress(st.ID, page.View)
+	return st, true
 }

@@ -44,7 +44,10 @@ func newLRU[V any]() *simplelru.LRU[string, V] {
 }
 
 // take counts one, and reports whether it is within the limit.
-func (l *limit) take(user string) bool {
+func (l *limit) take(user string) bool { return l.wait(user) == 0 }
+
+// wait counts one, or returns after how long it is within the limit.
+func (l *limit) wait(user string) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	limiter, ok := l.users.Get(user)
@@ -52,7 +55,12 @@ func (l *limit) take(user string) bool {
 		limiter = rate.NewLimiter(rate.Every(l.every), l.atOnce)
 		l.users.Add(user, limiter)
 	}
-	return limiter.Allow()
+	taken := limiter.Reserve()
+	wait := taken.Delay()
+	if wait > 0 {
+		taken.Cancel()
+	}
+	return wait
 }
 
 // forget begins a user's count again.
@@ -65,7 +73,7 @@ func (l *limit) forget(user string) {
 // mayTry reports whether the user may try a code: somebody who has taken over a session
 // must not find the code of the authenticator app by trying. It counts each code as a wrong
 // one, since others may be on their way: see right.
-func (v *visit) mayTry() bool { return v.h.codes.take(v.name()) }
+func (v *visit) mayTry() bool { return v.within(v.h.codes) }
 
 // right says that a code was right: who has it need not try, and what was typed before
 // counts no more.
@@ -73,7 +81,14 @@ func (v *visit) right() { v.h.codes.forget(v.name()) }
 
 // maySend reports whether a code may be sent to where the user says. Each counts: a
 // session is no way to send messages to whomever one likes.
-func (v *visit) maySend() bool { return v.h.messages.take(v.name()) }
+func (v *visit) maySend() bool { return v.within(v.h.messages) }
+
+// within reports whether the visit is within a limit, or sets from when on it is.
+func (v *visit) within(l *limit) bool {
+	wait := l.wait(v.name())
+	v.again = time.Now().Add(wait)
+	return wait == 0
+}
 
 // name is what a user is counted by.
 func (v *visit) name() string {

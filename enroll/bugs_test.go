@@ -89,7 +89,7 @@ func TestBugUnclearEnrollmentWasNotForgotten(t *testing.T) {
 	user := s.signIn()
 	assert.Equal(t, http.StatusForbidden, user.guarded())
 	page := user.begin(otp)
-	s.genauth.SetFault(
+	s.after(enrollPath,
 		genauthtest.Fault{Path: enrollPath, Change: genauthtest.HTTPStatus(http.StatusBadGateway, "")},
 		genauthtest.Fault{Path: listPath, Change: genauthtest.HTTPStatus(http.StatusBadGateway, "")},
 	)
@@ -219,7 +219,7 @@ func TestBugSecondOfATypeWithoutAnAnswer(t *testing.T) {
 		user := s.signIn(sms)
 		s.withFault(sendPath, genauthtest.Data(`{"enrollmentToken":"token"}`))
 		sent := user.post("/mfa/send", "state", user.begin(sms).state(), "region", "CN", "phone", "13800000000").is(http.StatusOK)
-		s.genauth.SetFault(
+		s.after(enrollPath,
 			genauthtest.Fault{Path: enrollPath, Change: genauthtest.HTTPStatus(http.StatusBadGateway, "")},
 			genauthtest.Fault{Path: listPath, Change: list},
 		)

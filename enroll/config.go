@@ -42,8 +42,8 @@ type Config struct {
 	Policy echomfa.Policy
 	// PolicyFunc chooses the policy instead of Policy, for an app that has
 	// several: by the return-to, which has been checked and may be empty. It has
-	// no path of the Enforcer's ReturnTo.BaseURL before it. An error is a 500.
-	// Optional.
+	// no path of the Enforcer's ReturnTo.BaseURL before it. It may return an exempt
+	// policy: then nothing is missing. An error is a 500. Optional.
 	PolicyFunc func(r *http.Request, returnTo string) (echomfa.Policy, error)
 
 	// StateKeys encrypt what a form carries from one step to the next. The
@@ -68,6 +68,12 @@ type Config struct {
 	// of the authenticator app proves who is there. Optional. Default 15
 	// minutes, at least one, at most an hour.
 	SignInWithin time.Duration
+	// ReauthURL is where a user who is signed in already signs in again: a path of this
+	// app, without what a proxy takes off, or an http(s) URL, which needs the Enforcer's
+	// ReturnTo.BaseURL. It must ask for the password even of a user whom single sign-on
+	// knows: in OpenID Connect, with prompt=login or max_age. It is given the return-to.
+	// Optional. Default: the Enforcer's LoginURL, with the parameter prompt=login.
+	ReauthURL string
 	// InsecureSkipProof lets whoever has a session add and remove factors.
 	InsecureSkipProof bool
 	// OnChange is told each factor that has been added or removed here, so
@@ -75,6 +81,15 @@ type Config struct {
 	// is sent and should be quick. A form that is sent twice may have it told
 	// twice. Optional.
 	OnChange func(ctx context.Context, e Event)
+
+	// UserName returns what the user knows the account by, such as an e-mail address: the
+	// pages say who is signed in. Optional. Default: they do not.
+	UserName func(r *http.Request) string
+	// SignOutURL is where users sign out: a path of this app, without what a proxy takes
+	// off, or an http(s) URL. It is a link, or the button of a form if SignOutPost is set,
+	// which needs a path and has no CSRF token of the app. Optional. Default: no link.
+	SignOutURL  string
+	SignOutPost bool
 
 	// Home is the path that users go to where no return-to is given, without what
 	// a proxy takes off. Optional. Default "/".
@@ -125,6 +140,8 @@ type secret = hidden.Fields
 type Brand struct {
 	// Name is the name of the app. Optional.
 	Name string
+	// ProviderName is what users know GenAuth as. Optional. Default "GenAuth".
+	ProviderName string
 	// LogoPath is the path of a picture of this app, without what a proxy takes
 	// off. Optional.
 	LogoPath string
@@ -237,6 +254,12 @@ func (c Config) prepared() (Config, error) {
 	}
 	if c.SignInWithin < minSignInWithin || c.SignInWithin > maxSignInWithin {
 		wrong("SignInWithin", "%v is not between %v and %v", c.SignInWithin, minSignInWithin, maxSignInWithin)
+	}
+	if why := c.wrongReauthURL(); why != "" {
+		wrong("ReauthURL", "%s", why)
+	}
+	if why := c.wrongSignOut(); why != "" {
+		wrong("SignOutURL", "%s", why)
 	}
 	if c.Home == "" {
 		c.Home = "/"

@@ -34,8 +34,11 @@
 // Nothing is kept in memory between the steps, so that any instance can serve
 // any of them, and two tabs do not get in each other's way. What a step needs of
 // the one before is in a hidden field of the form, encrypted and bound to the
-// access token, under the keys of [Config.StateKeys]. The shared secret of an
-// authenticator app is never in a URL, a log line, a cookie or a cache.
+// user, under the keys of [Config.StateKeys]. Each form is answered with a redirect to a
+// page, so that back, reload and a tab that was closed show that page again: what it
+// shows is in a cookie for its address alone, encrypted in the same way. The shared secret
+// of an authenticator app is never in a URL, a log line or a cache, and in no cookie
+// as it is.
 //
 // The one exception counts codes: each instance lets a user try or send ten of
 // them, and then one every 90 seconds.

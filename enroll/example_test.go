@@ -38,7 +38,7 @@ func Example() {
 	defer server.Close()
 
 	fmt.Println(open(server.URL+"/admin?page=2", genauth.AccessToken("bob")))
-	// Output: Set up one more sign-in factor: /mfa?return_to=%2Fadmin%3Fpage%3D2
+	// Output: Set up two-step verification: /mfa?return_to=%2Fadmin%3Fpage%3D2
 }
 
 func newApp(stateKey []byte) (*echo.Echo, error) {

@@ -10,8 +10,10 @@ import (
 	pathpkg "path"
 	"runtime/debug"
 	"strings"
+	"sync"
 
 	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/internal/accept"
 	"github.com/echomfa/echomfa/internal/urlpath"
 )
@@ -31,6 +33,7 @@ type Handler struct {
 	codes         *limit // that a user tries
 	messages      *limit // that a user has sent
 	shown         *limit // pages
+	narrow        sync.Once
 	languages     languages
 	templates     *template.Template
 	assets        map[string]asset
@@ -72,8 +75,9 @@ func New(cfg Config) (*Handler, error) {
 	return h, nil
 }
 
-// step is what a path below BasePath does. All of them change something or show
-// a secret, so they are forms: a link, which anybody can make, starts nothing.
+// step is what a path below BasePath does with a form. All of them change something or
+// begin what will, so a link, which anybody can make, starts none of them. Each answers
+// with a redirect to a page: see [shown].
 type step func(*visit)
 
 func stepAt(path string) step {
@@ -96,6 +100,22 @@ func stepAt(path string) step {
 	return nil
 }
 
+// pageAt returns what shows the page at a path, which only reads.
+func pageAt(path string) step {
+	switch path {
+	case "":
+		return (*visit).start
+	case "/signin":
+		return (*visit).askToSignIn
+	case "/signed-in":
+		return (*visit).signedInAgain
+	}
+	if stepPath.MatchString(path) {
+		return (*visit).step
+	}
+	return nil
+}
+
 // ServeHTTP serves the page, step or file that a request asks for.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if h.seal == nil {
@@ -113,27 +133,34 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.setHeaders(w.Header())
-	v := &visit{h: h, w: w, r: r, base: base, lang: defaultLanguage}
+	v := &visit{h: h, w: w, r: r, base: base, path: path, lang: defaultLanguage}
 	defer v.recover()
-	v.lang = h.languages.choose(r, h.chosenLanguage(r))
-	step := stepAt(path)
-	if path == "" {
-		step = nil
-	} else if step == nil {
-		v.message(http.StatusNotFound, "error.not_found")
-		return
-	}
-	switch {
-	case step != nil && r.Method == http.MethodPost:
-		v.serve(step)
-	case step != nil && reading: // an address typed anew, or kept
+	if reading {
 		v.back = v.returnTo(r.URL.Query().Get(h.cfg.Enforcer.ReturnToParam()))
+	}
+	v.lang = h.languages.choose(r, h.chosenLanguage(r))
+	v.route(reading)
+}
+
+func (v *visit) route(reading bool) {
+	step, page := stepAt(v.path), pageAt(v.path)
+	switch {
+	case v.path == continuePath && reading:
+		v.continueNow()
+	case page != nil && reading:
+		v.serve(page)
+	case step != nil && v.r.Method == http.MethodPost:
+		v.serve(step)
+	case step != nil && reading: // an address typed, or kept
 		v.redirect(v.startPath())
-	case step == nil && reading:
-		v.serve((*visit).start)
-	default:
-		w.Header().Set("Allow", map[bool]string{true: "POST", false: "GET, HEAD"}[step != nil])
+	case step != nil:
+		v.w.Header().Set("Allow", "POST")
 		v.message(http.StatusMethodNotAllowed, "error.method")
+	case page != nil || v.path == continuePath:
+		v.w.Header().Set("Allow", "GET, HEAD")
+		v.message(http.StatusMethodNotAllowed, "error.method")
+	default:
+		v.message(http.StatusNotFound, "error.not_found")
 	}
 }
 
@@ -180,6 +207,7 @@ func (v *visit) recover() {
 	secrets := v.secrets()
 	v.h.cfg.Logger.LogAttrs(v.r.Context(), slog.LevelError, "enrollment page panicked",
 		slog.String("panic", secrets.Hide(fmt.Sprint(p))), slog.String("stack", secrets.Hide(string(debug.Stack()))))
+	v.token = "" // so that the page asks no function of the app
 	v.message(http.StatusInternalServerError, "error.internal")
 }
 
@@ -195,14 +223,24 @@ func (v *visit) serve(do step) {
 		v.message(http.StatusBadRequest, "error.form")
 		return
 	}
-	values := v.r.URL.Query()
+	v.form = v.r.URL.Query()
 	if v.r.Method == http.MethodPost {
-		values = v.r.PostForm
+		v.form = v.r.PostForm
+		v.back = v.returnTo(v.form.Get(v.h.cfg.Enforcer.ReturnToParam()))
 	}
-	v.form, v.back = values, v.returnTo(values.Get(v.h.cfg.Enforcer.ReturnToParam()))
-	if v.identify() {
+	if v.identify() && (stepPath.MatchString(v.path) || v.mayAsk()) {
 		do(v)
 	}
+}
+
+// mayAsk reports whether GenAuth may be asked for the user, and answers if not.
+func (v *visit) mayAsk() bool {
+	if v.h.shown.take(v.name()) {
+		return true
+	}
+	v.w.Header().Set("Retry-After", "1")
+	v.message(http.StatusTooManyRequests, "error.too_fast")
+	return false
 }
 
 // returnTo checks a return-to. One that leads here is no place to go back to.
@@ -241,7 +279,7 @@ func (v *visit) identify() bool {
 	v.wanted = cfg.Policy
 	if cfg.PolicyFunc != nil {
 		if v.wanted, err = cfg.PolicyFunc(v.r, v.inApp(v.back)); err == nil {
-			err = needsFactors(v.wanted)
+			err = v.wanted.Err()
 		}
 		if err != nil {
 			v.log("enrollment policy failed", err)
@@ -249,17 +287,31 @@ func (v *visit) identify() bool {
 			return false
 		}
 	}
-	v.decision, err = cfg.Enforcer.Decide(ctx, v.token, v.wanted)
+	v.decision, err = cfg.Enforcer.Decide(ctx, v.token, v.asked())
 	if err != nil && !errors.Is(err, echomfa.ErrNotEnrolled) {
 		v.refuse(err)
 		return false
 	}
-	if !v.h.shown.take(v.name()) {
-		v.w.Header().Set("Retry-After", "1")
-		v.message(http.StatusTooManyRequests, "error.too_fast")
-		return false
-	}
+	v.judge(v.decision.Enrolled)
 	return true
+}
+
+// asked is the policy that the enforcer decides by. An exempt one would let any token
+// pass, and tell nothing of the user.
+func (v *visit) asked() echomfa.Policy {
+	if _, exempt := v.wanted.IsExempt(); exempt {
+		return echomfa.AnyOf(client.OTP, client.SMS, client.Email, client.Face)
+	}
+	return v.wanted
+}
+
+// judge decides by what the user has.
+func (v *visit) judge(enrolled echomfa.FactorSet) {
+	result := v.wanted.Evaluate(enrolled)
+	v.decision.Enrolled, v.decision.Missing, v.decision.Outcome = enrolled, result.Missing, echomfa.NotEnrolled
+	if result.Satisfied {
+		v.decision.Outcome = echomfa.Allowed
+	}
 }
 
 // refuse answers a user who is not let in. A form that comes when the session has ended

@@ -3,6 +3,7 @@ package enroll_test
 import (
 	"io"
 	"net/http"
+	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
 	"regexp"
@@ -177,6 +178,10 @@ func TestOverTheWire(t *testing.T) {
 	server := httptest.NewServer(s.app)
 	t.Cleanup(server.Close)
 	user := s.signIn()
+	client := server.Client()
+	jar, err := cookiejar.New(nil)
+	require.NoError(t, err)
+	client.Jar = jar
 	send := func(origin string) (status int, body string) {
 		form := url.Values{"type": {"OTP"}}
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+"/mfa/begin", strings.NewReader(form.Encode()))
@@ -184,7 +189,7 @@ func TestOverTheWire(t *testing.T) {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		r.Header.Set("Authorization", "Bearer "+user.token)
 		r.Header.Set("Origin", origin)
-		resp, err := server.Client().Do(r)
+		resp, err := client.Do(r)
 		require.NoError(t, err)
 		raw, err := io.ReadAll(resp.Body)
 		require.NoError(t, err)

@@ -88,8 +88,10 @@ func (l languages) choose(r *http.Request, chosen string) string {
 }
 
 // closest returns the language that serves a reader of another one best: itself,
-// or one with the same primary language (RFC 4647 does as much for "lookup"),
-// or "".
+// or one with the same primary language (RFC 4647 does as much for "lookup"), if there is
+// one in the same script, or "". Of Chinese there is zh-CN, in simplified characters, which
+// readers of zh-TW, zh-HK, zh-MO and zh-Hant get too: they read it with more ease than
+// English. An app that adds one of these four has all of their readers get it.
 func (l languages) closest(tag string) string {
 	if tag == "" {
 		return ""
@@ -99,11 +101,39 @@ func (l languages) closest(tag string) string {
 		if strings.EqualFold(known, tag) {
 			return known
 		}
-		if candidate == "" && primary(known) == primary(tag) {
+		if primary(known) != primary(tag) {
+			continue
+		}
+		if candidate == "" || isTraditional(known) == isTraditional(tag) && isTraditional(candidate) != isTraditional(tag) {
 			candidate = known
 		}
 	}
 	return candidate
+}
+
+// isTraditional reports whether a tag is one of Chinese in traditional characters.
+func isTraditional(tag string) bool {
+	subtags := strings.Split(strings.ToLower(tag), "-")
+	return subtags[0] == "zh" && !slices.Contains(subtags, "hans") &&
+		slices.ContainsFunc(subtags[1:], func(s string) bool { return s == "hant" || s == "tw" || s == "hk" || s == "mo" })
+}
+
+// direction returns "rtl" for a language that is written from right to left, else "".
+func direction(tag string) string {
+	subtags := strings.Split(strings.ToLower(tag), "-")
+	for _, script := range subtags[1:] {
+		switch {
+		case len(script) != 4:
+		case slices.Contains([]string{"arab", "hebr", "thaa", "syrc", "nkoo", "adlm", "rohg"}, script):
+			return "rtl"
+		default:
+			return ""
+		}
+	}
+	if slices.Contains([]string{"ar", "arc", "ckb", "dv", "fa", "he", "iw", "ks", "nqo", "ps", "sd", "syr", "ug", "ur", "yi", "ji"}, subtags[0]) {
+		return "rtl"
+	}
+	return ""
 }
 
 // primary returns the primary language of a tag: "zh" of "zh-Hans-CN".

@@ -18,7 +18,7 @@ func TestBugOwnEnglishInOtherLanguages(t *testing.T) {
 	t.Parallel()
 	for _, tag := range []string{"de", "fr"} {
 		s := newSite(t, func(set *setup) {
-			set.Messages = map[string]map[string]string{"en": {"footer": "Ask us."}, tag: {"check": "x"}}
+			set.Messages = map[string]map[string]string{"en": {"check": "Ask us."}, tag: {"verify": "x"}}
 			set.Language = func(*http.Request) string { return tag }
 		})
 		assert.Contains(t, s.signIn().get("/mfa").html, "Ask us.", tag)
@@ -75,7 +75,9 @@ func TestTextsAreUsed(t *testing.T) {
 		}
 	}
 	use("pages/*.html", `\.T "([^"]+)"`)
+	use("pages/*.html", `\.Wait "([^"]+)"`)
 	use("*.go", `"((?:error|notice|join|title)\.[a-z_]+)"`)
+	use("*.go", `\b(?:T|text|line)\("([a-z_.]+[a-z])"`)
 	assert.Greater(t, len(used), 60)
 	for key := range used {
 		assert.Contains(t, english(t), key)
@@ -83,6 +85,10 @@ func TestTextsAreUsed(t *testing.T) {
 	for _, name := range []string{"start", "deadend", "prove", "signin", "otp", "address", "sent", "face", "recovery", "remove", "message"} {
 		used["title."+name] = true // by Page.Title
 	}
+	for _, change := range []string{"enrolled", "removed"} {
+		used["title."+change], used["notice."+change] = true, true // by Change.String
+	}
+	used["wait.try.over"], used["wait.send.over"] = true, true // by Page.Wait
 	for _, typ := range []string{"OTP", "SMS", "EMAIL", "FACE", "PASSKEY"} {
 		used["factor."+typ], used["hint."+typ] = true, true
 	}
@@ -117,6 +123,8 @@ func TestLanguage(t *testing.T) {
 		"not a prefix":             {"", "z, zhx, zh_CN", "en"},
 		"chosen":                   {"zh-CN", "en", "zh-CN"},
 		"chosen, close":            {"zh-TW", "en", "zh-CN"},
+		"Hong Kong":                {"", "zh-HK, en;q=0.5", "zh-CN"},
+		"traditional":              {"", "zh-Hant, en;q=0.5", "zh-CN"},
 		"chosen, unknown":          {"fr", "zh", "zh-CN"},
 		"chosen, no tag":           {"../../x", "zh", "zh-CN"},
 		"chosen, nothing":          {"", "zh", "zh-CN"},
@@ -126,10 +134,10 @@ func TestLanguage(t *testing.T) {
 	}
 	s := newSite(t, func(set *setup) {
 		set.Language = func(r *http.Request) string { return r.Header.Get("X-Language") }
-		set.Messages = map[string]map[string]string{"de": {"title.needed": "Noch ein Faktor"}, "zh-CN": {"footer": "改"}}
+		set.Messages = map[string]map[string]string{"de": {"title.needed": "Noch ein Faktor"}, "zh-CN": {"check": "改"}}
 	})
 	user := s.signIn()
-	titles := map[string]string{"en": "Set up one more sign-in factor", "zh-CN": "还需设置一种登录验证方式", "de": "Noch ein Faktor"}
+	titles := map[string]string{"en": "Set up two-step verification", "zh-CN": "设置两步验证", "de": "Noch ein Faktor"}
 	for name, row := range rows {
 		a := user.do(http.MethodGet, "/mfa", nil, func(r *http.Request) {
 			r.Header.Set("X-Language", row.chosen)
@@ -138,14 +146,51 @@ func TestLanguage(t *testing.T) {
 			}
 		}).is(http.StatusOK)
 		assert.Equal(t, row.want, a.Header.Get("Content-Language"), name)
+		assert.Equal(t, []string{"Accept-Language"}, a.Header.Values("Vary"), name)
 		assert.Contains(t, a.html, `<html lang="`+row.want+`">`, name)
 		assert.Contains(t, a.html, "<h1>"+titles[row.want]+"</h1>", name)
 		assert.Equal(t, row.want == "zh-CN", strings.Contains(a.html, "改"), name)
-		assert.Equal(t, row.want == "de", strings.Contains(a.html, "Noch ein") && strings.Contains(a.html, "are kept by GenAuth."), name)
+		assert.Equal(t, row.want == "de", strings.Contains(a.html, "Noch ein") && strings.Contains(a.html, "GenAuth stores your"), name)
 	}
 	inChinese := func(r *http.Request) { r.Header.Set("Accept-Language", "zh") }
 	a := user.do(http.MethodPost, "/mfa/begin", formOf("type", "SMS"), inChinese)
 	assert.Contains(t, a.html, "中国")
 	a = user.do(http.MethodGet, "/mfa/x", nil, inChinese).is(http.StatusNotFound)
-	assert.Contains(t, a.html, "没有此页面。")
+	assert.Contains(t, a.html, "页面不存在。")
+}
+
+// TestTraditionalChinese has an app that adds it once: all who read it get it, and those who
+// read simplified characters do not.
+func TestTraditionalChinese(t *testing.T) {
+	t.Parallel()
+	for _, added := range []string{"zh-TW", "zh-HK", "zh-Hant"} {
+		s := newSite(t, func(set *setup) { set.Messages = map[string]map[string]string{added: {"footer": "由 %s 保管"}} })
+		user := s.signIn()
+		for _, tag := range []string{"zh-TW", "zh-HK", "zh-MO", "zh-Hant", "zh-Hant-HK", "zh", "zh-CN", "zh-SG", "zh-Hans-HK"} {
+			want := added
+			if tag == "zh" || tag == "zh-CN" || tag == "zh-SG" || tag == "zh-Hans-HK" {
+				want = "zh-CN"
+			}
+			a := user.do(http.MethodGet, "/mfa", nil, func(r *http.Request) { r.Header.Set("Accept-Language", tag) })
+			assert.Equal(t, want, a.Header.Get("Content-Language"), "%s beside %s", tag, added)
+		}
+	}
+}
+
+// TestDirection has which added languages are written from right to left.
+func TestDirection(t *testing.T) {
+	t.Parallel()
+	for tag, rtl := range map[string]bool{
+		"ar": true, "fa-IR": true, "he": true, "ur-PK": true, "pa-Arab-PK": true, "de": false, "ar-Latn": false, "pa": false, "az-Cyrl": false,
+	} {
+		s := newSite(t, func(set *setup) {
+			set.Messages = map[string]map[string]string{tag: {"continue": "x"}}
+			set.Language = func(*http.Request) string { return tag }
+		})
+		dir := ""
+		if rtl {
+			dir = ` dir="rtl"`
+		}
+		assert.Contains(t, s.signIn().get("/mfa").html, `<html lang="`+tag+`"`+dir+`>`, tag)
+	}
 }

@@ -2,13 +2,13 @@ package enroll
 
 import (
 	"errors"
-	"net/http"
 	"net/mail"
 	"regexp"
 	"strings"
 	"time"
 
 	"github.com/echomfa/echomfa/client"
+	"github.com/echomfa/echomfa/internal/retryafter"
 )
 
 // sendEvery is how often GenAuth documents to send a code to an address.
@@ -28,13 +28,16 @@ func (v *visit) addressPage(st *state) *Page {
 		region = v.h.cfg.Region
 	}
 	return &Page{
-		Name: "address", Type: st.Type, State: v.h.seal.seal(st, v.token),
+		Name: "address", State: v.h.seal.seal(st, v.token),
 		Region: region, Phone: st.Phone, Email: st.Email,
 	}
 }
 
 func (v *visit) messagePage(st *state) *Page {
-	return &Page{Name: "sent", Type: st.Type, State: v.h.seal.seal(st, v.token), Address: st.address()}
+	return &Page{
+		Name: "sent", State: v.h.seal.seal(st, v.token), Address: st.address(), SendAt: st.Begun.Add(sendEvery),
+		Correct: v.stepAddress(st.ID, viewAddress),
+	}
 }
 
 // address is where the code goes, as the user knows it.
@@ -48,23 +51,46 @@ func (st *state) address() string {
 // send sends a code to the address that was typed, or to the same one again.
 func (v *visit) send() {
 	st, ok := v.state()
-	if !ok || st.Done || st.Type != client.SMS && st.Type != client.Email || v.overtaken(st) {
+	if !ok || st.Done || st.Type != client.SMS && st.Type != client.Email {
 		v.restart()
 		return
 	}
-	again, page := st.Token != "", v.messagePage
-	if !again {
-		page = v.addressPage
+	overtaken, err := v.overtaken(st)
+	switch {
+	case err != nil:
+		v.fail(err)
+		return
+	case overtaken:
+		v.restart()
+		return
+	}
+	page := &shown{View: viewCode, State: st}
+	if again := st.Token != "" && !v.form.Has("phone") && !v.form.Has("email"); again {
+		page.Notice = "notice.sent_again"
+	} else {
+		page = &shown{View: viewAddress, State: st}
+		st.Token = ""
 		if field, key := st.setAddress(v.form.Get("region"), v.form.Get("phone"), v.form.Get("email")); key != "" {
-			v.show(v.addressPage(st).wrong(v, http.StatusUnprocessableEntity, field, key))
+			v.goOn(page.wrong(field, key))
 			return
 		}
-	} else if time.Since(st.Begun) < sendEvery {
-		v.show(v.messagePage(st).wrong(v, http.StatusTooManyRequests, "", "error.one_a_minute"))
+	}
+	v.sendTo(st, page)
+}
+
+// sendTo sends a code. Page is where it was asked for.
+func (v *visit) sendTo(st *state, page *shown) {
+	field, refused := "phone", "error.phone_refused"
+	if st.Type == client.Email {
+		field, refused = "email", "error.email_refused"
+	}
+	if at := st.Begun.Add(sendEvery); page.View == viewCode && time.Now().Before(at) {
+		v.goOn(page.waits(at))
 		return
 	}
 	if !v.maySend() {
-		v.show(page(st).wrong(v, http.StatusTooManyRequests, "", "error.too_many"))
+		page.Notice = ""
+		v.goOn(page.later("", "error.too_many", v.again))
 		return
 	}
 	begun := time.Now()
@@ -77,21 +103,14 @@ func (v *visit) send() {
 	}
 	switch {
 	case err == nil:
-		p := v.messagePage(st)
-		if again {
-			p.Notice = v.text("notice.sent_again")
-		}
-		v.show(p)
+		page.View = viewCode
+		v.goOn(page)
 	case errors.Is(err, client.ErrRateLimited), isTooSoon(err):
-		v.show(page(st).wrong(v, http.StatusTooManyRequests, "", "error.one_a_minute"))
+		v.goOn(page.waits(time.Now().Add(max(retryafter.Of(err), sendEvery))))
 	case isRefusal(err):
 		v.log("GenAuth refused to begin an enrollment", err)
 		st.Token = ""
-		field, key := "phone", "error.phone_refused"
-		if st.Type == client.Email {
-			field, key = "email", "error.email_refused"
-		}
-		v.show(v.addressPage(st).wrong(v, http.StatusUnprocessableEntity, field, key))
+		v.goOn((&shown{View: viewAddress, State: st}).wrong(field, refused))
 	default:
 		if !v.refusedToBegin(err) {
 			v.fail(err)

@@ -31,21 +31,13 @@ func (v *visit) proven(enrolled []client.Factor, partial bool) (until time.Time,
 	switch {
 	case cfg.InsecureSkipProof:
 		return until, nil
-	case has(enrolled, client.OTP):
+	case hasApp(enrolled):
 		return until, v.provenByCode()
 	case partial:
 		// One of the factors that could not be read may be the app.
 		return time.Time{}, client.ErrMalformed
 	}
-	signedIn, err := v.signedIn()
-	if err != nil {
-		return time.Time{}, err
-	}
-	// A time to come is no time to go by; clocks differ by a little.
-	if signedIn.After(now.Add(time.Minute)) || now.Sub(signedIn) > cfg.SignInWithin {
-		return time.Time{}, errNeedsSignIn
-	}
-	return later(signedIn.Add(cfg.SignInWithin), now.Add(timeToFinish)), nil
+	return v.recently()
 }
 
 // timeToFinish is what a user has at least to finish what was begun in time.
@@ -59,9 +51,22 @@ func later(a, b time.Time) time.Time {
 }
 
 // overtaken reports whether what was begun by a recent sign-in goes on after the
-// user has enrolled an authenticator app: from then on it takes a code of it.
-func (v *visit) overtaken(st *state) bool {
-	return !st.HadApp && !v.h.cfg.InsecureSkipProof && v.decision.Enrolled.Has(client.OTP)
+// user has enrolled an authenticator app: from then on it takes a code of it. It asks
+// GenAuth, since what the enforcer knows may be a minute old.
+func (v *visit) overtaken(st *state) (bool, error) {
+	if st.HadApp || v.h.cfg.InsecureSkipProof {
+		return false, nil
+	}
+	enrolled, partial, err := v.fresh(v.r.Context())
+	switch {
+	case err != nil:
+		return false, err
+	case hasApp(enrolled):
+		return true, nil
+	case partial: // one of those that could not be read may be the app
+		return false, client.ErrMalformed
+	}
+	return false, nil
 }
 
 func (v *visit) provenByCode() error {
@@ -111,21 +116,20 @@ func (v *visit) signedIn() (time.Time, error) {
 	return c.AuthTime, nil
 }
 
-// unproven answers an error of proven. The form that it shows asks for the code
-// and comes back to action.
-func (v *visit) unproven(err error, ask *Page) {
+// unproven answers an error of proven. The page that it leads to asks for the code.
+func (v *visit) unproven(err error, ask *shown) {
 	switch {
 	case errors.Is(err, errNeedsCode):
-		v.show(ask)
+		v.goOn(ask)
 	case errors.Is(err, errWrongCode):
-		v.show(ask.wrong(v, http.StatusUnprocessableEntity, "code", "error.code"))
+		v.goOn(ask.wrong("code", "error.code"))
 	case errors.Is(err, errTooMany):
-		v.show(ask.wrong(v, http.StatusTooManyRequests, "code", "error.too_many"))
+		v.goOn(ask.later("code", "error.too_many", v.again))
 	case errors.Is(err, errNeedsSignIn):
-		v.show(&Page{Name: "signin", Status: http.StatusForbidden, SignIn: v.h.cfg.Enforcer.LoginLocation(v.startPath())})
+		v.redirect(v.h.cfg.Enforcer.Address(v.base+"/signin", v.back))
 	case errors.Is(err, errUnknown):
 		v.log("enrollment needs a recent sign-in", err)
-		v.message(http.StatusForbidden, "error.sign_in_unknown")
+		v.message(http.StatusForbidden, "error.sign_in_unknown", v.whom())
 	default:
 		v.failedProof(err)
 	}

@@ -73,7 +73,7 @@ func TestRecentSignIn(t *testing.T) {
 				assert.InDelta(t, row.provenBy.Seconds(), s.pages.ProvenFor(a.state(), user.token).Seconds(), 40)
 			}
 			if row.text == "signin.button" {
-				assert.Contains(t, a.text, `href="/login?return_to=%2Fmfa%3Freturn_to%3D%252Fadmin%253Fpage%253D2"`)
+				assert.Contains(t, a.text, `href="/login?return_to=%2Fmfa%2Fsigned-in%3Freturn_to%3D%252Fadmin%253Fpage%253D2&prompt=login"`)
 			}
 			assert.Zero(t, s.genauth.Calls(sendPath))
 		})
@@ -104,12 +104,12 @@ func TestProofByCode(t *testing.T) {
 		"none":           {func(string) string { return "" }, 200, "prove", 0, false},
 		"right":          {func(right string) string { return right }, 200, "title.address", 1, true},
 		"with spaces":    {func(right string) string { return " " + right[:3] + "\u00a0-\t" + right[3:] + " " }, 200, "title.address", 1, true},
-		"wrong":          {wrongCode, 422, "error.code", 1, false},
-		"short":          {func(right string) string { return right[:5] }, 422, "error.code", 0, false},
-		"long":           {func(right string) string { return right + "0" }, 422, "error.code", 0, false},
-		"letters":        {func(string) string { return "abcdef" }, 422, "error.code", 0, false},
-		"other digits":   {func(string) string { return "１２" }, 422, "error.code", 0, false},
-		"only separator": {func(string) string { return "-" }, 422, "error.code", 0, false},
+		"wrong":          {wrongCode, 200, "error.code", 1, false},
+		"short":          {func(right string) string { return right[:5] }, 200, "error.code", 0, false},
+		"long":           {func(right string) string { return right + "0" }, 200, "error.code", 0, false},
+		"letters":        {func(string) string { return "abcdef" }, 200, "error.code", 0, false},
+		"other digits":   {func(string) string { return "１２" }, 200, "error.code", 0, false},
+		"only separator": {func(string) string { return "-" }, 200, "error.code", 0, false},
 	}
 	for name, row := range rows {
 		t.Run(name, func(t *testing.T) {
@@ -138,7 +138,7 @@ func TestProofByCodeWhenGenAuthFails(t *testing.T) {
 		want   int
 		text   string
 	}{
-		"wrong, said as an error": {verifyPath, genauthtest.Envelope(400, 6001), 422, "error.code"},
+		"wrong, said as an error": {verifyPath, genauthtest.Envelope(400, 6001), 200, "error.code"},
 		"unavailable":             {verifyPath, genauthtest.HTTPStatus(500, ""), 503, "error.unavailable"},
 		"limited":                 {verifyPath, genauthtest.RateLimited("3"), 503, "error.unavailable"},
 		"misconfigured":           {verifyPath, genauthtest.Envelope(404, 0), 503, "error.unavailable"},
@@ -218,12 +218,12 @@ func TestTooManyCodes(t *testing.T) {
 	again := s.again(user.id)
 	right := s.genauth.OTPCode(user.id)
 	for range 10 {
-		user.post("/mfa/begin", "type", "SMS", "code", wrongCode(right)).is(http.StatusUnprocessableEntity)
+		user.post("/mfa/begin", "type", "SMS", "code", wrongCode(right)).is(http.StatusOK)
 	}
 	asked := s.genauth.Calls(verifyPath)
-	user.post("/mfa/begin", "type", "SMS", "code", right).is(http.StatusTooManyRequests, "error.too_many")
-	again.post("/mfa/begin", "type", "SMS", "code", right).is(http.StatusTooManyRequests, "error.too_many")
-	user.post("/mfa/remove", "type", "OTP", "confirm", "yes", "understood", "yes", "code", right).is(http.StatusTooManyRequests, "error.too_many")
+	user.post("/mfa/begin", "type", "SMS", "code", right).is(http.StatusOK, "error.too_many")
+	again.post("/mfa/begin", "type", "SMS", "code", right).is(http.StatusOK, "error.too_many")
+	user.post("/mfa/remove", "type", "OTP", "confirm", "yes", "understood", "yes", "code", right).is(http.StatusOK, "error.too_many")
 	assert.Equal(t, asked, s.genauth.Calls(verifyPath))
 	other.post("/mfa/begin", "type", "SMS", "code", s.genauth.OTPCode(other.id)).is(http.StatusOK, "title.address")
 	assert.Equal(t, []genauthtest.FactorType{otp}, s.genauth.Enrolled(user.id))
@@ -242,9 +242,9 @@ func TestTooManyCodesOfAnOpaqueToken(t *testing.T) {
 	page := user.begin(otp)
 	right := user.code(page.secret())
 	for range 10 {
-		user.post("/mfa/confirm", "state", page.state(), "code", wrongCode(right)).is(http.StatusUnprocessableEntity, "error.code")
+		user.post("/mfa/confirm", "state", page.state(), "code", wrongCode(right)).is(http.StatusOK, "error.code")
 	}
-	user.post("/mfa/confirm", "state", page.state(), "code", right).is(http.StatusTooManyRequests, "error.too_many", "title.otp")
+	user.post("/mfa/confirm", "state", page.state(), "code", right).is(http.StatusOK, "error.too_many", "title.otp")
 	assert.Empty(t, s.genauth.Enrolled(id))
 }
 

@@ -2,6 +2,8 @@ package enroll
 
 import (
 	_ "embed"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 )
@@ -15,44 +17,67 @@ type Region struct {
 	Name string
 }
 
-// regionsTSV has a line for each region: letters, calling code, and the names in
-// English and Chinese, as the Unicode CLDR has them.
+// regionsTSV has a line for each region: letters, calling code, the names in English and
+// Chinese, as the Unicode CLDR has them, and the place of the Chinese name by its
+// pronunciation. The lines are in the order of the English names. Which order that is,
+// takes tables that are larger than all of this: they are in no program that shows a page.
 //
 //go:embed regions.tsv
 var regionsTSV string
 
-// regions returns all regions with their names in English and Chinese.
+// The columns of regionsTSV.
+const (
+	regionID = iota
+	regionCode
+	regionEnglish
+	regionChinese
+	regionPlace
+	regionColumns
+)
+
+// regions returns all regions in the order of their English names.
 //
 //nolint:gochecknoglobals // a table that never changes, read once
-var regions = sync.OnceValue(func() [][4]string {
-	var table [][4]string
+var regions = sync.OnceValue(func() [][]string {
+	var table [][]string
 	for line := range strings.Lines(regionsTSV) {
-		if fields := strings.Split(strings.TrimSpace(line), "\t"); len(fields) == 4 {
-			table = append(table, [4]string(fields))
+		if fields := strings.Split(strings.TrimSpace(line), "\t"); len(fields) == regionColumns {
+			table = append(table, fields)
 		}
 	}
 	return table
 })
 
+// inChinese returns all regions in the order of their Chinese names.
+//
+//nolint:gochecknoglobals // a table that never changes, read once
+var inChinese = sync.OnceValue(func() [][]string {
+	place := func(row []string) int {
+		n, _ := strconv.Atoi(row[regionPlace]) // a test has looked at all of them
+		return n
+	}
+	return slices.SortedFunc(slices.Values(regions()), func(a, b []string) int { return place(a) - place(b) })
+})
+
 // callingCode returns the calling code of a region, or "".
 func callingCode(id string) string {
 	for _, row := range regions() {
-		if row[0] == id {
-			return row[1]
+		if row[regionID] == id {
+			return row[regionCode]
 		}
 	}
 	return ""
 }
 
-// regionsIn returns the regions with their names in a language.
+// regionsIn returns the regions with their names in a language, in its order.
 func regionsIn(tag string) []Region {
-	column := 2
+	table, column := regions(), regionEnglish
 	if primary(tag) == "zh" {
-		column = 3
+		table, column = inChinese(), regionChinese
 	}
-	list := make([]Region, 0, len(regions()))
-	for _, row := range regions() {
-		list = append(list, Region{ID: row[0], Code: row[1], Name: row[column]})
+	list := make([]Region, 0, len(table))
+	for _, row := range table {
+		list = append(list, Region{ID: row[regionID], Code: row[regionCode], Name: row[column]})
 	}
 	return list
 }

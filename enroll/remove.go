@@ -12,60 +12,85 @@ import (
 
 // remove asks whether a factor is to be removed, and removes it.
 func (v *visit) remove() {
-	t := client.FactorType(v.form.Get("type")).Normalize()
+	s := &shown{
+		ID: v.stepID(), View: viewRemove, Type: client.FactorType(v.form.Get("type")).Normalize(),
+		FactorID: v.form.Get("factor_id"), Understood: v.form.Get("understood") != "",
+	}
+	page, enrolled, ok := v.removal(s)
+	switch {
+	case !ok:
+	case len(page.Choices) == 0:
+		v.forget(v.r.Context()) // it has been removed elsewhere, or by this form, which came twice
+		v.goOn(&shown{ID: s.ID, View: viewChanged, Type: s.Type, Change: Removed})
+	case v.form.Get("confirm") == "":
+		v.ask(s, page, enrolled)
+	case page.FactorID == "":
+		v.goOn(s.wrong("factor_id", "error.choose"))
+	case page.Locks && !s.Understood:
+		v.goOn(s.wrong("understood", "error.understood"))
+	default:
+		v.removeNow(s, page, enrolled)
+	}
+}
+
+// removal returns the page that asks, and the user's factors. It has no choices if what
+// was chosen is not there. If it is not known, ok is false and the visit is answered.
+func (v *visit) removal(s *shown) (page *Page, enrolled []client.Factor, ok bool) {
 	enrolled, partial, err := v.fresh(v.r.Context())
 	if err == nil && partial {
 		err = client.ErrMalformed // what is left after it is not known
 	}
 	if err != nil {
 		v.fail(err)
+		return nil, nil, false
+	}
+	page = &Page{
+		Name: "remove", Type: s.Type, Choices: choicesOf(enrolled, s.Type), FactorID: s.FactorID, Understood: s.Understood, Action: "remove",
+		Locks: v.locks(enrolled, s.Type), NeedsCode: hasApp(enrolled) && !v.h.cfg.InsecureSkipProof,
+	}
+	if page.FactorID == "" && len(page.Choices) == 1 {
+		page.FactorID = page.Choices[0].ID
+	}
+	if id := page.FactorID; id != "" && !slices.ContainsFunc(page.Choices, func(c Choice) bool { return c.ID == id }) {
+		page.Choices = nil
+	}
+	return page, enrolled, true
+}
+
+// showRemoval shows the page that asks.
+func (v *visit) showRemoval(s *shown) {
+	if !v.mayAsk() {
 		return
 	}
-	choices := choicesOf(enrolled, t)
-	id := v.form.Get("factor_id")
-	if id == "" && len(choices) == 1 {
-		id = choices[0].ID
-	}
-	if len(choices) == 0 || id != "" && !slices.ContainsFunc(choices, func(c Choice) bool { return c.ID == id }) {
-		v.forget(v.r.Context()) // it has been removed elsewhere, or by this form, which came twice
-		v.redirect(v.destination())
-		return
-	}
-	page := &Page{
-		Name: "remove", Type: t, Choices: choices, FactorID: id, Action: "remove",
-		Locks: v.locks(enrolled, t), NeedsCode: has(enrolled, client.OTP) && !v.h.cfg.InsecureSkipProof,
-	}
+	page, _, ok := v.removal(s)
 	switch {
-	case v.form.Get("confirm") == "":
-		v.ask(page, enrolled)
-	case id == "":
-		v.show(page.wrong(v, http.StatusUnprocessableEntity, "factor_id", "error.choose"))
-	case page.Locks && v.form.Get("understood") == "":
-		v.show(page.wrong(v, http.StatusUnprocessableEntity, "understood", "error.understood"))
+	case !ok:
+	case len(page.Choices) == 0:
+		v.startWith("notice.gone")
 	default:
-		v.removeNow(page, enrolled)
+		v.showStep(s, page)
 	}
 }
 
 // ask shows the form. Who has to sign in first should know before filling it in.
-func (v *visit) ask(page *Page, enrolled []client.Factor) {
+func (v *visit) ask(s *shown, page *Page, enrolled []client.Factor) {
 	if !page.NeedsCode {
 		if _, err := v.proven(enrolled, false); err != nil {
-			v.unproven(err, page)
+			v.unproven(err, s)
 			return
 		}
 	}
-	v.show(page)
+	v.goOn(s)
 }
 
-func (v *visit) removeNow(page *Page, enrolled []client.Factor) {
+func (v *visit) removeNow(s *shown, page *Page, enrolled []client.Factor) {
 	_, err := v.proven(enrolled, false)
 	switch {
 	case errors.Is(err, errNeedsCode):
-		v.show(page.wrong(v, http.StatusUnprocessableEntity, "code", "error.code"))
+		v.goOn(s.wrong("code", "error.code"))
 		return
 	case err != nil:
-		v.unproven(err, page)
+		v.unproven(err, s)
 		return
 	}
 	if err := v.reset(page.FactorID); err != nil {
@@ -78,8 +103,8 @@ func (v *visit) removeNow(page *Page, enrolled []client.Factor) {
 		v.fail(err)
 		return
 	}
-	v.changed(Removed, page.Type)
-	v.redirect(v.destination())
+	v.changed(Removed, s.Type)
+	v.goOn(&shown{ID: s.ID, View: viewChanged, Type: s.Type, Change: Removed})
 }
 
 // reset removes a factor. That GenAuth's answer is bad or lost does not say that
@@ -102,7 +127,7 @@ func choicesOf(list []client.Factor, t client.FactorType) []Choice {
 	var choices []Choice
 	for _, f := range list {
 		if f.Type.Normalize() == t {
-			choices = append(choices, Choice{ID: f.ID, Hint: hint(f.Profile)})
+			choices = append(choices, Choice{ID: f.ID, Hint: hint(f.Profile), Type: t})
 		}
 	}
 	return choices

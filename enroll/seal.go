@@ -19,6 +19,8 @@ import (
 // state is what a step needs of the one before. It goes to the browser and
 // comes back in a hidden field, sealed.
 type state struct {
+	// ID is that of the enrollment in the addresses of its pages.
+	ID   string            `json:"id,omitempty"`
 	Type client.FactorType `json:"type"`
 	// ProvenUntil is how long it is taken for granted that the user is there,
 	// and so how long the state is good.
@@ -40,8 +42,9 @@ type state struct {
 	Phone  string `json:"phone,omitempty"`
 	Email  string `json:"email,omitempty"`
 	// Done says that the factor is enrolled and only the recovery code is left
-	// to be saved.
-	Done bool `json:"done,omitempty"`
+	// to be saved, for Account.
+	Done    bool   `json:"done,omitempty"`
+	Account string `json:"account,omitempty"`
 }
 
 // maxSealedBytes is more than any state has.
@@ -77,15 +80,30 @@ func newSealer(app string, keys [][]byte) (*sealer, error) {
 	return s, nil
 }
 
+// What is sealed for one purpose does not open for another.
+const (
+	forForms = ""
+	forPages = "page"
+)
+
 // seal returns a state as a form can carry it. It opens only beside an access token of
 // the same user of the same app, which may have been renewed meanwhile, or beside the
 // same token if that names nobody.
 func (s *sealer) seal(st *state, accessToken string) string {
-	plain, err := json.Marshal(st)
+	return s.sealAs(forForms, st, accessToken)
+}
+
+// sealPage returns what a page shows, sealed like a state.
+func (s *sealer) sealPage(page *shown, accessToken string) string {
+	return s.sealAs(forPages, page, accessToken)
+}
+
+func (s *sealer) sealAs(purpose string, v any, accessToken string) string {
+	plain, err := json.Marshal(v)
 	if err != nil {
 		panic(err) // it holds strings and times
 	}
-	return base64.RawURLEncoding.EncodeToString(s.newestFirst[0].Seal(nil, nil, plain, s.owner(accessToken)))
+	return base64.RawURLEncoding.EncodeToString(s.newestFirst[0].Seal(nil, nil, plain, s.owner(purpose, accessToken)))
 }
 
 // fits returns an error for a state that no form could bring back: the texts in
@@ -99,36 +117,48 @@ func (s *sealer) fits(st *state) error {
 
 // open returns the state in a form's field.
 func (s *sealer) open(sealed, accessToken string, now time.Time) (*state, error) {
-	if len(sealed) > maxSealedBytes {
+	var st state
+	if !s.openAs(forForms, sealed, accessToken, &st) || !now.Before(st.ProvenUntil) {
 		return nil, errState
+	}
+	return &st, nil
+}
+
+// openPage returns what a page shows.
+func (s *sealer) openPage(sealed, accessToken string, now time.Time) (*shown, error) {
+	var page shown
+	if !s.openAs(forPages, sealed, accessToken, &page) || !now.Before(page.Until) {
+		return nil, errState
+	}
+	return &page, nil
+}
+
+func (s *sealer) openAs(purpose, sealed, accessToken string, into any) bool {
+	if len(sealed) > maxSealedBytes {
+		return false
 	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(sealed)
 	if err != nil {
-		return nil, errState
+		return false
 	}
 	for _, aead := range s.newestFirst {
-		plain, err := aead.Open(nil, nil, raw, s.owner(accessToken))
-		if err != nil {
-			continue
+		plain, err := aead.Open(nil, nil, raw, s.owner(purpose, accessToken))
+		if err == nil {
+			return json.Unmarshal(plain, into) == nil
 		}
-		var st state
-		if err := json.Unmarshal(plain, &st); err != nil || !now.Before(st.ProvenUntil) {
-			return nil, errState
-		}
-		return &st, nil
 	}
-	return nil, errState
+	return false
 }
 
 // owner is what a state is bound to: it is authenticated and not encrypted. The digest
 // only tells users apart: nobody sees it. The claim is unverified, but GenAuth has
 // accepted the token before a state is opened.
-func (s *sealer) owner(accessToken string) []byte {
+func (s *sealer) owner(purpose, accessToken string) []byte {
 	kind, name := "token", accessToken
 	if c, err := claims.Parse(accessToken); err == nil && c.Subject != "" {
 		kind, name = "user", c.Subject
 	}
-	return digestOf(string(digest.AppendPart(digest.AppendPart(digest.AppendPart(nil, kind), s.app), name)))
+	return append(digestOf(string(digest.AppendPart(digest.AppendPart(digest.AppendPart(nil, kind), s.app), name))), purpose...)
 }
 
 func digestOf(text string) []byte {

@@ -62,7 +62,7 @@ func TestSeal(t *testing.T) {
 		"not base64":              {s, "%" + sealed[1:], "token", now},
 		"the other alphabet":      {s, strings.Repeat("+/", 50), "token", now},
 		"too long, though sealed": {s, s.seal(&state{ProvenUntil: now.Add(time.Minute), KeyURI: strings.Repeat("x", maxSealedBytes)}, "token"), "token", now},
-		"not JSON":                {s, base64.RawURLEncoding.EncodeToString(s.newestFirst[0].Seal(nil, nil, []byte("x"), s.owner("token"))), "token", now},
+		"not JSON":                {s, base64.RawURLEncoding.EncodeToString(s.newestFirst[0].Seal(nil, nil, []byte("x"), s.owner(forForms, "token"))), "token", now},
 	}
 	for name, row := range rows {
 		have, err := row.s.open(row.sealed, row.token, row.at)

@@ -167,6 +167,11 @@ type answer struct {
 	t    *testing.T
 	html string // the body as it is
 	text string // without escapes
+
+	// Of a page that a form led to: the redirect, its address and its cookies.
+	from    *answer
+	at      string
+	cookies []*http.Cookie
 }
 
 func (u session) do(method, target string, form url.Values, change ...func(*http.Request)) answer {
@@ -188,7 +193,45 @@ func (u session) do(method, target string, form url.Values, change ...func(*http
 	u.app.ServeHTTP(w, r)
 	a := answer{Response: w.Result(), t: u.t, html: w.Body.String()}
 	a.text = html.UnescapeString(a.html)
+	if method == http.MethodPost && a.StatusCode == http.StatusSeeOther {
+		return u.follow(a, change...)
+	}
 	return a
+}
+
+var ownPage = regexp.MustCompile(`^[^?]*?(/mfa/(?:step/|signin|continue).*)$`)
+
+// follow asks for the page that a form leads to, as a browser does.
+func (u session) follow(from answer, change ...func(*http.Request)) answer {
+	u.t.Helper()
+	at := ownPage.FindStringSubmatch(from.Header.Get("Location"))
+	if at == nil {
+		return from
+	}
+	require.Empty(u.t, from.html)
+	a := u.do(http.MethodGet, at[1], nil, append(change, with(from.Cookies()))...)
+	a.from, a.at, a.cookies = &from, at[1], from.Cookies()
+	return a
+}
+
+// with adds the cookies of an answer to a request.
+func with(cookies []*http.Cookie) func(*http.Request) {
+	return func(r *http.Request) {
+		for _, cookie := range cookies {
+			if cookie.MaxAge >= 0 {
+				r.AddCookie(cookie)
+			}
+		}
+	}
+}
+
+// reload asks for a page again that a form led to.
+func (u session) reload(a answer) answer {
+	u.t.Helper()
+	require.NotEmpty(u.t, a.at)
+	again := u.do(http.MethodGet, a.at, nil, with(a.cookies))
+	again.at, again.cookies = a.at, a.cookies
+	return again
 }
 
 func (u session) get(target string) answer { return u.do(http.MethodGet, target, nil) }
@@ -227,8 +270,9 @@ func (a answer) is(status int, keys ...string) answer {
 	a.t.Helper()
 	require.Equal(a.t, status, a.StatusCode, a.html)
 	for _, key := range keys {
-		require.Contains(a.t, english(a.t), key)
-		want, _, _ := strings.Cut(english(a.t)[key], "%s")
+		want, known := english(a.t)[key]
+		require.True(a.t, known, key)
+		want, _, _ = strings.Cut(want, "%s")
 		assert.Contains(a.t, a.text, want, key)
 	}
 	return a
@@ -238,18 +282,39 @@ func (a answer) is(status int, keys ...string) answer {
 func (a answer) isNot(keys ...string) {
 	a.t.Helper()
 	for _, key := range keys {
-		require.Contains(a.t, english(a.t), key)
-		text, _, _ := strings.Cut(english(a.t)[key], "%s")
+		text, known := english(a.t)[key]
+		require.True(a.t, known, key)
+		text, _, _ = strings.Cut(text, "%s")
 		assert.NotContains(a.t, a.text, text, key)
 	}
 }
 
-// goes checks a redirect.
+var button = regexp.MustCompile(`<a class="button" href="([^"]*)"`)
+
+// goes checks a redirect, or the page that leads on by itself or by its button.
 func (a answer) goes(location string) {
 	a.t.Helper()
+	if link := button.FindStringSubmatch(a.html); a.StatusCode == http.StatusOK && link != nil {
+		a.sameAddress(location, html.UnescapeString(link[1]))
+		if to, refreshed := strings.CutPrefix(a.Header.Get("Refresh"), "0;url="); refreshed {
+			a.sameAddress(location, to)
+		}
+		return
+	}
 	assert.Equal(a.t, http.StatusSeeOther, a.StatusCode, a.html)
 	assert.Equal(a.t, location, a.Header.Get("Location"))
 	assert.Empty(a.t, a.html)
+}
+
+// sameAddress compares addresses of which one may be escaped more than the other.
+func (a answer) sameAddress(want, have string) {
+	a.t.Helper()
+	wanted, err := url.Parse(want)
+	require.NoError(a.t, err)
+	got, err := url.Parse(have)
+	require.NoError(a.t, err)
+	assert.Equal(a.t, wanted.Host+wanted.Path, got.Host+got.Path)
+	assert.Equal(a.t, wanted.Query(), got.Query())
 }
 
 var stateField = regexp.MustCompile(`name="state" value="([^"]+)"`)
@@ -306,6 +371,15 @@ func readTexts(tag string) (texts map[string]string, err error) {
 // withFault spoils the next answers of an endpoint of GenAuth.
 func (s *site) withFault(path string, change func(*genauthtest.Answer)) {
 	s.genauth.SetFault(genauthtest.Fault{Path: path, Change: change})
+}
+
+// after spoils answers from the moment on that an endpoint is asked.
+func (s *site) after(path string, faults ...genauthtest.Fault) {
+	s.genauth.OnRequest(func(asked *http.Request) {
+		if asked.URL.Path == path {
+			s.genauth.SetFault(faults...)
+		}
+	})
 }
 
 // rows is the data of an answer that lists factors, given as id, type, ...

@@ -11,7 +11,10 @@ import (
 )
 
 // start shows what is missing and what can be done about it.
-func (v *visit) start() {
+func (v *visit) start() { v.startWith("") }
+
+// startWith is start with a notice, by its key.
+func (v *visit) startWith(notice string) {
 	offered, err := v.h.cfg.Client.ListFactorsToEnroll(v.r.Context(), v.token)
 	skipped := (*client.PartialError)(nil)
 	if err != nil && !errors.As(err, &skipped) {
@@ -19,12 +22,13 @@ func (v *visit) start() {
 		return
 	}
 	offered = v.h.walkable(offered)
-	p := &Page{
-		Name:      "start",
-		Satisfied: v.decision.Outcome == echomfa.Allowed,
-		Missing:   v.decision.Missing,
-		Enrolled:  v.decision.Enrolled.Types(),
-		Helpful:   helpful(v.decision.Missing, offered),
+	p := &Page{Name: "start", Methods: v.methods()}
+	p.Satisfied, p.Missing, p.Enrolled = v.decision.Outcome == echomfa.Allowed, v.decision.Missing, v.decision.Enrolled.Types()
+	p.Helpful = helpful(p.Missing, offered)
+	if p.Satisfied {
+		p.Perhaps = v.perhaps()
+	} else if can := slices.DeleteFunc(slices.Clone(p.Missing), func(types []client.FactorType) bool { return !containsAll(offered, types) }); len(can) > 0 {
+		p.Missing = can
 	}
 	for _, t := range offered {
 		if !slices.Contains(p.Helpful, t) {
@@ -41,9 +45,69 @@ func (v *visit) start() {
 		// GenAuth, and may be changed there.
 		p.Name, p.Other = "deadend", nil
 		v.h.cfg.Logger.LogAttrs(v.r.Context(), slog.LevelWarn, "enrollment policy cannot be satisfied by what the app offers",
-			slog.String("path", v.r.URL.Path))
+			slog.String("path", v.loggedPath()))
+	}
+	if notice != "" {
+		p.Notice = v.text(notice)
 	}
 	v.show(p)
+}
+
+// methods returns the user's factors as GenAuth has them now, which is what the page goes by
+// then: the user may have set up one elsewhere a moment ago. If GenAuth does not say,
+// they are those that the enforcer knows.
+func (v *visit) methods() []Choice {
+	list, partial, err := v.fresh(v.r.Context())
+	if err != nil || partial {
+		var choices []Choice
+		for _, t := range v.decision.Enrolled.Types() {
+			choices = append(choices, Choice{Type: t})
+		}
+		return choices
+	}
+	types := make([]client.FactorType, len(list))
+	for i, f := range list {
+		types[i] = f.Type.Normalize()
+	}
+	if now := echomfa.Factors(types...); !slices.Equal(now.Types(), v.decision.Enrolled.Types()) {
+		v.forget(v.r.Context())
+		v.judge(now)
+	}
+	var choices []Choice
+	for _, t := range v.decision.Enrolled.Types() {
+		choices = append(choices, choicesOf(list, t)...)
+	}
+	return choices
+}
+
+// perhaps returns what other routes of the app ask for and the user has not. The pages do
+// not know which route a return-to leads to: if it is one of those, users would be told
+// that nothing is missing, and sent back again.
+func (v *visit) perhaps() [][]client.FactorType {
+	if v.back == "" || v.h.cfg.PolicyFunc != nil {
+		return nil
+	}
+	var missing [][]client.FactorType
+	for _, mounted := range v.h.cfg.Enforcer.Policies() {
+		if !v.wanted.Implies(mounted) {
+			v.warnOf(mounted)
+		}
+		for _, types := range mounted.Evaluate(v.decision.Enrolled).Missing {
+			if !slices.ContainsFunc(missing, func(have []client.FactorType) bool { return slices.Equal(have, types) }) {
+				missing = append(missing, types)
+			}
+		}
+	}
+	return missing
+}
+
+// warnOf says once that users who have done all that the pages ask for are refused
+// elsewhere.
+func (v *visit) warnOf(mounted echomfa.Policy) {
+	v.h.narrow.Do(func() {
+		v.h.cfg.Logger.LogAttrs(v.r.Context(), slog.LevelWarn, "enrollment pages ask for less than a route: set PolicyFunc",
+			slog.String("policy", v.wanted.String()), slog.String("route_policy", mounted.String()))
+	})
 }
 
 // walkable returns the types, normalized, that users can enroll by these pages,
@@ -89,7 +153,7 @@ func containsAll(list, types []client.FactorType) bool {
 // counts, and goes back.
 func (v *visit) check() {
 	v.forget(v.r.Context())
-	v.redirect(v.destination())
+	v.leave()
 }
 
 // begin starts the enrollment of a factor, once it is proved who asks for it.
@@ -100,7 +164,7 @@ func (v *visit) begin() {
 		v.redirect(v.startPath())
 		return
 	case !walked(t):
-		v.show(&Page{Name: "face", Type: t, Hosted: v.h.cfg.HostedURL})
+		v.goOn(&shown{View: viewHosted, Type: t})
 		return
 	}
 	enrolled, partial, err := v.fresh(v.r.Context())
@@ -110,15 +174,15 @@ func (v *visit) begin() {
 	}
 	until, err := v.proven(enrolled, partial)
 	if err != nil {
-		v.unproven(err, &Page{Name: "prove", Type: t, Action: "begin"})
+		v.unproven(err, &shown{ID: v.stepID(), View: viewProve, Type: t})
 		return
 	}
-	st := &state{Type: t, ProvenUntil: until, Had: count(enrolled, t), HadApp: has(enrolled, client.OTP)}
+	st := &state{ID: newID(), Type: t, ProvenUntil: until, Had: count(enrolled, t), HadApp: hasApp(enrolled)}
 	if t == client.OTP {
-		v.beginApp(st, "")
+		v.beginApp(st)
 		return
 	}
-	v.show(v.addressPage(st))
+	v.goOn(&shown{View: viewAddress, State: st})
 }
 
 // isRefusal reports whether GenAuth has understood a call and refuses what was typed.

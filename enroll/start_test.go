@@ -37,15 +37,15 @@ func TestStart(t *testing.T) {
 		remove  types
 	}{
 		"needs one":                {nil, types{otp, sms}, "", some(echomfa.OTP), "title.needed", []string{"start.needs", "factor.OTP", "check"}, []string{"start.needs_one", "start.more", "start.have"}, types{otp}, nil},
-		"needs one of several":     {types{face}, types{otp, sms}, "", some(echomfa.OTP, echomfa.SMS), "title.needed", []string{"start.needs_one", "start.choose", "start.have"}, nil, types{otp, sms}, types{face}},
+		"needs one of several":     {types{face}, types{otp, sms}, "", some(echomfa.OTP, echomfa.SMS), "title.needed_more", []string{"start.needs_one", "start.have"}, nil, types{otp, sms}, types{face}},
 		"needs all":                {nil, types{otp, email}, "", all(echomfa.OTP, echomfa.Email), "title.needed", []string{"start.needs", "join.and"}, nil, types{otp, email}, nil},
-		"needs the rest":           {types{otp}, types{email}, "", all(echomfa.OTP, echomfa.Email), "title.needed", []string{"start.needs"}, []string{"join.and"}, types{email}, types{otp}},
+		"needs the rest":           {types{otp}, types{email}, "", all(echomfa.OTP, echomfa.Email), "title.needed_more", []string{"start.needs"}, []string{"join.and"}, types{email}, types{otp}},
 		"satisfied":                {types{otp}, types{}, "", some(echomfa.OTP), "title.start", []string{"start.satisfied", "continue"}, []string{"start.more", "start.needs", "check"}, nil, types{otp}},
 		"satisfied, more":          {types{otp}, types{sms, email, face}, "", some(echomfa.OTP), "title.start", []string{"start.satisfied", "start.more"}, nil, types{sms, email}, types{otp}},
-		"nothing offered":          {nil, types{}, "", some(echomfa.OTP), "title.deadend", []string{"deadend", "deadend.ask_admin"}, []string{"check"}, nil, nil},
+		"nothing offered":          {nil, types{}, "", some(echomfa.OTP), "title.deadend", []string{"deadend", "admin"}, []string{"check"}, nil, nil},
 		"nothing offered helps":    {types{face}, types{sms, email}, "", some(echomfa.OTP), "title.deadend", []string{"deadend", "start.have"}, nil, nil, types{face}},
 		"only partly offered":      {nil, types{otp}, "", all(echomfa.OTP, echomfa.Face), "title.deadend", []string{"deadend", "join.and"}, nil, nil, nil},
-		"one of two partly":        {nil, types{otp, sms}, "", all(echomfa.OTP, echomfa.Face).Or(some(echomfa.SMS)), "title.needed", []string{"start.needs_one"}, nil, types{sms}, nil},
+		"one of two partly":        {nil, types{otp, sms}, "", all(echomfa.OTP, echomfa.Face).Or(some(echomfa.SMS)), "title.needed", []string{"start.needs"}, nil, types{sms}, nil},
 		"face by GenAuth's page":   {nil, types{face}, "https://genauth.example/u", some(echomfa.Face), "title.needed", []string{"factor.FACE"}, nil, types{face}, nil},
 		"face without that":        {nil, types{face}, "", some(echomfa.Face), "title.deadend", []string{"factor.FACE"}, nil, nil, nil},
 		"what helps, nothing more": {nil, types{otp, sms}, "", some(echomfa.OTP), "title.needed", nil, []string{"factor.SMS"}, types{otp}, nil},
@@ -78,9 +78,9 @@ func TestStart(t *testing.T) {
 func TestStartAsksWhomItIsTold(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, func(set *setup) { set.Support, set.GenAuth.EnabledFactors = "Bob & <b>", []genauthtest.FactorType{} })
-	a := s.signIn().get("/mfa").is(http.StatusOK, "deadend.ask")
-	a.isNot("deadend.ask_admin")
-	assert.Contains(t, a.html, "Please ask: Bob &amp; &lt;b&gt;.")
+	a := s.signIn().get("/mfa").is(http.StatusOK, "deadend")
+	a.isNot("admin")
+	assert.Contains(t, a.html, "Ask Bob &amp; &lt;b&gt;.")
 }
 
 // TestStartWhenGenAuthFails has what becomes of the first page.
@@ -169,8 +169,6 @@ func TestPolicyFunc(t *testing.T) {
 				return echomfa.AnyOf(echomfa.SMS), nil
 			case "/zero":
 				return echomfa.Policy{}, nil
-			case "/exempt":
-				return echomfa.Exempt("nothing to guard"), nil
 			case "/error":
 				return echomfa.AnyOf(echomfa.OTP), errors.New("no policy")
 			case "/panic":
@@ -182,7 +180,7 @@ func TestPolicyFunc(t *testing.T) {
 	user := s.signIn()
 	user.get("/mfa?return_to=/sms").is(http.StatusOK, "factor.SMS")
 	user.get("/mfa?return_to=//sms").is(http.StatusOK, "factor.OTP")
-	for _, bad := range []string{"/zero", "/exempt", "/error", "/panic"} {
+	for _, bad := range []string{"/zero", "/error", "/panic"} {
 		user.get("/mfa?return_to="+bad).is(http.StatusInternalServerError, "error.internal")
 		user.post("/mfa/begin", "type", "OTP", "return_to", bad).is(http.StatusInternalServerError, "error.internal")
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/echomfa/echomfa"
@@ -27,6 +28,7 @@ type visit struct {
 	w    http.ResponseWriter
 	r    *http.Request
 	base string // the path of the pages, as the app registers it
+	path string // below it
 	lang string
 
 	form     url.Values // of a form, else the query
@@ -34,6 +36,8 @@ type visit struct {
 	token    string
 	wanted   echomfa.Policy
 	decision echomfa.Decision // about wanted
+	current  string           // the page that a form was on, if it is known
+	again    time.Time        // when more codes may be tried or sent
 }
 
 // destination is where the user goes in the end.
@@ -51,15 +55,57 @@ func (v *visit) redirect(to string) {
 	v.w.WriteHeader(http.StatusSeeOther)
 }
 
+// continuePath is the page that leads back into the app.
+const continuePath = "/continue"
+
+// leave leads the browser back into the app, by way of a page. Chromium holds every
+// redirect that follows a form against form-action of the Content-Security-Policy, and
+// the app may redirect to any other origin at once, such as one where users sign in: the
+// browser would stay where it is without a word. What a page refreshes to follows no form.
+func (v *visit) leave() { v.redirect(v.h.cfg.Enforcer.Address(v.base+continuePath, v.back)) }
+
+// continueNow goes back into the app, at once or by a link.
+func (v *visit) continueNow() {
+	v.refresh()
+	v.show(&Page{Name: "changed", Notice: v.text("notice.continue")})
+}
+
+// refresh makes the page that follows lead back into the app by itself. Browsers do not
+// keep it in their history then.
+func (v *visit) refresh() { v.w.Header().Set("Refresh", "0;url="+ascii(v.destination())) }
+
+// ascii returns an address with what is not ASCII escaped: of which encoding it would be in
+// a header, browsers do not agree.
+func ascii(address string) string {
+	var b strings.Builder
+	for _, c := range []byte(address) {
+		if c <= ' ' || c >= 0x7f {
+			_, _ = fmt.Fprintf(&b, "%%%02X", c) // a Builder takes all
+			continue
+		}
+		b.WriteByte(c)
+	}
+	return b.String()
+}
+
 // startPath is the first page, with the return-to.
 func (v *visit) startPath() string { return v.h.cfg.Enforcer.Address(v.base, v.back) }
 
 // message shows a page that says one thing.
-func (v *visit) message(status int, key string) {
-	v.show(&Page{Name: "message", Status: status, Error: v.text(key)})
+func (v *visit) message(status int, key string, values ...any) {
+	v.show(&Page{Name: "message", Status: status, Error: v.text(key, values...)})
 }
 
-func (v *visit) text(key string) string { return (&Page{texts: v.h.languages[v.lang]}).T(key) }
+// texts is a page with nothing but the texts of the visit's language.
+func (v *visit) texts() *Page {
+	return &Page{texts: v.h.languages[v.lang], Brand: v.h.cfg.Brand, Support: v.h.cfg.Support}
+}
+
+func (v *visit) provider() string { return v.texts().Provider() }
+
+func (v *visit) whom() string { return v.texts().Whom() }
+
+func (v *visit) text(key string, values ...any) string { return v.texts().T(key, values...) }
 
 // fail answers a call to GenAuth that could not be made or told nothing.
 func (v *visit) fail(err error) {
@@ -71,7 +117,11 @@ func (v *visit) fail(err error) {
 	}
 	v.log("enrollment call failed", err)
 	v.w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(retryafter.Of(err).Seconds()))))
-	v.message(http.StatusServiceUnavailable, "error.unavailable")
+	p := &Page{Name: "message", Status: http.StatusServiceUnavailable, Error: v.text("error.unavailable"), Retry: v.current}
+	if p.Retry == "" && v.r.Method != http.MethodPost {
+		p.Retry = v.startPath()
+	}
+	v.show(p)
 }
 
 // restart answers a state that is not good: the user has to begin again.
@@ -87,7 +137,16 @@ func (v *visit) log(message string, err error) {
 	if !errors.Is(err, client.ErrUnavailable) && !errors.Is(err, client.ErrRateLimited) {
 		level = slog.LevelError
 	}
-	v.h.cfg.Logger.LogAttrs(v.r.Context(), level, message, slog.String("path", v.r.URL.Path), slog.String("error", v.secrets().Hide(err.Error())))
+	v.h.cfg.Logger.LogAttrs(v.r.Context(), level, message, slog.String("path", v.loggedPath()), slog.String("error", v.secrets().Hide(err.Error())))
+}
+
+// loggedPath is the path of the request without the id of an enrollment: who counts
+// paths has one for each page.
+func (v *visit) loggedPath() string {
+	if at := stepPath.FindStringSubmatch(v.path); at != nil {
+		return v.base + "/step/" + at[2]
+	}
+	return v.r.URL.Path
 }
 
 // secrets returns what no log line may show of the request: the app's functions
@@ -148,7 +207,7 @@ func (v *visit) fresh(ctx context.Context) (list []client.Factor, partial bool, 
 	return list, false, err
 }
 
-func has(list []client.Factor, t client.FactorType) bool { return count(list, t) > 0 }
+func hasApp(list []client.Factor) bool { return count(list, client.OTP) > 0 }
 
 func count(list []client.Factor, t client.FactorType) int {
 	n := 0

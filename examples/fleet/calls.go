@@ -124,7 +124,7 @@ func (r *result) disturbed(s size) bool { return r.late > s.freshFor/20 || r.fai
 
 // runTraffic sends the requests to the instances in turn, each at its time.
 func runTraffic(ctx context.Context, genauth *genauthtest.Server, n int, store *redis, s size, tokens []string, traffic []int) (r result, err error) {
-	f, err := newFleet(n, genauth, store, s.freshFor) //nolint:contextcheck // close ends it
+	f, err := newFleet(n, genauth, store, s.freshFor, unlimited()) //nolint:contextcheck // close ends it
 	if err != nil {
 		return result{}, err
 	}

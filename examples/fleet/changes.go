@@ -149,7 +149,7 @@ func measureChanges(ctx context.Context, shared *redis, rounds int, out io.Write
 		return err
 	}
 	defer genauth.Close()
-	f, err := newFleet(changing, genauth, shared, time.Minute) //nolint:contextcheck // close ends it
+	f, err := newFleet(changing, genauth, shared, time.Minute, unlimited()) //nolint:contextcheck // close ends it
 	if err != nil {
 		return err
 	}

@@ -27,8 +27,13 @@ type instance struct {
 // fleet is several instances of one app.
 type fleet []*instance
 
+// unlimited is for what measures how often GenAuth is asked, not how it is spared.
+func unlimited() echomfa.LookupConfig {
+	return echomfa.LookupConfig{MaxPerSecond: 1e6, MaxConcurrent: 4096, Timeout: patience}
+}
+
 // newFleet makes instances that share a Redis, or, without one, nothing.
-func newFleet(n int, genauth *genauthtest.Server, shared *redis, freshFor time.Duration) (f fleet, err error) {
+func newFleet(n int, genauth *genauthtest.Server, shared *redis, freshFor time.Duration, lookup echomfa.LookupConfig) (f fleet, err error) {
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, f.close())
@@ -54,8 +59,7 @@ func newFleet(n int, genauth *genauthtest.Server, shared *redis, freshFor time.D
 		i.mfa, err = echomfa.New(echomfa.Config{
 			Client: i.genauth,
 			Cache:  cache,
-			// What is measured is how often GenAuth is asked, not how it is spared.
-			Lookup: echomfa.LookupConfig{MaxPerSecond: 1e6, MaxConcurrent: 4096, Timeout: patience},
+			Lookup: lookup,
 			Logger: slog.New(slog.DiscardHandler),
 		})
 		if err != nil {

@@ -1,7 +1,7 @@
 // Fleet shows what a shared store does for several instances of an app: how often
-// they ask GenAuth with it and without it, and how soon a change of a user's
-// factors counts on all of them. It starts redis-server, or uses REDIS_URL, and
-// runs against a GenAuth emulator in the same process.
+// they ask GenAuth with it and without it, how soon a change of a user's factors
+// counts on all of them, what that costs, and what users notice while Redis has
+// trouble. It starts redis-server, or uses REDIS_URL for all but the last, and runs against a GenAuth emulator in the same process.
 package main
 
 import (
@@ -31,6 +31,8 @@ type size struct {
 	rounds          int     // changes of a user's factors
 	most            float64 // times the calls of one instance, with the store
 	retries         int     // of traffic that was disturbed
+	costs           costs
+	blips           blips
 }
 
 // fullSize is 1,000 requests a second at the default FreshFor of 60 s, fifteen
@@ -39,6 +41,8 @@ func fullSize() size {
 	return size{
 		users: 10_000, requests: 100_000, perSecond: scale * 1_000, freshFor: time.Minute / scale,
 		instances: []int{1, 4, 8}, rounds: 25, most: 1.05, retries: 3,
+		costs: costs{idle: 10 * time.Second, passes: 10, reads: 1_000, most: 0.01},
+		blips: blips{users: 3_000, perSecond: 500, lookups: 25, each: 30 * time.Second, judged: true},
 	}
 }
 
@@ -73,5 +77,11 @@ func measure(ctx context.Context, redisURL string, s size, out io.Writer) (err e
 	if err := measureCalls(ctx, redis, s, out); err != nil {
 		return err
 	}
-	return measureChanges(ctx, redis, s.rounds, out)
+	if err := measureChanges(ctx, redis, s.rounds, out); err != nil {
+		return err
+	}
+	if err := measureCosts(ctx, redis, s.costs, out); err != nil {
+		return err
+	}
+	return measureBlips(ctx, s.blips, out)
 }

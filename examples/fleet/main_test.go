@@ -46,6 +46,10 @@ func TestFleet(t *testing.T) {
 	}
 	assert.Contains(t, out.String(), "from enrolling to being let in on all 4: ")
 	assert.Contains(t, out.String(), "from removing the factor to being refused on all 4: ")
+	assert.Contains(t, out.String(), "A read of the store takes ")
+	for _, trouble := range s.blips.all() {
+		assert.Regexp(t, "(?m)^"+trouble.name+" +[1-9]", out.String())
+	}
 }
 
 // TestRedisOfURL: a Redis that is there is used, and left as it is.
@@ -55,7 +59,7 @@ func TestRedisOfURL(t *testing.T) {
 	given, err := findRedis(t.Context(), "redis://"+own.option.InitAddress[0]+"/0")
 	require.NoError(t, err)
 	assert.NoError(t, given.stop())
-	assert.NoError(t, own.ping(t.Context()))
+	assert.NoError(t, own.do(t.Context(), own.option, "PING"))
 }
 
 // TestRedisIsNotThere: it says so at once, and what to do.

@@ -32,7 +32,7 @@ func findRedis(ctx context.Context, url string) (*redis, error) {
 			return nil, fmt.Errorf("REDIS_URL: %w", err)
 		}
 		r := &redis{what: "REDIS_URL", option: option, stop: func() error { return nil }}
-		if err := r.ping(ctx); err != nil {
+		if err := r.do(ctx, r.option, "PING"); err != nil {
 			return nil, fmt.Errorf("REDIS_URL: %w", err)
 		}
 		return r, nil
@@ -51,7 +51,7 @@ func findRedis(ctx context.Context, url string) (*redis, error) {
 	return nil, err
 }
 
-func startRedis(ctx context.Context, program string) (*redis, error) {
+func startRedis(ctx context.Context, program string, more ...string) (*redis, error) {
 	addr, err := freeAddr(ctx)
 	if err != nil {
 		return nil, err
@@ -61,8 +61,9 @@ func startRedis(ctx context.Context, program string) (*redis, error) {
 		return nil, err
 	}
 	// Only stop ends it: whoever uses it ends first.
-	server := exec.CommandContext(context.WithoutCancel(ctx), program, //nolint:gosec // it was looked up
-		"--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--daemonize", "no", "--dir", os.TempDir())
+	server := exec.CommandContext(context.WithoutCancel(ctx), program, append(more, //nolint:gosec // it was looked up
+		"--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--daemonize", "no")...)
+	server.Dir = os.TempDir()
 	// Ctrl-C in a terminal is for the whole group; this one is ended by stop.
 	server.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := server.Start(); err != nil {
@@ -72,11 +73,11 @@ func startRedis(ctx context.Context, program string) (*redis, error) {
 	go func() { ended <- server.Wait() }()
 	r := &redis{
 		what:   fmt.Sprintf("%s, process %d, at %s", program, server.Process.Pid, addr),
-		option: rueidis.ClientOption{InitAddress: []string{addr}},
+		option: rueidis.ClientOption{InitAddress: []string{addr}, ForceSingleClient: true},
 		stop:   func() error { return endRedis(server.Process, ended) },
 	}
 	for deadline := time.Now().Add(10 * time.Second); ; {
-		if r.ping(ctx) == nil {
+		if r.do(ctx, r.option, "PING") == nil {
 			return r, nil
 		}
 		select {
@@ -104,8 +105,8 @@ func endRedis(server *os.Process, ended <-chan error) error {
 	}
 }
 
-func (r *redis) ping(ctx context.Context) error {
-	option := r.option
+// do sends one command, to what the option says.
+func (r *redis) do(ctx context.Context, option rueidis.ClientOption, words ...string) error {
 	option.DisableCache = true
 	client, err := rueidis.NewClient(option)
 	if err != nil {
@@ -114,7 +115,7 @@ func (r *redis) ping(ctx context.Context) error {
 	defer client.Close()
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	return client.Do(ctx, client.B().Ping().Build()).Error()
+	return client.Do(ctx, client.B().Arbitrary(words...).Build()).Error()
 }
 
 func freeAddr(ctx context.Context) (string, error) {

@@ -126,7 +126,8 @@ func TestSignInAndEnroll(t *testing.T) {
 	assert.Equal(t, 401, get(t, h, "/api/admin", session, other).Code, "who is asking?")
 	genauth.Enroll("bob-id", genauthtest.OTP)
 	w = post("/mfa/check", url.Values{"return_to": {"/admin?page=2"}}, session)
-	assert.Equal(t, "/admin?page=2", w.Header().Get("Location"))
+	w = get(t, h, w.Header().Get("Location"), session)
+	assert.Equal(t, "0;url=/admin?page=2", w.Header().Get("Refresh"))
 	assert.Equal(t, 200, get(t, h, "/admin?page=2", session).Code)
 	assert.Equal(t, 403, post("/logout", nil, "Sec-Fetch-Site: cross-site").Code)
 }

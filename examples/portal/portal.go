@@ -72,6 +72,9 @@ func newPortal(s settings, demo *genauthtest.Server) (*portal, error) {
 		// The sessions are in the memory of this process, so a key may be too.
 		StateKeys:    [][]byte{enroll.InsecureRandomKey()},
 		RecentSignIn: p.sessions.recentSignIn,
+		UserName:     p.sessions.userName,
+		SignOutURL:   "/logout",
+		SignOutPost:  true,
 		Home:         "/account",
 		Brand:        enroll.Brand{Name: "Northwind Portal", LogoPath: "/assets/logo.svg", Color: "#0f5c4c"},
 		HostedURL:    hosted,

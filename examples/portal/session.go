@@ -110,3 +110,9 @@ func (s *sessions) recentSignIn(r *http.Request) (enroll.SignIn, error) {
 	current, err := s.of(r)
 	return enroll.SignIn{Subject: current.userID, Time: current.signedIn}, err
 }
+
+// userName tells the enrollment pages what the user knows the account by.
+func (s *sessions) userName(r *http.Request) string {
+	current, _ := s.of(r)
+	return current.user
+}

@@ -91,6 +91,12 @@ func (b *buffer) String() string {
 // app's address.
 func mount(t *testing.T, genauth *genauthtest.Server, configure func(*enroll.Config)) string {
 	t.Helper()
+	return mountWith(t, genauth, configure, nil)
+}
+
+// mountWith is mount, with more of the app's own pages.
+func mountWith(t *testing.T, genauth *genauthtest.Server, configure func(*enroll.Config), more map[string]http.HandlerFunc) string {
+	t.Helper()
 	genauthClient, err := client.New(client.Config{BaseURL: genauth.URL(), AppID: genauth.AppID(), Timeout: patience})
 	require.NoError(t, err)
 	t.Cleanup(genauthClient.CloseIdleConnections)
@@ -118,6 +124,9 @@ func mount(t *testing.T, genauth *genauthtest.Server, configure func(*enroll.Con
 	mux := http.NewServeMux()
 	mux.Handle("/mfa", pages)
 	mux.Handle("/mfa/", pages)
+	for path, page := range more {
+		mux.HandleFunc(path, page)
+	}
 	mux.HandleFunc("/logo.svg", func(w http.ResponseWriter, r *http.Request) {
 		http.ServeFile(w, r, filepath.Join("..", "..", "examples", "portal", "assets", "logo.svg"))
 	})

@@ -31,10 +31,12 @@ const patience = time.Minute
 // fails the test: a request to another host, an error on the console, an
 // exception, a violation of the Content-Security-Policy, a dialog.
 type tab struct {
-	t    *testing.T
-	ctx  func() context.Context // in which its commands run
-	app  string                 // the address of the app
-	lang string                 // that pages must have
+	t   *testing.T
+	ctx func() context.Context // in which its commands run
+	app string                 // the address of the app
+	// alsoAsks is another address that a test may ask for.
+	alsoAsks string
+	lang     string // that pages must have
 
 	mu       sync.Mutex
 	status   map[cdp.LoaderID]int64 // of documents
@@ -292,7 +294,8 @@ func (tb *tab) see(event any) {
 	switch e := event.(type) {
 	case *network.EventRequestWillBeSent:
 		tb.requests++
-		if !strings.HasPrefix(e.Request.URL, tb.app+"/") && !strings.HasPrefix(e.Request.URL, "data:") {
+		other := tb.alsoAsks != "" && strings.HasPrefix(e.Request.URL, tb.alsoAsks+"/")
+		if !other && !strings.HasPrefix(e.Request.URL, tb.app+"/") && !strings.HasPrefix(e.Request.URL, "data:") {
 			problem("request: %s", e.Request.URL)
 		}
 	case *network.EventWebSocketCreated:

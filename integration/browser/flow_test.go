@@ -1,0 +1,253 @@
+package browser_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+	"github.com/echomfa/echomfa/enroll"
+	"github.com/echomfa/echomfa/genauthtest"
+	"github.com/stretchr/testify/assert"
+)
+
+// withAndWithout runs a test in tabs with JavaScript and without.
+func withAndWithout(t *testing.T, genauth func() *genauthtest.Server, walk func(tb *tab, genauth *genauthtest.Server)) {
+	t.Helper()
+	for name, disabled := range map[string]bool{"with JavaScript": false, "without JavaScript": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			emulator := genauth()
+			tb := newTab(t, startPortal(t, emulator))
+			call(tb, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: disabled})
+			walk(tb, emulator)
+		})
+	}
+}
+
+// TestHistory goes back and forward, and reloads, at each step: the browser never asks
+// whether to send a form again, the secret stays the same, and the person gets on.
+func TestHistory(t *testing.T) {
+	t.Parallel()
+	withAndWithout(t, func() *genauthtest.Server { return startGenAuth(t, genauthtest.Config{}) }, func(tb *tab, _ *genauthtest.Server) {
+		tb.blocked()
+		start := tb.path()
+		tb.choose("/mfa/begin", "OTP")
+		tb.at(200, headingOTP)
+		secret := tb.text("#secret")
+		same := func() {
+			tb.t.Helper()
+			tb.at(200, headingOTP)
+			assert.Equal(tb.t, secret, tb.text("#secret"))
+		}
+		tb.reload()
+		same()
+		tb.travel(-1)
+		tb.at(200, headingNeeded)
+		tb.travel(1)
+		same()
+		tb.confirm("000000")
+		same()
+		assert.Contains(tb.t, tb.text("main"), "That code is incorrect.")
+		tb.reload()
+		same()
+		app := tb.path()
+		tb.confirm(tb.codeOnPage(time.Now()))
+		tb.at(200, headingRecovery)
+		code := tb.text("#recovery-code")
+		tb.reload()
+		tb.at(200, headingRecovery)
+		assert.Equal(tb.t, code, tb.text("#recovery-code"))
+		tb.travel(-1)
+		tb.at(200, headingStart) // that step is finished
+		assert.Contains(tb.t, tb.text("[role=status]"), "finished")
+		tb.travel(1)
+		tb.at(200, headingRecovery)
+		assert.Equal(tb.t, code, tb.text("#recovery-code"))
+		tb.saved()
+		tb.onAdmin()
+		tb.reload()
+		tb.onAdmin()
+		tb.travel(-1) // the page in between is not in the history
+		tb.at(200, headingStart)
+		assert.NotContains(tb.t, tb.text("main"), code)
+		tb.follow("main a.button")
+		tb.onAdmin()
+		for _, kept := range []string{start, app} {
+			tb.open(kept)
+			tb.at(200, headingStart)
+			tb.follow("main a.button")
+			tb.onAdmin()
+		}
+	})
+}
+
+// TestClosedTab closes the tab in the middle, as a phone does while the user is in the
+// authenticator app, and opens its address again.
+func TestClosedTab(t *testing.T) {
+	t.Parallel()
+	first := newTab(t, startPortal(t, startGenAuth(t, genauthtest.Config{})))
+	first.blocked()
+	closed := first.another()
+	closed.open(wanted)
+	closed.at(200, headingNeeded)
+	closed.choose("/mfa/begin", "OTP")
+	closed.at(200, headingOTP)
+	at, secret := closed.path(), closed.text("#secret")
+	call(closed, page.Close, cdp.Empty{})
+
+	tb := first.another()
+	tb.open(at)
+	tb.at(200, headingOTP)
+	assert.Equal(t, secret, tb.text("#secret"))
+	tb.confirm(tb.codeOnPage(time.Now()))
+	tb.saved()
+	tb.onAdmin()
+}
+
+// TestBackToTheNumber goes back from the code to a number that was wrong, by the button of
+// the browser and by the link.
+func TestBackToTheNumber(t *testing.T) {
+	t.Parallel()
+	genauth := startGenAuth(t, genauthtest.Config{})
+	tb := newTab(t, startPortal(t, genauth, "MFA_POLICY=SMS"))
+	tb.blocked()
+	tb.choose("/mfa/begin", "SMS")
+	tb.at(200, headingAddress)
+	for i, back := range []func(){func() { tb.travel(-1) }, func() { tb.follow(`main a[href*="/address"]`) }} {
+		tb.fill("#phone", fmt.Sprintf("1380000111%d", i))
+		tb.button("/mfa/send")
+		tb.at(200, headingSent)
+		back()
+		tb.at(200, headingAddress)
+		assert.Equal(t, fmt.Sprintf("1380000111%d", i), eval[string](tb, `document.querySelector("#phone").value`))
+	}
+	tb.fill("#phone", "13800002222")
+	tb.button("/mfa/send")
+	tb.at(200, headingSent)
+	assert.Contains(t, tb.text("main"), "13800002222")
+	tb.confirm(genauth.PassCode("bob-id", genauthtest.SMS))
+	tb.onAdmin()
+}
+
+// TestCookieGone has a reload without the cookie of the page: the user is told, and the way is kept.
+func TestCookieGone(t *testing.T) {
+	t.Parallel()
+	tb := newTab(t, mount(t, startGenAuth(t, genauthtest.Config{}), nil))
+	tb.open("/mfa?return_to=%2Fadmin")
+	tb.at(200, headingNeeded)
+	tb.choose("/mfa/begin", "OTP")
+	tb.at(200, headingOTP)
+	call(tb, network.ClearBrowserCookies, cdp.Empty{})
+	tb.reload()
+	tb.at(200, headingNeeded)
+	assert.Contains(t, tb.text("[role=status]"), "cookies")
+	assert.Equal(t, "/admin", eval[string](tb, `document.querySelector("[name=return_to]").value`))
+}
+
+// TestErrorsAreInView at 200 % zoom: of a window of 1280 by 800, half is left.
+func TestErrorsAreInView(t *testing.T) {
+	t.Parallel()
+	withAndWithout(t, func() *genauthtest.Server { return startGenAuth(t, genauthtest.Config{}) }, func(tb *tab, _ *genauthtest.Server) {
+		tb.resize(640, 400)
+		tb.blocked()
+		tb.choose("/mfa/begin", "OTP")
+		tb.at(200, headingOTP)
+		tb.confirm("000000")
+		tb.at(200, headingOTP)
+		for _, selector := range []string{"#code", "#code-error"} {
+			tb.wait(fmt.Sprintf(`(() => {
+				const box = document.querySelector(%q).getBoundingClientRect();
+				return box.top >= 0 && box.bottom <= window.innerHeight;
+			})()`, selector))
+		}
+		assert.True(tb.t, tb.focused("#code"))
+		tb.confirm(tb.codeOnPage(time.Now()))
+		tb.at(200, headingRecovery)
+	})
+}
+
+// TestCountdown counts down with the user's time of day, and announces its end alone.
+func TestCountdown(t *testing.T) {
+	t.Parallel()
+	tb := newTab(t, startPortal(t, startGenAuth(t, genauthtest.Config{}), "MFA_POLICY=EMAIL"))
+	tb.blocked()
+	tb.choose("/mfa/begin", "EMAIL")
+	tb.at(200, headingAddress)
+	tb.fill("#email", "bob@example.com")
+	tb.button("/mfa/send")
+	tb.at(200, headingSent)
+	tb.wait(`Number(document.querySelector("[data-wait]").textContent.match(/in (\d+) seconds, at/)[1]) < 59`)
+	assert.NotContains(t, tb.text("[data-wait]"), "UTC")
+	assert.Empty(t, tb.text("[data-wait] + [role=status]"))
+	eval[chromedp.Void](tb, `{ const now = Date.now; Date.now = () => now() + 60000; undefined }`) // a minute later
+	tb.wait(`document.querySelector("[data-wait] + [role=status]").textContent === "You can request a new code now."`)
+	assert.Empty(t, tb.text("[data-wait]"))
+}
+
+// TestFieldF17WantedPageRedirectsAway has an app whose wanted page leads to another origin
+// at once, as one does that asks an authorization server: Chromium holds the redirects
+// after a form against form-action, and stayed where it was.
+func TestFieldF17WantedPageRedirectsAway(t *testing.T) {
+	t.Parallel()
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = fmt.Fprint(w, `<!doctype html><html lang="en"><title>x</title><link rel="icon" href="data:,"><h1>Authorize</h1>`)
+	}))
+	t.Cleanup(elsewhere.Close)
+	for name, disabled := range map[string]bool{"with JavaScript": false, "without JavaScript": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			genauth := startGenAuth(t, genauthtest.Config{})
+			tb := newTab(t, mountWith(t, genauth, nil, map[string]http.HandlerFunc{"/go": func(w http.ResponseWriter, r *http.Request) {
+				http.Redirect(w, r, elsewhere.URL+"/authorize", http.StatusFound)
+			}}))
+			tb.alsoAsks = elsewhere.URL
+			call(tb, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: disabled})
+			tb.open("/mfa?return_to=%2Fgo%3Fa%3Db")
+			tb.at(200, headingNeeded)
+			tb.choose("/mfa/begin", "OTP")
+			tb.at(200, headingOTP)
+			tb.confirm(tb.codeOnPage(time.Now()))
+			tb.saved()
+			tb.at(200, "Authorize")
+			assert.True(t, strings.HasPrefix(eval[string](tb, "location.href"), elsewhere.URL))
+		})
+	}
+}
+
+// TestDark has the pages in the dark, with a brand of nearly black.
+func TestDark(t *testing.T) {
+	t.Parallel()
+	genauth := startGenAuth(t, genauthtest.Config{})
+	tb := newTab(t, mount(t, genauth, func(c *enroll.Config) { c.Brand.Color = "#10101a" }))
+	call(tb, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "dark"}},
+	})
+	check := axeSource(t)
+	for _, row := range []struct {
+		reach   func()
+		status  int64
+		heading string
+	}{
+		{func() { tb.open("/mfa?return_to=%2Fadmin") }, 200, headingNeeded},
+		{func() { tb.choose("/mfa/begin", "OTP") }, 200, headingOTP},
+		{func() { tb.confirm("000000") }, 200, headingOTP},
+		{func() { tb.confirm(tb.codeOnPage(time.Now())) }, 200, headingRecovery},
+		{func() { tb.open("/mfa") }, 200, headingStart},
+		{func() { tb.choose("/mfa/remove", "OTP") }, 200, headingRemove},
+		{func() { tb.open("/mfa/elsewhere") }, 404, headingStart},
+	} {
+		row.reach()
+		tb.at(row.status, row.heading)
+		assert.Equal(t, "rgb(29, 29, 34)", eval[string](tb, `getComputedStyle(document.querySelector("main")).backgroundColor`))
+		tb.assertAccessible("dark: "+row.heading, check)
+	}
+}
