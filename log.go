@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -99,6 +100,14 @@ func logRefusal(ctx context.Context, log *slog.Logger, d *Decision, err error, r
 		slog.String("method", methodLabel(rq.method)),
 		slog.String("error", err.Error()),
 	)
+}
+
+// ownFailed logs that the app could not make the page of a refusal.
+func (f *refusals) ownFailed(r *http.Request, about *Refusal, cause any, stack []byte) {
+	secrets := f.source.secrets(r)
+	panicProof(f.log).LogAttrs(r.Context(), slog.LevelError, "mfa RefusalPage failed: the built-in page is shown",
+		slog.String("decision_id", about.DecisionID), slog.String("error", secrets.Hide(fmt.Sprint(cause))),
+		slog.String("stack", secrets.Hide(string(stack))))
 }
 
 // label is how the log names a policy: by its name if it has one.

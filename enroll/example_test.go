@@ -71,6 +71,40 @@ func newApp(stateKey []byte) (*echo.Echo, error) {
 	return e, nil
 }
 
+// ExampleRefusalPage has refusals look like the app, in the user's language.
+func ExampleRefusalPage() {
+	genauth, err := genauthtest.New(genauthtest.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer genauth.Close()
+	c, err := client.New(client.Config{BaseURL: genauth.URL(), AppID: genauth.AppID()})
+	if err != nil {
+		log.Panic(err)
+	}
+	mfa, err := newEnforcer(c)
+	if err != nil {
+		log.Panic(err)
+	}
+	server := httptest.NewServer(mfa.Handler(echomfa.HandlerConfig{Policy: echomfa.AnyOf(echomfa.OTP)})(http.NotFoundHandler()))
+	defer server.Close()
+	genauth.Stop()
+
+	fmt.Println(open(server.URL+"/admin", genauth.AccessToken(genauth.AddUser(genauthtest.User{}).ID)))
+	// Output: We couldn&#39;t check your sign-in methods: /admin
+}
+
+func newEnforcer(genauth *client.Client) (*echomfa.Enforcer, error) {
+	page, err := enroll.RefusalPage(enroll.RefusalConfig{
+		Brand:   enroll.Brand{Name: "Example"},
+		Support: "the help desk, phone 1234",
+	})
+	if err != nil {
+		return nil, err
+	}
+	return echomfa.New(echomfa.Config{Client: genauth, EnrollURL: "/mfa", LoginURL: "/login", RefusalPage: page})
+}
+
 // signedIn returns who gave the password in the session of a request, and when. This
 // is where you look into yours.
 func signedIn(r *http.Request) (enroll.SignIn, error) {

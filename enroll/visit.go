@@ -134,7 +134,8 @@ func (v *visit) restart() {
 // the request that they were given.
 func (v *visit) log(message string, err error) {
 	level := slog.LevelWarn
-	if !errors.Is(err, client.ErrUnavailable) && !errors.Is(err, client.ErrRateLimited) {
+	passes := errors.Is(err, client.ErrUnavailable) || errors.Is(err, client.ErrRateLimited) || errors.Is(err, echomfa.ErrUnavailable)
+	if !passes || errors.Is(err, echomfa.ErrMisconfigured) {
 		level = slog.LevelError
 	}
 	v.h.cfg.Logger.LogAttrs(v.r.Context(), level, message, slog.String("path", v.loggedPath()), slog.String("error", v.secrets().Hide(err.Error())))

@@ -4,10 +4,12 @@ go 1.25.0
 
 require (
 	github.com/echomfa/echomfa v0.0.0
+	github.com/echomfa/echomfa/enroll v0.0.0
 	github.com/echomfa/echomfa/redisstore v0.0.0
 	github.com/labstack/echo/v4 v4.16.0
 	github.com/redis/rueidis v1.0.79
 	github.com/stretchr/testify v1.12.1
+	golang.org/x/text v0.41.0
 )
 
 require (
@@ -21,11 +23,12 @@ require (
 	golang.org/x/crypto v0.54.0 // indirect
 	golang.org/x/net v0.57.0 // indirect
 	golang.org/x/sys v0.47.0 // indirect
-	golang.org/x/text v0.41.0 // indirect
 	golang.org/x/time v0.15.0 // indirect
 	rsc.io/qr v0.2.0 // indirect
 )
 
 replace github.com/echomfa/echomfa => ../
+
+replace github.com/echomfa/echomfa/enroll => ../enroll
 
 replace github.com/echomfa/echomfa/redisstore => ../redisstore

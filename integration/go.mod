@@ -7,6 +7,7 @@ require (
 	github.com/chromedp/cdproto v0.159.0
 	github.com/chromedp/chromedp v0.23.0
 	github.com/echomfa/echomfa v0.0.0
+	github.com/echomfa/echomfa/enroll v0.0.0
 	github.com/echomfa/echomfa/redisstore v0.0.0
 	github.com/golang-jwt/jwt/v5 v5.3.1
 	github.com/labstack/echo-jwt/v4 v4.4.0
@@ -56,5 +57,6 @@ require (
 
 replace (
 	github.com/echomfa/echomfa => ../
+	github.com/echomfa/echomfa/enroll => ../enroll
 	github.com/echomfa/echomfa/redisstore => ../redisstore
 )
