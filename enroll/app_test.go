@@ -6,11 +6,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/echomfa/echomfa/client"
+	"github.com/echomfa/echomfa/genauthtest"
 	"github.com/stretchr/testify/assert"
 
-	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/enroll"
-	"github.com/echomfa/echomfa/genauthtest"
 )
 
 func enrolled(t client.FactorType) enroll.Event {

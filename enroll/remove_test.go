@@ -6,12 +6,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
-
 	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/client"
-	"github.com/echomfa/echomfa/enroll"
 	"github.com/echomfa/echomfa/genauthtest"
+	"github.com/stretchr/testify/assert"
+
+	"github.com/echomfa/echomfa/enroll"
 )
 
 func removed(t client.FactorType) enroll.Event { return enroll.Event{Change: enroll.Removed, Type: t} }
