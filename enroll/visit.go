@@ -62,7 +62,14 @@ const continuePath = "/continue"
 // redirect that follows a form against form-action of the Content-Security-Policy, and
 // the app may redirect to any other origin at once, such as one where users sign in: the
 // browser would stay where it is without a word. What a page refreshes to follows no form.
-func (v *visit) leave() { v.redirect(v.h.cfg.Enforcer.Address(v.base+continuePath, v.back)) }
+func (v *visit) leave() {
+	to := v.h.cfg.Enforcer.Address(v.base+continuePath, v.back)
+	if !v.keepsWay(to) {
+		v.continueNow()
+		return
+	}
+	v.redirect(to)
+}
 
 // continueNow goes back into the app, at once or by a link.
 func (v *visit) continueNow() {
