@@ -32,7 +32,7 @@ const (
 )
 
 // headingUnknown is that of the refusal page while GenAuth cannot be asked.
-const headingUnknown = "We couldn't check your sign-in methods"
+const headingUnknown = "We couldn't check your verification methods"
 
 const wanted = "/admin?tab=users&x=1"
 
