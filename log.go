@@ -146,7 +146,8 @@ func (g *genauthSource) logToken(ctx context.Context, now time.Time, f *flight, 
 		}
 	case rest > 0 && !limited && g.said.held.again(now):
 		g.log.LogAttrs(ctx, slog.LevelWarn, "mfa lookups of a token are held: GenAuth fails for it, and not for others",
-			slog.String("token_ref", g.cache.keys.Ref(f.q.key)), slog.Duration("for", rest), slog.Int("held", g.holds.Count(now)), withoutTokenAttr(err, f))
+			slog.String("token_ref", g.cache.keys.Ref(f.q.key)), slog.Duration("for", rest), slog.Int("held", g.holds.Count(now)),
+			slog.Int("held_users", g.users.Held(now)), withoutTokenAttr(err, f))
 	}
 }
 

@@ -9,12 +9,12 @@ import (
 	"os"
 	"time"
 
-	"github.com/labstack/echo/v4"
-
 	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/client"
-	"github.com/echomfa/echomfa/enroll"
 	"github.com/echomfa/echomfa/genauthtest"
+	"github.com/labstack/echo/v4"
+
+	"github.com/echomfa/echomfa/enroll"
 )
 
 // This file holds the programs of docs/enrollment.md.

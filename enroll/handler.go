@@ -32,6 +32,7 @@ type Handler struct {
 	codes         *limit // that a user tries
 	messages      *limit // that a user has sent
 	shown         *limit // pages
+	told          *lastTold
 	narrow        sync.Once
 	languages     languages
 	templates     *template.Template
@@ -45,7 +46,7 @@ type Handler struct {
 func New(cfg Config) (*Handler, error) {
 	cfg, err := cfg.prepared()
 	errs := []error{err}
-	h := &Handler{cfg: cfg, csrf: http.NewCrossOriginProtection(), users: &users{names: newLRU[string]()}}
+	h := &Handler{cfg: cfg, csrf: http.NewCrossOriginProtection(), users: &users{names: newLRU[string]()}, told: &lastTold{last: newLRU[string]()}}
 	h.codes, h.messages, h.shown = newLimit(codeEvery, codesAtOnce), newLimit(messageEvery, messagesAtOnce), newLimit(pageEvery, pagesAtOnce)
 	h.languages, err = newLanguages(cfg.Messages)
 	errs = append(errs, err)

@@ -6,13 +6,13 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/client"
+	"github.com/echomfa/echomfa/internal/hiddentest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/echomfa/echomfa"
-	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/enroll"
-	"github.com/echomfa/echomfa/internal/hiddentest"
 )
 
 // TestX14PrintingTellsNoSecret prints all types of this package that can hold a

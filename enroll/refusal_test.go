@@ -10,12 +10,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/internal/answertest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/enroll"
-	"github.com/echomfa/echomfa/internal/answertest"
 )
 
 // refuse returns how an app with the ready refusal page answers a request for /admin.

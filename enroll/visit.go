@@ -169,11 +169,11 @@ func (v *visit) subject() string {
 }
 
 // changed makes a change count at once, in this session and the user's others,
-// and tells the app.
-func (v *visit) changed(change Change, t client.FactorType) {
+// and tells the app, once of each: what tells it from others.
+func (v *visit) changed(change Change, t client.FactorType, what string) {
 	ctx := v.lasting()
 	v.forget(ctx)
-	if v.h.cfg.OnChange == nil {
+	if v.h.cfg.OnChange == nil || !v.h.told.isNew(v.name(), change.String()+" "+what) {
 		return
 	}
 	subject, _ := v.user()
