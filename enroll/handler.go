@@ -319,7 +319,11 @@ func (v *visit) refuse(err error) {
 		v.redirect(to)
 		return
 	}
-	if !errors.Is(err, echomfa.ErrUnauthenticated) {
+	if lookup := (*echomfa.LookupError)(nil); errors.As(err, &lookup) {
+		if accept.KindOf(v.r) == accept.Browser { // in the language and the looks of the other pages
+			v.fail(err)
+			return
+		}
 		v.log("enrollment call failed", err)
 	}
 	v.h.cfg.Enforcer.WriteRefusal(v.w, v.r, err)

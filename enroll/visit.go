@@ -123,7 +123,11 @@ func (v *visit) fail(err error) {
 		return
 	}
 	v.log("enrollment call failed", err)
-	v.w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(retryafter.Of(err).Seconds()))))
+	wait := retryafter.Of(err)
+	if lookup := (*echomfa.LookupError)(nil); errors.As(err, &lookup) {
+		wait = max(wait, lookup.RetryAfter)
+	}
+	v.w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
 	p := &Page{Name: "message", Status: http.StatusServiceUnavailable, Error: v.text("error.unavailable"), Retry: v.current}
 	if p.Retry == "" && v.r.Method != http.MethodPost {
 		p.Retry = v.startPath()
