@@ -271,7 +271,7 @@ func TestSessionThatEndsInTheMiddle(t *testing.T) {
 func TestFieldF17NoFormLeadsAway(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
-	user := s.signIn()
+	user := s.signIn(otp)
 	for _, row := range [][]string{{"check"}, {"done", "saved", "yes"}} {
 		a := user.post("/mfa/"+row[0], append(row[1:], "return_to", "/go?to=https://idp.example/a;b&q=你")...).is(http.StatusOK, "title.continue", "continue")
 		assert.Equal(t, "/mfa/continue?return_to=%2Fgo%3Fto%3Dhttps%3A%2F%2Fidp.example%2Fa%3Bb%26q%3D%E4%BD%A0", a.from.Header.Get("Location"))
@@ -285,4 +285,15 @@ func TestFieldF17NoFormLeadsAway(t *testing.T) {
 		}
 	}
 	user.post("/mfa/continue").is(http.StatusMethodNotAllowed, "error.method")
+}
+
+// TestCheckedAgain shows that who checks again and has nothing new stays here and is told,
+// and goes back as soon as it is enough.
+func TestCheckedAgain(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	user := s.signIn()
+	user.post("/mfa/check", "return_to", "/admin").is(http.StatusOK, "title.needed", "notice.none")
+	s.genauth.Enroll(user.id, otp)
+	user.post("/mfa/check", "return_to", "/admin").goes("/admin")
 }

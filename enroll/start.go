@@ -154,11 +154,25 @@ func containsAll(list, types []client.FactorType) bool {
 	return true
 }
 
-// check forgets what is known, so that what was enrolled elsewhere a moment ago
-// counts, and goes back.
+// check asks GenAuth anew, so that what was enrolled elsewhere a moment ago counts, and
+// goes back if it is enough. If it is not, the page says so: back in the app the user
+// would be sent here again.
 func (v *visit) check() {
 	v.forget(v.r.Context())
-	v.leave()
+	list, partial, err := v.fresh(v.r.Context())
+	if err != nil || partial { // the app asks, and says what is wrong
+		v.leave()
+		return
+	}
+	types := make([]client.FactorType, len(list))
+	for i, f := range list {
+		types[i] = f.Type.Normalize()
+	}
+	if v.judge(echomfa.Factors(types...)); v.decision.Outcome == echomfa.Allowed {
+		v.leave()
+		return
+	}
+	v.goOn(&shown{View: viewChecked, Notice: "notice.none"})
 }
 
 // begin starts the enrollment of a factor, once it is proved who asks for it.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/client"
 )
 
@@ -54,6 +55,7 @@ const (
 	viewRemove   = "remove"
 	viewChanged  = "changed"
 	viewAlready  = "already"
+	viewChecked  = "checked"
 	// viewNow is whichever of them the enrollment is at.
 	viewNow = "now"
 )
@@ -226,6 +228,12 @@ func (v *visit) render(s *shown) {
 		p = &Page{Name: "face", Hosted: v.h.cfg.HostedURL}
 	case viewChanged:
 		v.showChange(s)
+		return
+	case viewChecked:
+		if v.decision.Outcome == echomfa.Allowed { // since then
+			s.Notice = ""
+		}
+		v.startWith(s.Notice)
 		return
 	default:
 		p = &Page{Name: "message", Satisfied: true}
