@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -240,5 +241,76 @@ func TestTooManyInvalidationsWait(t *testing.T) {
 		assert.Equal(t, 4096, stats.Unsent)
 		assert.Equal(t, uint64(1), stats.Dropped)
 		assert.Equal(t, 1, strings.Count(log.String(), "an invalidation was given up"))
+	})
+}
+
+// tellingStore forgets users, tells all, and says that it has failed.
+type tellingStore struct {
+	*storetest.Memory
+	told atomic.Int64
+}
+
+// DeleteUser forgets.
+func (s *tellingStore) DeleteUser(ctx context.Context, user echomfa.StoreKey) error {
+	s.told.Add(1)
+	return errors.Join(s.Memory.DeleteUser(ctx, user), errRedisAway)
+}
+
+// TestStoreThatTellsAndFails: each time that an invalidation is told, all instances ask
+// again. What was told is not sent again soon, whatever the Store has said of it.
+func TestStoreThatTellsAndFails(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d, store, token := newDirectory(), &tellingStore{Memory: storetest.NewMemory()}, userToken("alice", 1)
+		d.enroll(token, echomfa.OTP)
+		list := fleet(t, 2, store, d)
+		pass(3 * time.Second)
+		ask := func() {
+			for _, e := range list {
+				assert.Equal(t, echomfa.Allowed, decide(t, e, token, otp()).Outcome)
+			}
+		}
+		ask()
+		before := d.total()
+		require.ErrorIs(t, list[0].InvalidateUser(t.Context(), "alice"), errRedisAway)
+		for range 900 {
+			pass(100 * time.Millisecond)
+			ask()
+		}
+		assert.LessOrEqual(t, store.told.Load(), int64(7))
+		assert.LessOrEqual(t, d.total()-before, 2*7+2)
+		assert.Zero(t, list[0].Stats().Store.Unsent, "FreshFor is over")
+	})
+}
+
+// silentStore does not answer an invalidation, and returns a little after its context
+// has ended.
+type silentStore struct{ *storetest.Memory }
+
+// DeleteUser waits.
+func (s *silentStore) DeleteUser(ctx context.Context, _ echomfa.StoreKey) error {
+	<-ctx.Done()
+	<-time.After(10 * time.Millisecond)
+	return ctx.Err()
+}
+
+// TestCloseWhileTheStoreIsSilent: Close tries once more, and does not blame a Store that
+// returns when its context has ended.
+func TestCloseWhileTheStoreIsSilent(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e, err := echomfa.New(echomfa.Config{
+			Client: newDirectory(), Namespace: "n", InsecureAnyAudience: true,
+			Cache: echomfa.CacheConfig{Store: &silentStore{storetest.NewMemory()}},
+		})
+		require.NoError(t, err)
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		for i := range 20 {
+			require.Error(t, e.InvalidateUser(gone, string(rune('a'+i))))
+		}
+		begun := time.Now()
+		require.NoError(t, e.Close())
+		assert.LessOrEqual(t, time.Since(begun), time.Second)
 	})
 }

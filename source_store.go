@@ -43,7 +43,7 @@ type storeSource struct {
 	trustFrom atomic.Int64
 	counts    storeCounts
 	ear       *hearing.Ear
-	outbox    *outbox.Box[forgotten]
+	outbox    *outbox.Box[StoreKey, forgotten]
 
 	stop  context.CancelFunc
 	calls bounded.Calls // and the watcher
@@ -52,6 +52,14 @@ type storeSource struct {
 // forgotten is what an instance has invalidated: a token of a user, or, without a
 // token, a user.
 type forgotten struct{ token, user StoreKey }
+
+// name is what is told of it.
+func (f forgotten) name() StoreKey {
+	if f.token != (StoreKey{}) {
+		return f.token
+	}
+	return f.user
+}
 
 type storeCounts struct{ hits, misses, rejected, failed, skipped atomic.Uint64 }
 
@@ -65,7 +73,7 @@ func newStoreSource(cfg *Config, c *cache, r *running) *storeSource {
 	}
 	t.lookups = lookups{cache: c, table: storeTable, running: r, timeout: cfg.Lookup.Timeout, start: t.start}
 	t.ear = hearing.New(t.logHearing)
-	t.outbox = outbox.New(max(c.rules.FreshFor, c.rules.StaleIfError), t.send)
+	t.outbox = outbox.New[StoreKey](max(c.rules.FreshFor, c.rules.StaleIfError), t.send)
 	if c.rules.OnlyWhileHeard {
 		c.unheard = func() bool { return t.ear.Unheard(c.rules.DenyFreshFor) }
 	}
@@ -212,7 +220,7 @@ func (t *storeSource) set(ctx context.Context, f *flight) {
 // tell lets all instances forget. It is tried even if the Store kept failing: it
 // matters more than a lookup. If it fails, the outbox tries it again.
 func (t *storeSource) tell(ctx context.Context, f forgotten) error {
-	ticket, lost := t.outbox.Add(f)
+	ticket, lost := t.outbox.Add(f.name(), f)
 	if lost {
 		t.log.LogAttrs(ctx, slog.LevelError, "mfa store: an invalidation was given up: too many wait for the store")
 	}

@@ -215,6 +215,7 @@ func (t *storeSource) hear(e StoreEvent) {
 	for _, name := range []StoreKey{e.Key, e.User} {
 		if c := t.cache; name != (StoreKey{}) {
 			c.bury(c.grave(name.short()), c.dig(time.Now()))
+			t.outbox.Told(name)
 		}
 	}
 	named := e.Key != (StoreKey{}) || e.User != (StoreKey{})

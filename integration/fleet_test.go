@@ -98,8 +98,7 @@ func TestFleetSharesRefusalsWhileTheyAreFresh(t *testing.T) {
 		}
 		return n
 	}
-	asked := time.Now()
-	r.keep(r.instances[0], token, http.StatusForbidden)
+	asked := r.keep(r.instances[0], token, http.StatusForbidden)
 	calls, aside := r.genauth.ListCalls(), r.asides()
 	r.askAll(token, http.StatusForbidden)
 	if more := r.genauth.ListCalls() - calls; time.Since(asked) < denyFreshFor && r.asides() == aside {

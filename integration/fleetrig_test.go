@@ -151,12 +151,13 @@ func (r *fleetRig) until(token string, want int) {
 	}
 }
 
-// keep asks an instance until what it has learned is in the store: a busy machine
-// may not get that done in time, and then the instance goes without.
-func (r *fleetRig) keep(i *appInstance, token string, want int) {
+// keep asks an instance until what it has learned is in the store, and returns when it
+// asked: a busy machine may not get that done in time, and then the instance goes without.
+func (r *fleetRig) keep(i *appInstance, token string, want int) (asked time.Time) {
 	r.t.Helper()
 	r.clock.eventually("it is not kept", func() bool {
 		before := i.store.kept.Load()
+		asked = time.Now()
 		require.Equal(r.t, want, r.ask(i, token))
 		for range 40 {
 			if i.store.kept.Load() > before {
@@ -164,9 +165,13 @@ func (r *fleetRig) keep(i *appInstance, token string, want int) {
 			}
 			pass(r.t, 5*time.Millisecond)
 		}
-		_ = i.mfa.Invalidate(r.t.Context(), token) // and it asks again
+		// It asks again, but not soon: what is asked for within 2 s of an invalidation may
+		// be from before it, by another clock, and no other instance believes it.
+		_ = i.mfa.Invalidate(r.t.Context(), token)
+		pass(r.t, 3*time.Second)
 		return false
 	})
+	return asked
 }
 
 // tell has an instance invalidate, again where the machine is too busy for Redis to

@@ -17,8 +17,9 @@
 //
 // Who can write to Redis but has no secret can make things be forgotten, and can
 // bring back facts that were once true, but no longer than FreshFor after GenAuth
-// was asked: the time is inside. They cannot make facts up, and cannot give one
-// token's to another.
+// was asked: the time is inside. They can take an invalidation out of the log, which
+// leaves the others what they know, for FreshFor at most. They cannot make facts up, and
+// cannot give one token's to another.
 //
 // # Failure
 //

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -84,7 +85,7 @@ func (l *lab) set(token string, enrolled bool) {
 
 // change removes a factor that all instances know of, on one of them.
 func (l *lab) change(n int) {
-	token := fmt.Sprintf("token-%d-of-the-lab-%s", n, l.t.Name())
+	token := fmt.Sprintf("token-%d-of-%s", n, prefixOf(l.t)) // of characters that a token may have
 	otp := echomfa.AnyOf(echomfa.OTP)
 	l.set(token, true)
 	for _, e := range l.fleet {
@@ -93,6 +94,8 @@ func (l *lab) change(n int) {
 	l.set(token, false)
 	err := l.fleet[n%len(l.fleet)].Invalidate(context.Background(), token)
 	begun := time.Now()
+	var refused *echomfa.TokenError
+	require.NotErrorAs(l.t, err, &refused, "the lab's own mistake")
 	l.mu.Lock()
 	if err != nil {
 		if l.refused++; l.refused == 1 {
@@ -191,6 +194,46 @@ func master(t *testing.T, servers []*redistest.Server) *redistest.Server {
 	return nil
 }
 
+// moveLog moves the slot of the log to another master. For a second one of its two keys is
+// on each of them.
+func moveLog(t *testing.T, servers []*redistest.Server) {
+	t.Helper()
+	from := master(t, servers)
+	var to *redistest.Server
+	for _, s := range servers {
+		role, err := command(t, rawClient(t, s.Addr), "ROLE").ToArray()
+		require.NoError(t, err)
+		if name, _ := role[0].ToString(); name == "master" && s != from {
+			to = s
+		}
+	}
+	id := func(s *redistest.Server) string {
+		text, err := command(t, rawClient(t, s.Addr), "CLUSTER", "MYID").ToString()
+		require.NoError(t, err)
+		return text
+	}
+	source, target := rawClient(t, from.Addr), rawClient(t, to.Addr)
+	slot, err := command(t, source, "CLUSTER", "KEYSLOT", logOf("echomfa")).AsInt64()
+	require.NoError(t, err)
+	number := strconv.FormatInt(slot, 10)
+	host, port, err := net.SplitHostPort(to.Addr)
+	require.NoError(t, err)
+	command(t, target, "CLUSTER", "SETSLOT", number, "IMPORTING", id(from))
+	command(t, source, "CLUSTER", "SETSLOT", number, "MIGRATING", id(to))
+	move := func(key string) []string { return []string{"MIGRATE", host, port, key, "0", "5000"} }
+	command(t, source, move(logOf("echomfa"))...)
+	own := []string{"CLUSTER", "SETSLOT", number, "NODE", id(to)}
+	time.AfterFunc(time.Second, func() {
+		ctx := context.WithoutCancel(t.Context())
+		for _, step := range []struct {
+			c     rueidis.Client
+			words []string
+		}{{source, move("echomfa:v2:{echomfa:log}:h")}, {target, own}, {source, own}} {
+			assert.NoError(t, step.c.Do(ctx, step.c.B().Arbitrary(step.words...).Build()).Error())
+		}
+	})
+}
+
 // newSentinels starts a master, two replicas and three sentinels.
 func newSentinels(t *testing.T) (servers []*redistest.Server, option rueidis.ClientOption) {
 	t.Helper()
@@ -254,6 +297,7 @@ func TestLab(t *testing.T) {
 		servers, option := newCluster(t)
 		newLab(t, option).play("cluster, nothing happens", func() {}, 4*time.Second)
 		newLab(t, option).play("cluster, the log's master is flushed", func() { command(t, rawClient(t, master(t, servers).Addr), "FLUSHALL") }, 6*time.Second)
+		newLab(t, option).play("cluster, the log's slot is moved", func() { moveLog(t, servers) }, 8*time.Second)
 		newLab(t, option).play("cluster, the log's master is killed", func() { master(t, servers).Stop(t) }, 15*time.Second)
 	})
 	t.Run("cluster, stopped", func(t *testing.T) {

@@ -35,7 +35,7 @@ const (
 // matters more than what is evicted for it.
 const beginLog = `
 redis.call('PEXPIRE', KEYS[2], ARGV[2])
-local history, last = string.match(redis.call('GET', KEYS[2]) or '', '^(%S+) (%d+%-%d+)$')
+local history, last = string.match(redis.call('GET', KEYS[2]) or '', '^(%S+) (%d+%-%d+%S*)$')
 if not history or (last ~= '0-0' and redis.call('EXISTS', KEYS[1]) == 0) then
   redis.call('DEL', KEYS[1])
   history, last = ARGV[1], '0-0'
@@ -43,14 +43,17 @@ if not history or (last ~= '0-0' and redis.call('EXISTS', KEYS[1]) == 0) then
 end
 `
 
-// appendScript appends an event.
+// appendScript appends an event. Its place is its id, which is a time, and some letters: a
+// server whose clock is behind may give the id of an entry that was lost to another one.
 const appendScript = beginLog + `
-local id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[5], '*', 'p', last, 'e', ARGV[3])
+local tag = string.sub(ARGV[1], 1, 6)
+local id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[5], '*', 'p', last, 't', tag, 'e', ARGV[3])
 local at = tonumber(string.match(id, '^%d+'))
 redis.call('XTRIM', KEYS[1], 'MINID', '~', string.format('%.0f', math.max(0, at - ARGV[4])))
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
-redis.call('SET', KEYS[2], history .. ' ' .. id, 'PX', ARGV[2])
-return {history, id}
+last = id .. ':' .. tag
+redis.call('SET', KEYS[2], history .. ' ' .. last, 'PX', ARGV[2])
+return {history, last}
 `
 
 // lookScript returns the history and its last entry. It writes in any case: a master
@@ -60,18 +63,24 @@ redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return {history, last}
 `
 
-// place is one in the log: the id of an entry.
-type place struct{ ms, seq uint64 }
+// place is one in the log: the id of an entry, and what tells it from another one with
+// the same id.
+type place struct {
+	ms, seq uint64
+	tag     string
+}
 
-func parsePlace(id string) (place, error) {
+func parsePlace(text string) (place, error) {
+	id, tag, _ := strings.Cut(text, ":")
 	ms, seq, _ := strings.Cut(id, "-")
-	var p place
+	p := place{tag: tag}
 	var err, err2 error
 	p.ms, err = strconv.ParseUint(ms, 10, 64)
 	p.seq, err2 = strconv.ParseUint(seq, 10, 64)
 	return p, errors.Join(err, err2)
 }
 
+// String returns the id.
 func (p place) String() string {
 	return strconv.FormatUint(p.ms, 10) + "-" + strconv.FormatUint(p.seq, 10)
 }
@@ -92,9 +101,9 @@ func newHistory() string {
 }
 
 // ask runs one of the scripts.
-func (s *Store) ask(ctx context.Context, client rueidis.Client, script *rueidis.Lua, more ...string) (mark, error) {
+func (s *Store) ask(ctx context.Context, client rueidis.Client, script *script, more ...string) (mark, error) {
 	args := append([]string{newHistory(), milliseconds(logLife)}, more...)
-	answer, err := script.Exec(ctx, client, []string{s.secrets[0].log, s.secrets[0].history}, args).AsStrSlice()
+	answer, err := script.exec(ctx, client, []string{s.secrets[0].log, s.secrets[0].history}, args).AsStrSlice()
 	if err != nil {
 		return mark{}, err
 	}
@@ -123,16 +132,15 @@ type acknowledged struct {
 	marks []mark
 }
 
-// ownMost is how many are remembered: more than are made between two looks.
-const ownMost = 10_000
+// ownMost is how many are remembered at least: more than are made between two looks.
+const ownMost = 5_000
 
 func (a *acknowledged) add(m mark) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.marks = append(a.marks, m)
-	if drop := len(a.marks) - ownMost; drop > 0 {
-		a.marks = append(a.marks[:0:0], a.marks[drop:]...)
-		a.first += uint64(drop)
+	if a.marks = append(a.marks, m); len(a.marks) == 2*ownMost { // not with each: it copies
+		a.marks = append(a.marks[:0:0], a.marks[ownMost:]...)
+		a.first += ownMost
 	}
 }
 
@@ -151,7 +159,7 @@ type entry struct {
 }
 
 func parseEntry(e rueidis.XRangeEntry) (entry, error) {
-	at, err := parsePlace(e.ID)
+	at, err := parsePlace(e.ID + ":" + e.FieldValues["t"])
 	before, err2 := parsePlace(e.FieldValues["p"])
 	return entry{at, before, e.FieldValues["e"]}, errors.Join(err, err2)
 }
@@ -182,6 +190,10 @@ type reader struct {
 	next               uint64 // of the own entries
 	caughtUp           bool   // since then the log was read to its end
 }
+
+// errFork ends a round, so that a log which never fits together is read again after a
+// pause, and the instance says that it does not hear.
+var errFork = errors.New("redisstore: the log goes on from before its last entry that was heard")
 
 // round listens once, and looks where the log is if it is time for that. Without an
 // error everything has been told that was acknowledged before it began, unless it
@@ -216,9 +228,9 @@ func (r *reader) round(ctx context.Context, client rueidis.Client) (more bool, e
 	list := entries[r.s.secrets[0].log]
 	for _, raw := range list {
 		if !r.entry(raw) {
-			r.looked = time.Time{}
+			r.looked, r.history = time.Time{}, "" // whatever it is by now, it was rewound
 			r.rewind()
-			return true, nil
+			return false, errFork
 		}
 	}
 	r.caughtUp = len(list) < readMost
@@ -233,14 +245,14 @@ func (r *reader) entry(raw rueidis.XRangeEntry) (goesOn bool) {
 	event, sealed := r.s.openEvent(e.event)
 	if err != nil || sealed != nil {
 		r.s.rejectedEvents.Add(1)
-		if r.cursor, err = parsePlace(raw.ID); err == nil && e.before == r.link {
-			r.link = r.cursor
+		if r.cursor = e.at; err == nil && e.before == r.link {
+			r.link = e.at
 		}
 		return true
 	}
 	switch {
 	case !r.begun, e.before == r.link:
-	case r.link.after(e.before):
+	case !e.before.after(r.link):
 		return false
 	default:
 		r.hear(echomfa.StoreEvent{Kind: echomfa.Resumed})
@@ -268,7 +280,7 @@ func (r *reader) look(ctx context.Context, client rueidis.Client) (rewound bool,
 	if err != nil {
 		return false, fmt.Errorf("redisstore: look at the log: %w", err)
 	}
-	rewound = r.history != "" && m.history != r.history || r.link.after(m.at)
+	rewound = r.history != "" && m.history != r.history || r.link != m.at && !m.at.after(r.link)
 	r.history, r.tail, r.looked = m.history, m.at, time.Now()
 	if !r.caughtUp && r.due != nil {
 		return rewound, nil // what is not heard may be yet to be read
@@ -280,9 +292,12 @@ func (r *reader) look(ctx context.Context, client rueidis.Client) (rewound bool,
 	return rewound, nil
 }
 
-// rewind begins with the log from the start.
+// rewind begins with the log from the start. All that was acknowledged before is sent
+// again, and need not be heard.
 func (r *reader) rewind() {
 	r.s.rewound.Add(1)
+	r.due = nil
+	_, r.next = r.s.own.since(r.next)
 	r.hear(echomfa.StoreEvent{Kind: echomfa.Rewound})
-	r.cursor, r.link, r.begun, r.due = place{}, place{}, false, nil
+	r.cursor, r.link, r.begun = place{}, place{}, false
 }

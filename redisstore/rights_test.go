@@ -21,7 +21,7 @@ func TestR10EachRightIsNeeded(t *testing.T) {
 	t.Parallel()
 	server := redistest.New(t)
 	rights := rightsOf(t)
-	for _, spare := range []string{"+role", "+asking", "+eval", "+discard", "+ping", "+hello", "+cluster|slots", "+cluster|shards"} {
+	for _, spare := range []string{"+role", "+asking", "+discard", "+ping", "+hello", "+cluster|slots", "+cluster|shards"} {
 		require.Contains(t, rights, spare)
 		rights = slices.DeleteFunc(rights, func(right string) bool { return right == spare })
 	}

@@ -31,10 +31,10 @@ type Store struct {
 	// field, on which fmt calls no method, and with %s print what is one away.
 	options *rueidis.ClientOption
 	secrets []*secret // newest first
-	set     *rueidis.Lua
-	appends *rueidis.Lua
-	looks   *rueidis.Lua
-	takes   *rueidis.Lua
+	set     *script
+	appends *script
+	looks   *script
+	takes   *script
 	own     acknowledged
 
 	rejected       atomic.Uint64
@@ -60,11 +60,10 @@ func New(c Config) (*Store, error) {
 	}
 	s := &Store{
 		options: c.options(),
-		// FIPS builds have no SHA-1, which names scripts: Redis computes it.
-		set:     rueidis.NewLuaScript(setScript, rueidis.WithLoadSHA1(true)),
-		appends: rueidis.NewLuaScript(appendScript, rueidis.WithLoadSHA1(true)),
-		looks:   rueidis.NewLuaScript(lookScript, rueidis.WithLoadSHA1(true)),
-		takes:   rueidis.NewLuaScript(takeScript, rueidis.WithLoadSHA1(true)),
+		set:     newScript(setScript),
+		appends: newScript(appendScript),
+		looks:   newScript(lookScript),
+		takes:   newScript(takeScript),
 		ended:   make(chan struct{}),
 	}
 	for _, raw := range c.Secrets {
@@ -250,7 +249,7 @@ func (s *Store) Set(ctx context.Context, facts echomfa.StoredFacts, v echomfa.St
 	n := newest.names(facts.Key, facts.User)
 	sealed := newest.seal(plain, n.value)
 	_, err = call(ctx, s, func(ctx context.Context, client rueidis.Client) (struct{}, error) {
-		err := s.set.Exec(ctx, client, n.all(), []string{
+		err := s.set.exec(ctx, client, n.all(), []string{
 			at.newest.token, at.newest.user, newGeneration(bySet), string(sealed),
 			milliseconds(keep), milliseconds(generationLife), microseconds(facts.Asked), at.unreadable(),
 		}).Error()
@@ -311,7 +310,7 @@ return 1
 // secret count for themselves.
 func (s *Store) Take(ctx context.Context, name echomfa.StoreKey, limit int, per time.Duration) (bool, error) {
 	return call(ctx, s, func(ctx context.Context, client rueidis.Client) (bool, error) {
-		n, err := s.takes.Exec(ctx, client, []string{s.secrets[0].countName(name)}, []string{
+		n, err := s.takes.exec(ctx, client, []string{s.secrets[0].countName(name)}, []string{
 			strconv.Itoa(limit), milliseconds(max(per, time.Millisecond)),
 		}).AsInt64()
 		if err != nil {

@@ -166,6 +166,10 @@ func testGap(t *testing.T, newStore func(*testing.T) echomfa.Store, trim func(*t
 	if !slices.ContainsFunc(said, missed) || !slices.Contains(said, echomfa.StoreEvent{Key: after}) {
 		t.Fatalf("a gap in the log, and what comes after it, are not told: %v", said)
 	}
+	trim(t)
+	if said := begin(t, s).kind(t, "Hearing", echomfa.Hearing); !slices.ContainsFunc(said, missed) {
+		t.Fatalf("who begins after a gap in the log is not told of it: %v", said)
+	}
 }
 
 // testSilence: a Store that cannot be asked says so and not that it hears. When it is

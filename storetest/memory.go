@@ -22,7 +22,8 @@ import (
 type Memory struct {
 	mu sync.Mutex
 	memory
-	trimmed uint64        // the last entry that the log has lost by age or by Trim
+	aged    uint64        // the last entry that the log has lost by age
+	trimmed uint64        // the last entry that it has lost by age or by Trim
 	loss    uint64        // how often something was lost
 	failing error         // of all calls
 	changed chan struct{} // closed when there is something to hear; nil while nobody waits
@@ -150,7 +151,7 @@ func (m *Memory) invalidate(ctx context.Context, what echomfa.StoreKey, event ec
 	delete(m.values, what)
 	now := time.Now()
 	for len(m.log) > 0 && now.Sub(m.log[0].at) > logKept {
-		m.trimmed, m.log = m.log[0].number, m.log[1:]
+		m.aged, m.trimmed, m.log = m.log[0].number, m.log[0].number, m.log[1:]
 	}
 	m.last++
 	m.log = append(m.log, entry{m.last, now, event})
@@ -189,7 +190,7 @@ func (m *Memory) Take(ctx context.Context, name echomfa.StoreKey, limit int, per
 // Watch calls hear for every invalidation, until ctx ends. It returns nil.
 func (m *Memory) Watch(ctx context.Context, hear func(echomfa.StoreEvent)) error {
 	m.mu.Lock()
-	w := watcher{m: m, loss: m.loss, cursor: m.trimmed}
+	w := watcher{m: m, loss: m.loss, cursor: m.aged}
 	m.mu.Unlock()
 	ticker := time.NewTicker(round)
 	defer ticker.Stop()
@@ -256,7 +257,7 @@ func (m *Memory) Fail(err error) {
 func (m *Memory) Lose() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.memory, m.trimmed = newMemory(), 0
+	m.memory, m.aged, m.trimmed = newMemory(), 0, 0
 	m.loss++
 	m.tell()
 }
@@ -271,18 +272,18 @@ func (m *Memory) Back() (restore func()) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	before, trimmed := clone(m.memory), m.trimmed
+	before, aged, trimmed := clone(m.memory), m.aged, m.trimmed
 	return func() {
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		m.memory, m.trimmed = clone(before), trimmed
+		m.memory, m.aged, m.trimmed = clone(before), aged, trimmed
 		m.loss++
 		m.tell()
 	}
 }
 
-// Trim loses the log, and nothing else: who has not heard it is told that something was
-// missed.
+// Trim loses the log, and nothing else: who has not heard it, or begins to, is told that
+// something was missed.
 func (m *Memory) Trim() {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -53,12 +53,12 @@ func (p *post) since() (sent []int, at []time.Duration) {
 }
 
 // play gives a Box whose entries are retried for a minute.
-func play(t *testing.T, do func(t *testing.T, b *outbox.Box[int], p *post)) {
+func play(t *testing.T, do func(t *testing.T, b *outbox.Box[int, int], p *post)) {
 	t.Helper()
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p := &post{made: time.Now()}
-		b := outbox.New(time.Minute, p.send)
+		b := outbox.New[int](time.Minute, p.send)
 		do(t, b, p)
 		b.Close()
 	})
@@ -67,14 +67,14 @@ func play(t *testing.T, do func(t *testing.T, b *outbox.Box[int], p *post)) {
 func pass(d time.Duration) { <-time.After(d); synctest.Wait() }
 
 // put notes an invalidation that the caller has sent itself.
-func put(b *outbox.Box[int], name int, err error) (lost bool) {
-	ticket, lost := b.Add(name)
+func put(b *outbox.Box[int, int], name int, err error) (lost bool) {
+	ticket, lost := b.Add(name, name)
 	b.Done(ticket, err)
 	return lost
 }
 
 func TestFailureIsSentAgain(t *testing.T) {
-	play(t, func(t *testing.T, b *outbox.Box[int], p *post) {
+	play(t, func(t *testing.T, b *outbox.Box[int, int], p *post) {
 		t.Helper()
 		p.is(errAway)
 		put(b, 1, errAway)
@@ -96,7 +96,7 @@ func TestFailureIsSentAgain(t *testing.T) {
 }
 
 func TestFailureIsGivenUpWhenFactsHaveExpired(t *testing.T) {
-	play(t, func(t *testing.T, b *outbox.Box[int], p *post) {
+	play(t, func(t *testing.T, b *outbox.Box[int, int], p *post) {
 		t.Helper()
 		p.is(errAway)
 		put(b, 1, errAway)
@@ -116,7 +116,7 @@ func TestFailureIsGivenUpWhenFactsHaveExpired(t *testing.T) {
 // TestRewindSendsAgain: what is at most 6 minutes old is sent again, at most 200 a
 // second, and what is older is not.
 func TestRewindSendsAgain(t *testing.T) {
-	play(t, func(t *testing.T, b *outbox.Box[int], p *post) {
+	play(t, func(t *testing.T, b *outbox.Box[int, int], p *post) {
 		t.Helper()
 		put(b, 1, nil)
 		pass(2 * time.Minute)
@@ -146,12 +146,97 @@ func TestRewindSendsAgain(t *testing.T) {
 	})
 }
 
+// TestRewindSendsTheLatestFirst: a Store that was a little behind has lost the latest. The
+// oldest are still the first that have no place.
+func TestRewindSendsTheLatestFirst(t *testing.T) {
+	play(t, func(t *testing.T, b *outbox.Box[int, int], p *post) {
+		t.Helper()
+		const first = 500
+		for name := range first {
+			put(b, name, nil)
+			pass(time.Millisecond)
+		}
+		b.Again()
+		pass(time.Second)
+		sent, _ := p.since()
+		for i := range 200 {
+			assert.Equal(t, first-1-i, sent[i])
+		}
+		pass(time.Minute)
+		rest, _ := p.since()
+		assert.Len(t, append(sent, rest...), first)
+		for name := first; name < outbox.Max+10; name++ {
+			put(b, name, nil)
+		}
+		b.Again()
+		pass(time.Minute)
+		sent, _ = p.since()
+		assert.Len(t, sent, outbox.Max)
+		for name := range 10 {
+			assert.NotContains(t, sent, name, "the oldest")
+		}
+	})
+}
+
+// TestToldIsSentSeldom: an attempt fails, but the Store has told of it.
+func TestToldIsSentSeldom(t *testing.T) {
+	play(t, func(t *testing.T, b *outbox.Box[int, int], p *post) {
+		t.Helper()
+		p.is(errAway)
+		before, _ := b.Add(1, 1)
+		b.Told(1)
+		b.Done(before, errAway)
+		put(b, 2, errAway)
+		b.Told(2)
+		b.Told(3)
+		pass(10*time.Second - 1)
+		sent, _ := p.since()
+		assert.Empty(t, sent)
+		pass(10 * time.Millisecond)
+		sent, _ = p.since()
+		assert.ElementsMatch(t, []int{1, 2}, sent, "it is not acknowledged")
+		pass(time.Second)
+		sent, _ = p.since()
+		assert.GreaterOrEqual(t, len(sent), 3, "what is not told any more is sent as ever")
+		b.Told(1)
+		b.Told(2)
+		b.Again()
+		pass(10 * time.Millisecond)
+		sent, _ = p.since()
+		assert.ElementsMatch(t, []int{1, 2}, sent, "what was told may be lost")
+		pass(time.Second)
+		p.is(nil)
+		pass(time.Minute)
+		p.since()
+		b.Told(1)
+		pass(time.Minute)
+		sent, _ = p.since()
+		assert.Empty(t, sent, "it is acknowledged")
+	})
+}
+
+// TestToldAfterARewind: what is told before an invalidation is sent again is an older one of
+// the same name, which the Store has not lost.
+func TestToldAfterARewind(t *testing.T) {
+	play(t, func(t *testing.T, b *outbox.Box[int, int], p *post) {
+		t.Helper()
+		put(b, 1, nil)
+		pass(time.Second)
+		put(b, 2, nil)
+		b.Again()
+		b.Told(1)
+		pass(10 * time.Millisecond)
+		sent, _ := p.since()
+		assert.Equal(t, []int{2, 1}, sent)
+	})
+}
+
 // TestRewindMeanwhile: an attempt that is under way while the history is lost may have
 // been made before.
 func TestRewindMeanwhile(t *testing.T) {
-	play(t, func(t *testing.T, b *outbox.Box[int], p *post) {
+	play(t, func(t *testing.T, b *outbox.Box[int, int], p *post) {
 		t.Helper()
-		ticket, _ := b.Add(1)
+		ticket, _ := b.Add(1, 1)
 		b.Again()
 		b.Done(ticket, nil)
 		sent, _ := p.since()
@@ -160,10 +245,10 @@ func TestRewindMeanwhile(t *testing.T) {
 }
 
 func TestLaterInvalidationTakesThePlace(t *testing.T) {
-	play(t, func(t *testing.T, b *outbox.Box[int], p *post) {
+	play(t, func(t *testing.T, b *outbox.Box[int, int], p *post) {
 		t.Helper()
-		first, _ := b.Add(1)
-		second, _ := b.Add(1)
+		first, _ := b.Add(1, 1)
+		second, _ := b.Add(1, 1)
 		b.Done(first, nil)
 		waiting, _ := b.Figures()
 		assert.Equal(t, 1, waiting, "the second is under way")
@@ -176,7 +261,7 @@ func TestLaterInvalidationTakesThePlace(t *testing.T) {
 
 // TestOverflow drops what was acknowledged before what was not.
 func TestOverflow(t *testing.T) {
-	play(t, func(t *testing.T, b *outbox.Box[int], p *post) {
+	play(t, func(t *testing.T, b *outbox.Box[int, int], p *post) {
 		t.Helper()
 		p.is(errAway)
 		p.hang = true
@@ -197,19 +282,19 @@ func TestOverflow(t *testing.T) {
 	})
 }
 
-// TestClose tries once more, for a second.
+// TestClose tries once more, for a second at most.
 func TestClose(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct {
 		err  error
 		hang bool
 		want time.Duration
-	}{"works": {}, "fails": {err: errAway}, "is silent": {hang: true, want: time.Second}} {
+	}{"works": {}, "fails": {err: errAway}, "is silent": {hang: true, want: 900 * time.Millisecond}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				p := &post{made: time.Now(), err: row.err, hang: row.hang}
-				b := outbox.New(time.Minute, p.send)
+				b := outbox.New[int](time.Minute, p.send)
 				for name := range 20 {
 					put(b, name, errAway)
 				}
