@@ -1,0 +1,98 @@
+package redisstore_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+)
+
+// In these tests three processes of an app are on a cluster or behind sentinels, of real
+// servers. Factors are fresh for longer than the tests last: an instance that refuses a user
+// has heard of it. What depends on how fast a machine is, the lab measures: see lab_test.go.
+
+const (
+	gap   = 200 * time.Millisecond
+	while = time.Second
+)
+
+func longFresh(c *setup) { c.FreshFor = 5 * time.Minute }
+
+// TestTopologyCluster: R1 to R3, R5 and R8 on a cluster of three masters with a replica each.
+func TestTopologyCluster(t *testing.T) {
+	t.Parallel()
+	n := newCluster(t, "1000")
+	absent, mute := dead(t), silent(t)
+	f := newFleet(t, n, 3, longFresh, func(c *setup) {
+		switch c.Name { // R8: they find the cluster all the same
+		case "instance-1":
+			c.Addresses = append([]string{absent}, c.Addresses...)
+		case "instance-2":
+			c.Addresses = append([]string{mute}, c.Addresses...)
+		}
+	})
+	first := n.logMaster(t, f.prefix)
+	f.play(gap, while, func() {})
+	f.holds()
+	if n.logMaster(t, f.prefix) == first { // a machine may be too busy for a cluster
+		assert.Zero(t, f.unheard, "who has heard twice since nil refuses")
+	}
+
+	t.Log("the log's master is killed")
+	f.play(gap, while, func() {
+		first.Stop(t)
+		n.logMaster(t, f.prefix, first)
+	})
+	f.holds()
+	first.Start(t)
+	n.settled(t)
+
+	t.Log("the log's master hangs, and comes back when another has its place")
+	second := n.logMaster(t, f.prefix)
+	f.play(gap, while, func() {
+		second.Pause(t)
+		defer second.Continue(t)
+		n.logMaster(t, f.prefix, second)
+	})
+	f.holds()
+}
+
+// TestTopologySentinel: R3, R5, R8 and R9 with a master, two replicas and three sentinels.
+func TestTopologySentinel(t *testing.T) {
+	t.Parallel()
+	n := newSentinels(t)
+	absent, mute := dead(t), silent(t)
+	f := newFleet(t, n, 3, longFresh, func(c *setup) {
+		if c.Name != "instance-0" {
+			c.Addresses = append([]string{mute, absent}, c.Addresses...)
+		}
+	})
+	first := n.logMaster(t, f.prefix)
+	f.play(gap, while, func() {})
+	f.holds()
+	if n.logMaster(t, f.prefix) == first {
+		assert.Zero(t, f.unheard, "who has heard twice since nil refuses")
+	}
+
+	t.Log("each instance's sentinel falls silent, and then the master is killed")
+	before := n.now()
+	n.set(func(it wire) bool {
+		return slices.Contains(n.setup.Addresses, it.to) && slices.Contains(before, it)
+	})
+	f.play(gap, while, func() {
+		first.Stop(t)
+		n.logMaster(t, f.prefix, first)
+	})
+	f.holds()
+	n.set(nil)
+
+	t.Log("the master hangs, and comes back when another has its place")
+	second := n.logMaster(t, f.prefix, first)
+	f.play(gap, while, func() {
+		second.Pause(t)
+		defer second.Continue(t)
+		n.logMaster(t, f.prefix, first, second)
+	})
+	f.holds()
+}
