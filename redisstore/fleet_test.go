@@ -13,6 +13,7 @@ import (
 // fleet is an app on a topology, of several processes, and what it did.
 type fleet struct {
 	t         *testing.T
+	on        *topology
 	prefix    string
 	instances []*instance
 	changes   sync.WaitGroup
@@ -35,7 +36,7 @@ type fleet struct {
 // newFleet starts instances, and waits until all hear.
 func newFleet(t *testing.T, n *topology, size int, change ...func(*setup)) *fleet {
 	t.Helper()
-	f := &fleet{t: t, prefix: prefixOf(t)}
+	f := &fleet{t: t, on: n, prefix: prefixOf(t)}
 	for i := range size {
 		c := n.setup
 		c.Name, c.Prefix = "instance-"+itoa(i), f.prefix
@@ -183,11 +184,14 @@ func (f *fleet) play(gap, d time.Duration, happen func(), authors ...*instance) 
 	f.changes.Wait()
 }
 
-// excuseUntilNow says that nothing was promised up to now.
-func (f *fleet) excuseUntilNow() {
+// promises says whether something is promised from now on.
+func (f *fleet) promises(something bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.excuse = time.Now()
+	if !something {
+		f.excuse = f.excuse.Add(time.Hour)
+	}
 }
 
 // holds sees that everybody has heard in the end.
