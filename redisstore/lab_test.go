@@ -154,7 +154,7 @@ func (l *lab) oneServer(t *testing.T) {
 
 func (l *lab) cluster(t *testing.T) {
 	t.Run("stays", func(t *testing.T) {
-		n := newCluster(t, "1000")
+		n := newCluster(t, "1500")
 		hung := redistest.New(t, "--cluster-enabled", "yes")
 		hung.Pause(t)
 		t.Cleanup(func() { hung.Continue(t) })

@@ -96,7 +96,10 @@ func ask(t *testing.T, s *redistest.Server, words ...string) string {
 		return ""
 	}
 	defer c.Close()
-	text, _ := c.Do(t.Context(), c.B().Arbitrary(words...).Build()).ToString()
+	text, err := c.Do(t.Context(), c.B().Arbitrary(words...).Build()).ToString()
+	if err != nil { // the text is the error's
+		return ""
+	}
 	return text
 }
 
