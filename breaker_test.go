@@ -2,11 +2,13 @@ package echomfa_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"log/slog"
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -196,5 +198,38 @@ func TestSuddenlyRefused(t *testing.T) {
 		d.fail(client.ErrUnauthenticated)
 		together(t, e, 40, manyTokens)
 		assert.Equal(t, 1, strings.Count(log.String(), "had been accepted are now refused"))
+	})
+}
+
+// TestCheckTokenLeavesNoTime has a CheckToken that takes all of a lookup's time: that says
+// nothing of GenAuth, which is not asked.
+func TestCheckTokenLeavesNoTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var slow atomic.Bool
+		d := newDirectory()
+		enrollMany(d, 10)
+		e := newEnforcer(t, d, func(c *echomfa.Config) {
+			c.Verify = func(ctx context.Context, _ string) error {
+				if slow.Load() {
+					<-ctx.Done()
+				}
+				return nil
+			}
+		})
+		together(t, e, 10, manyTokens)
+		for i := range 10 {
+			require.NoError(t, e.Invalidate(t.Context(), manyTokens(i)))
+		}
+		pass(2 * time.Second)
+		slow.Store(true)
+		before := d.total()
+		for i := range 10 {
+			assert.Equal(t, echomfa.Unavailable, decide(t, e, manyTokens(i), otp()).Outcome)
+		}
+		s := e.Stats()
+		assert.False(t, s.BreakerOpen, "%+v", s)
+		assert.Zero(t, s.FailingUsers)
+		assert.Equal(t, before, d.total())
 	})
 }

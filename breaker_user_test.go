@@ -19,6 +19,7 @@ import (
 // facts of these tokens before, or not; while others are at work, and while nobody is.
 func TestBreakerBOneUserWithABrokenRecord(t *testing.T) {
 	t.Parallel()
+	slow := func(context.Context, string) error { pass(90 * time.Millisecond); return errServer }
 	for name, row := range map[string]struct {
 		known, alone bool
 		behave       func(context.Context, string) error
@@ -31,8 +32,8 @@ func TestBreakerBOneUserWithABrokenRecord(t *testing.T) {
 		"known, 503":       {known: true, behave: always(&client.APIError{HTTPStatus: 503}), calls: 16},
 		"known, malformed": {known: true, behave: always(client.ErrMalformed), calls: 16},
 		"known, it hangs":  {known: true, behave: hang, calls: 16, atOnce: 4},
-		// Nobody else succeeds, so it is not held.
-		"known, alone": {known: true, alone: true, behave: always(errServer), calls: 20 * 100},
+		// Nobody else succeeds, so it is not held: but one lookup is made after the other.
+		"known, alone": {known: true, alone: true, behave: slow, calls: 4 + 200, atOnce: 4},
 		// Of these a few a token: its first two, and the next ones after 2, 4 and 8 s.
 		"unknown, slow": {behave: always(context.DeadlineExceeded), calls: 50 * 6},
 	} {
@@ -76,10 +77,11 @@ func TestBreakerBOneUserWithABrokenRecord(t *testing.T) {
 				if row.alone {
 					pass(2 * time.Minute)
 				}
-				held := 0
+				held, users := 0, 0
 				o.work(attackFor, o.neverOpen(func(i int) {
 					o.later(list[i%len(list)])
-					held = max(held, o.e.Stats().Held)
+					s := o.e.Stats()
+					held, users = max(held, s.Held), max(users, s.HeldUsers)
 				}))
 				assert.Positive(t, calls)
 				assert.LessOrEqual(t, calls, row.calls)
@@ -92,7 +94,9 @@ func TestBreakerBOneUserWithABrokenRecord(t *testing.T) {
 				o.nobodyNoticed()
 				if !row.known {
 					assert.Equal(t, len(list), held)
+					return
 				}
+				assert.Equal(t, 1, users)
 			})
 		})
 	}

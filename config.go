@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"math"
 	"net/http"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -73,6 +72,11 @@ type Config struct {
 	LoginURL string
 	// ReturnTo is how those pages learn where the browser came from. Optional.
 	ReturnTo ReturnToConfig
+	// RefusalPage makes the page for a browser that is refused and not sent on, in the
+	// app's looks and the user's language; package enroll has one. The status and the
+	// headers are not its own. If it fails or panics, which is logged at Error, the
+	// built-in page is shown. Optional. Default: that page, in English.
+	RefusalPage func(r *http.Request, refusal Refusal) (RefusalPage, error)
 
 	// Cache says how long facts are relied upon. Optional.
 	Cache CacheConfig
@@ -246,17 +250,6 @@ func (c *Config) prepareSource() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// isNil reports whether an interface holds a nil pointer or function, which
-// would pass a comparison with nil and panic on the first request.
-func isNil(v any) bool {
-	switch r := reflect.ValueOf(v); r.Kind() {
-	case reflect.Pointer, reflect.Func, reflect.Map, reflect.Interface:
-		return r.IsNil()
-	default:
-		return false
-	}
 }
 
 // prepare sets defaults and validates.

@@ -3,6 +3,9 @@ package echomfa
 import (
 	"context"
 	"crypto/rand"
+	"errors"
+	"fmt"
+	"html/template"
 	"strings"
 	"time"
 )
@@ -164,6 +167,78 @@ func withDecision(ctx context.Context, d Decision) context.Context {
 func DecisionFrom(ctx context.Context) (Decision, bool) {
 	d, ok := ctx.Value(decisionKey{}).(Decision)
 	return d, ok
+}
+
+// Refusal is what [Config].RefusalPage makes a page of.
+type Refusal struct {
+	// Status is the status of the answer: 401, 403, 500 or 503.
+	Status int
+	// DecisionID is what the log line has, for the user to quote. It may be empty.
+	DecisionID string
+	// Err is the error, as an ErrorHandler is given it, to choose words by and not to
+	// be shown: a [*NotEnrolledError] is a 403, a [*TokenError] a 401, a
+	// [*LookupError] a 503.
+	Err error
+	// Missing are the alternatives of a 403, as in [Decision].
+	Missing [][]FactorType
+	// Link is where the user can go on, with a return-to: EnrollURL for a 403,
+	// LoginURL for a 401. Empty if there is none. In a frame, it needs the
+	// target "_top".
+	Link string
+	// Circle says that the browser was sent to Link several times and came back as it
+	// went.
+	Circle bool
+	// Retry says that asking for the same address again may help, and does nothing
+	// else: an empty href does that.
+	Retry bool
+	// RetryAfter is how long to wait before that, as the header Retry-After says.
+	RetryAfter time.Duration
+	// PathPrefix is the path of ReturnTo.BaseURL: what stands before paths of this
+	// app. It may be empty.
+	PathPrefix string
+	// Fragment says that a script puts the page into the app's own: what is wanted is
+	// what stands in the body, in the app's style.
+	Fragment bool
+}
+
+// RefusalPage is the page that [Config].RefusalPage makes.
+type RefusalPage struct {
+	// HTML is a whole document in UTF-8, or for a Fragment a part of one, of at most
+	// 1 MiB. Required. The text is in its element main, where Unpoly looks for it.
+	HTML template.HTML
+	// Language is the language of the page as a tag, such as "zh-CN", for
+	// Content-Language. Optional.
+	Language string
+	// Style is the content of the style element, if the page has one. The
+	// Content-Security-Policy allows that and no other, by its hash. Optional.
+	Style string
+	// Sources say what the page may load, as directives of a
+	// Content-Security-Policy. What has none is forbidden, but forms, which lead to
+	// this origin. Where the page may be framed cannot be changed. Optional. Default:
+	// Style, and styles, pictures and fonts of this origin.
+	Sources string
+}
+
+// check reports what is wrong with a page.
+func (p *RefusalPage) check() error {
+	const most = 1 << 20
+	switch {
+	case p.HTML == "":
+		return errors.New("echomfa: RefusalPage: HTML: required")
+	case len(p.HTML) > most:
+		return fmt.Errorf("echomfa: RefusalPage: HTML: %d bytes are more than %d", len(p.HTML), most)
+	case strings.ContainsFunc(p.Language, func(r rune) bool { return r != '-' && !isAlphanumeric(r) }):
+		return fmt.Errorf("echomfa: RefusalPage: Language: %q is not a tag such as %q", p.Language, "zh-CN")
+	case p.Style != "" && p.Sources != "":
+		return errors.New("echomfa: RefusalPage: Style and Sources: set one of them")
+	case strings.ContainsFunc(p.Sources, func(r rune) bool { return r < ' ' || r > '~' || r == ',' }):
+		return fmt.Errorf("echomfa: RefusalPage: Sources: %q: only printable ASCII without commas", p.Sources)
+	}
+	return nil
+}
+
+func isAlphanumeric(r rune) bool {
+	return r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z'
 }
 
 // alternatives spells what is missing, such as "OTP or SMS+EMAIL".

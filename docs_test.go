@@ -21,7 +21,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/echomfa/echomfa"
-	"github.com/echomfa/echomfa/enroll"
 )
 
 // documents returns the texts of the README and the pages beside it.
@@ -172,22 +171,6 @@ func TestPolicyTableOfReadme(t *testing.T) {
 			assert.True(t, parsed.Equal(inGo[row[2]]), row[1])
 		}
 	}
-}
-
-// TestEnrollmentPageNamesEveryField compares the configuration table with the
-// struct, both ways.
-func TestEnrollmentPageNamesEveryField(t *testing.T) {
-	t.Parallel()
-	var fields, rows []string
-	for _, field := range reflect.VisibleFields(reflect.TypeFor[enroll.Config]()) {
-		if field.IsExported() {
-			fields = append(fields, field.Name)
-		}
-	}
-	for _, row := range regexp.MustCompile("(?m)^\\| `(\\w+)` \\|").FindAllStringSubmatch(read(t, "docs/enrollment.md"), -1) {
-		rows = append(rows, row[1])
-	}
-	assert.ElementsMatch(t, fields, rows)
 }
 
 // TestLogSchemaIsComplete compares the messages and keys that the code logs

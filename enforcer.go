@@ -97,6 +97,32 @@ func (e *Enforcer) decideToken(ctx context.Context, d *Decision, rq *request) er
 	return e.decider.decide(ctx, d, rq)
 }
 
+// EnrolledFactors returns the factor types that the user of an access token has
+// enrolled, at most DenyFreshFor old, for pages that show them. Asking is not
+// refusing: nothing is logged or observed. The errors are those of [Enforcer.Decide],
+// without the ID of a decision. Where GenAuth's list left something out, the types
+// that are known come with a [*LookupError]: they may show what the user has, and
+// not what the user lacks.
+func (e *Enforcer) EnrolledFactors(ctx context.Context, token string) (enrolled FactorSet, err error) {
+	if !e.ready() {
+		return FactorSet{}, errNotMade
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			_, err = panicked(ctx, e.cfg.Logger, "callback", v, redact.Of(token))
+		}
+	}()
+	if _, err := e.source.readCustom(token, nil); err != nil {
+		return FactorSet{}, err
+	}
+	// No facts satisfy the zero policy, so they are as fresh as those that refuse.
+	d := Decision{Enforced: true}
+	if err = e.decider.decide(ctx, &d, &request{token: token}); d.Outcome == NotEnrolled {
+		err = nil
+	}
+	return d.Enrolled, err
+}
+
 // Invalidate forgets what is known of a token: the next decision asks GenAuth.
 // Call it when the user has enrolled or removed a factor. An answer that was
 // asked for before is not kept, whenever it comes. The error is a [*TokenError]

@@ -67,7 +67,7 @@ const (
 // lookups are those of one source. Requests that need the same answer share one.
 //
 // Locks are taken in this order: a shard's first, and under it one of running's, the
-// budget's, the breaker's, the clock's and that of the lists of types. Under the clock's
+// budget's, the breaker's, its users', its holds', the clock's and that of the lists of types. Under the clock's
 // mu its steps may be taken. None of these takes another one, and nobody waits for anything
 // but a lock while holding one.
 type lookups struct {
@@ -263,6 +263,16 @@ func (q *question) expiredBy(now time.Time) bool {
 	return !q.expires.IsZero() && now.Add(maxClockSkew).After(q.expires)
 }
 
+// evidence returns what an error of the flight tells of GenAuth. A long token has a
+// connection of its own: that it got none may be due to how many of them somebody sends.
+func (f *flight) evidence(err error, now time.Time) breaker.Outcome {
+	o := evidence(err, f.caller.Known, f.q.expiredBy(now))
+	if o == breaker.NoConnection && len(f.q.token) > breaker.LongToken {
+		return breaker.Failed
+	}
+	return o
+}
+
 // evidence returns what a lookup tells of GenAuth. That of an unknown token tells
 // nothing by a refusal, nor does that of one that has expired: a gateway may refuse
 // these while GenAuth is down. A panic and a lookup that was given up tell nothing
@@ -319,6 +329,9 @@ func runCheckToken(ctx context.Context, check func(context.Context, string) erro
 		return nil
 	}
 	err := check(ctx, token)
+	if err == nil {
+		err = ctx.Err() // it has left no time to ask GenAuth, which has not failed
+	}
 	if err == nil || undetermined(err) {
 		return withoutToken(err, token)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -101,6 +102,14 @@ func logRefusal(ctx context.Context, log *slog.Logger, d *Decision, err error, r
 	)
 }
 
+// ownFailed logs that the app could not make the page of a refusal.
+func (f *refusals) ownFailed(r *http.Request, about *Refusal, cause any, stack []byte) {
+	secrets := f.source.secrets(r)
+	panicProof(f.log).LogAttrs(r.Context(), slog.LevelError, "mfa RefusalPage failed: the built-in page is shown",
+		slog.String("decision_id", about.DecisionID), slog.String("error", secrets.Hide(fmt.Sprint(cause))),
+		slog.String("stack", secrets.Hide(string(stack))))
+}
+
 // label is how the log names a policy: by its name if it has one.
 func (p Policy) label() string {
 	if name := p.Name(); name != "" {
@@ -137,7 +146,8 @@ func (g *genauthSource) logToken(ctx context.Context, now time.Time, f *flight, 
 		}
 	case rest > 0 && !limited && g.said.held.again(now):
 		g.log.LogAttrs(ctx, slog.LevelWarn, "mfa lookups of a token are held: GenAuth fails for it, and not for others",
-			slog.String("token_ref", g.cache.keys.Ref(f.q.key)), slog.Duration("for", rest), slog.Int("held", g.holds.Count(now)), withoutTokenAttr(err, f))
+			slog.String("token_ref", g.cache.keys.Ref(f.q.key)), slog.Duration("for", rest), slog.Int("held", g.holds.Count(now)),
+			slog.Int("held_users", g.users.Held(now)), withoutTokenAttr(err, f))
 	}
 }
 

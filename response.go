@@ -5,7 +5,7 @@ import (
 	"log/slog"
 	"math"
 	"net/http"
-	"slices"
+	"runtime/debug"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -31,6 +31,7 @@ type refusals struct {
 	enroll   returnto.Destination
 	login    returnto.Destination
 	pages    page.Pages
+	ownPage  func(*http.Request, Refusal) (RefusalPage, error) // or nil
 
 	leftOut [returnto.Omissions]atomic.Bool            // it has been said why
 	circles struct{ enroll, login redirectloop.Alarm } // it has been said that browsers go round
@@ -65,6 +66,8 @@ type reply struct {
 	destination *returnto.Destination // where a browser goes instead, or nil
 	step        string                // what the user does there
 	reason      string                // why the user has to
+	missing     [][]FactorType
+	circle      bool // the user was sent there again and again
 }
 
 func (f *refusals) replyTo(err error) reply {
@@ -118,6 +121,7 @@ func (f *refusals) replyNotEnrolled(d *Decision) reply {
 	return reply{
 		problem: p, body: body,
 		destination: &f.enroll, step: "Set up a sign-in factor", reason: alternatives(d.Missing),
+		missing: d.Missing,
 	}
 }
 
@@ -147,6 +151,10 @@ func (f *refusals) write(w http.ResponseWriter, r *http.Request, err error) {
 	f.setHeaders(w.Header(), r, err)
 	said, kind := f.replyTo(err), accept.KindOf(r)
 	v := f.view(w, r, kind, &said)
+	about := Refusal{
+		Status: said.Status, DecisionID: said.DecisionID, Err: err, Missing: said.missing, Link: v.Link, Circle: said.circle,
+		Retry: v.Retry, RetryAfter: waitAfter(err), PathPrefix: f.returnTo.Prefix,
+	}
 	switch {
 	case kind == accept.Browser && v.Moves:
 		answer.Redirect(w, r, v.Link)
@@ -162,16 +170,23 @@ func (f *refusals) write(w http.ResponseWriter, r *http.Request, err error) {
 	case kind == accept.Program, kind == accept.Turbo && accept.IsPrefetch(r): // a stream would be put into the page
 		answer.Problem(w, r, said.Status, said.body)
 	case kind == accept.Turbo && (v.Moves || !accept.IsGet(r)):
-		answer.HTML(w, r, said.Status, accept.TurboStream, page.Policy(false), f.pages.Stream(&v))
+		about.Fragment = true
+		if own := f.own(r, &about, &v); own != nil {
+			v.Own, v.Lang = own.HTML, own.Language
+		}
+		answer.HTML(w, r, said.Status, &answer.Page{
+			MediaType: accept.TurboStream, Language: v.Lang, Policy: page.Policy(false), Body: f.pages.Stream(&v),
+		})
 	default:
-		f.writePage(w, r, kind, said.Status, &v)
+		f.writePage(w, r, kind, &about, &v)
 	}
 }
 
 // view returns what a page says, and where its user is to go. It sets the headers that
 // go with that.
 func (f *refusals) view(w http.ResponseWriter, r *http.Request, kind accept.Kind, said *reply) page.View {
-	v := page.View{}
+	v := page.View{Lang: "en"}
+	v.Retry = said.Status == http.StatusServiceUnavailable && accept.IsGet(r) && (kind == accept.Browser || kind == accept.Framed)
 	if to := said.destination; to != nil && to.Text != "" && !to.Is(r) {
 		v.Moves, v.Step = f.moves(w, r, kind, said), said.step
 		back, why := f.backTo(r, kind)
@@ -190,7 +205,7 @@ func (f *refusals) view(w http.ResponseWriter, r *http.Request, kind accept.Kind
 }
 
 // writePage writes a page, as a client puts it where it belongs.
-func (f *refusals) writePage(w http.ResponseWriter, r *http.Request, kind accept.Kind, status int, v *page.View) {
+func (f *refusals) writePage(w http.ResponseWriter, r *http.Request, kind accept.Kind, about *Refusal, v *page.View) {
 	switch {
 	case kind == accept.Unpoly && v.Moves:
 		// Another layer is there wherever the request comes from, and however
@@ -202,7 +217,44 @@ func (f *refusals) writePage(w http.ResponseWriter, r *http.Request, kind accept
 		v.Frame = accept.FrameName(r)
 	}
 	inside := kind == accept.Framed && r.Header.Get("Sec-Fetch-Site") == "same-origin"
-	answer.HTML(w, r, status, "text/html", page.Policy(inside), f.pages.Whole(v))
+	about.Fragment = v.Frame != ""
+	own := f.own(r, about, v)
+	if own != nil && about.Fragment {
+		v.Own, v.Lang = own.HTML, own.Language
+	}
+	p := answer.Page{MediaType: "text/html", Language: v.Lang, Policy: page.Policy(inside)}
+	if own != nil && !about.Fragment {
+		p.Language, p.Policy, p.Forms, p.Body = own.Language, page.OwnPolicy(own.Style, own.Sources, inside), true, []byte(own.HTML)
+	} else {
+		p.Body = f.pages.Whole(v)
+	}
+	answer.HTML(w, r, about.Status, &p)
+}
+
+// own has the app make the page. It returns nil if the app makes none, if that
+// fails, and if nobody would read it.
+func (f *refusals) own(r *http.Request, about *Refusal, v *page.View) (own *RefusalPage) {
+	if f.ownPage == nil || v.Moves {
+		return nil
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			if aborted, ok := p.(error); ok && errors.Is(aborted, http.ErrAbortHandler) {
+				panic(http.ErrAbortHandler) // without what it may be wrapped in: net/http logs that
+			}
+			f.ownFailed(r, about, p, debug.Stack())
+			own = nil
+		}
+	}()
+	made, err := f.ownPage(r, *about)
+	if err == nil {
+		err = made.check()
+	}
+	if err != nil {
+		f.ownFailed(r, about, err, nil)
+		return nil
+	}
+	return &made
 }
 
 // moves reports whether a client is sent on without its user's doing. If it has
@@ -224,6 +276,7 @@ func (f *refusals) moves(w http.ResponseWriter, r *http.Request, kind accept.Kin
 		http.SetCookie(w, cookie)
 		return true
 	}
+	said.circle = true
 	reason := f.source.secrets(r).Hide(said.reason) // it may be the application's own words
 	if said.Detail = sent + "."; reason != "" {
 		said.Detail = sent + ": " + reason + "."
@@ -236,26 +289,6 @@ func (f *refusals) moves(w http.ResponseWriter, r *http.Request, kind accept.Kin
 	return false
 }
 
-// secure reports whether browsers reach this app by https.
-func (f *refusals) secure(r *http.Request) bool {
-	return r.TLS != nil || f.returnTo.Origin != nil && f.returnTo.Origin.Scheme == "https"
-}
-
-// longReturnBytes is from where on a return-to needs the room of other headers.
-const longReturnBytes = 1024
-
-// backTo returns the return-to of a request. A posted address is no page to come
-// back to.
-func (f *refusals) backTo(r *http.Request, kind accept.Kind) (back string, why returnto.Omission) {
-	switch {
-	case kind == accept.HTMX:
-		return f.returnTo.FromHTMX(r)
-	case accept.IsGet(r):
-		return f.returnTo.FromRequest(r)
-	}
-	return "", returnto.Kept
-}
-
 // setHeaders sets what every refusal carries, whoever writes it.
 func (f *refusals) setHeaders(h http.Header, r *http.Request, err error) {
 	h.Set("Cache-Control", "no-store")
@@ -263,10 +296,12 @@ func (f *refusals) setHeaders(h http.Header, r *http.Request, err error) {
 	fieldvalue.AddVary(h, "Accept", "Sec-Fetch-Mode", "Sec-Fetch-Dest", "Sec-Fetch-Site", "X-Requested-With", "Cookie",
 		"HX-Request", "HX-Boosted", "HX-History-Restore-Request", "HX-Current-URL", "X-Inertia", "X-Up-Version", "X-Up-Target",
 		"Turbo-Frame", "X-Turbo-Request-Id", "Sec-Purpose", "X-Sec-Purpose", "Purpose", "HX-Preloaded")
+	if f.ownPage != nil {
+		fieldvalue.AddVary(h, "Accept-Language")
+	}
 	var (
-		token  *TokenError
-		lookup *LookupError
-		api    *client.APIError
+		token *TokenError
+		api   *client.APIError
 	)
 	h.Del("Www-Authenticate") // of a refusal whose ErrorHandler failed
 	h.Del("Retry-After")
@@ -278,13 +313,21 @@ func (f *refusals) setHeaders(h http.Header, r *http.Request, err error) {
 		}
 		h.Set("Www-Authenticate", f.challenge(r, token))
 	case unavailable:
-		wait := retryafter.Least
-		if errors.As(err, &lookup) {
-			wait = max(wait, lookup.RetryAfter)
-		}
-		h.Set("Retry-After", strconv.Itoa(wholeSeconds(wait)))
+		h.Set("Retry-After", strconv.Itoa(wholeSeconds(waitAfter(err))))
 	case failed, notEnrolled:
 	}
+}
+
+// waitAfter is how long to wait before another try is worthwhile, or zero if none is.
+func waitAfter(err error) time.Duration {
+	var lookup *LookupError
+	switch {
+	case situationOf(err) != unavailable:
+		return 0
+	case errors.As(err, &lookup):
+		return max(retryafter.Least, lookup.RetryAfter)
+	}
+	return retryafter.Least
 }
 
 // wholeSeconds rounds up: a client that comes back early finds the door shut.
@@ -294,22 +337,9 @@ func wholeSeconds(d time.Duration) int { return int(math.Ceil(d.Seconds())) }
 // any token gets no error code. The error may be the application's own: it has not
 // been looked through for secrets where [Enforcer.WriteRefusal] is given it.
 func (f *refusals) challenge(r *http.Request, t *TokenError) string {
-	s := `Bearer realm="` + f.realm + `"`
 	if t == nil || t.Code == "" {
-		return s
+		return answer.Challenge(f.realm, "", "")
 	}
 	secrets := f.source.secrets(r)
-	s += `, error="` + quotable(secrets.Hide(t.Code)) + `"`
-	if t.Reason != "" {
-		s += `, error_description="` + quotable(secrets.Hide(t.Reason)) + `"`
-	}
-	return s
-}
-
-// quotable drops what RFC 6750 does not allow in error and error_description:
-// a Token function may have put anything there.
-func quotable(s string) string {
-	return string(slices.DeleteFunc([]byte(s), func(c byte) bool {
-		return c < ' ' || c > '~' || c == '"' || c == '\\'
-	}))
+	return answer.Challenge(f.realm, secrets.Hide(t.Code), secrets.Hide(t.Reason))
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/echomfa/echomfa/internal/accept"
 	"github.com/echomfa/echomfa/internal/page"
 	"github.com/echomfa/echomfa/internal/returnto"
 )
@@ -46,7 +47,7 @@ func (c *ReturnToConfig) prepare() error {
 // newRefusals returns what answers, or all that is wrong with EnrollURL, LoginURL and
 // ReturnTo.
 func newRefusals(cfg *Config, source *credential) (*refusals, error) {
-	f := &refusals{realm: cfg.Realm, log: cfg.Logger, source: source, pages: page.New()}
+	f := &refusals{realm: cfg.Realm, log: cfg.Logger, source: source, pages: page.New(), ownPage: cfg.RefusalPage}
 	var base, enroll, login error
 	f.returnTo, base = returnto.NewApp(cfg.ReturnTo.BaseURL, cfg.ReturnTo.Param)
 	f.enroll, enroll = f.returnTo.NewDestination("EnrollURL", cfg.EnrollURL, cfg.ReturnTo.Disabled)
@@ -182,6 +183,26 @@ func (f *refusals) location(ctx context.Context, to *returnto.Destination, back 
 	address, why := f.returnTo.Location(to, back, &f.enroll, room)
 	f.logOmission(ctx, why)
 	return address
+}
+
+// secure reports whether browsers reach this app by https.
+func (f *refusals) secure(r *http.Request) bool {
+	return r.TLS != nil || f.returnTo.Origin != nil && f.returnTo.Origin.Scheme == "https"
+}
+
+// longReturnBytes is from where on a return-to needs the room of other headers.
+const longReturnBytes = 1024
+
+// backTo returns the return-to of a request. A posted address is no page to come
+// back to.
+func (f *refusals) backTo(r *http.Request, kind accept.Kind) (back string, why returnto.Omission) {
+	switch {
+	case kind == accept.HTMX:
+		return f.returnTo.FromHTMX(r)
+	case accept.IsGet(r):
+		return f.returnTo.FromRequest(r)
+	}
+	return "", returnto.Kept
 }
 
 // logOmission logs that a return-to is left out, once for each reason: clients can

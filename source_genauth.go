@@ -293,7 +293,7 @@ func (g *genauthSource) failures(q *question) breaker.Memory {
 // this one, and for its user.
 func (g *genauthSource) note(ctx context.Context, f *flight, pass *breaker.Pass, err error) {
 	now := time.Now()
-	outcome := evidence(err, f.caller.Known, f.q.expiredBy(now))
+	outcome := f.evidence(err, now)
 	g.logChange(ctx, now, pass, outcome)
 	wait, limited := breaker.Wait(err)
 	var long *breaker.TooLongError

@@ -32,12 +32,18 @@ type Stats struct {
 	ColdStart bool
 	// FailingUsers is how many users' lookups have failed since the last one that
 	// succeeded: of known users, of those who found no connection, or of tokens at a
-	// ColdStart. It stops at 64.
+	// ColdStart. It stops at 4,096.
 	FailingUsers int
 	// Held is how many tokens GenAuth is not asked about for a while, because it
 	// fails for them and not for others, or limits their rate. One that was
 	// invalidated or forgotten meanwhile may count for up to a minute more.
 	Held int
+	// HeldUsers is how many known users GenAuth is not asked about for a while, with
+	// whatever token, because it fails for them and not for others.
+	HeldUsers int
+	// Paused reports that no lookups are made for a while, because GenAuth limits the
+	// rate for more than one user.
+	Paused bool
 	// Store counts what came of asking the Store, if there is one.
 	Store StoreStats
 	// Entries and Refused are how many tokens' facts and how many tokens that were
@@ -69,6 +75,7 @@ func (e *Enforcer) Stats() Stats {
 	figures := d.genauth.breaker.Figures()
 	s.BreakerOpen, s.BreakerCause = figures.Cause != breaker.NotOpen, figures.Cause.String()
 	s.ColdStart, s.FailingUsers, s.Held = figures.ColdStart, figures.Users, d.genauth.holds.Count(time.Now())
+	s.HeldUsers, s.Paused = d.genauth.users.Held(time.Now()), d.genauth.budget.Paused(time.Now())
 	s.Entries, s.Refused, s.Hits = d.cache.size()
 	return s
 }

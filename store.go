@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"reflect"
 	"time"
 
 	"github.com/echomfa/echomfa/internal/digest"
@@ -135,4 +136,15 @@ type StoreCounter interface {
 	// counting begins again. Nothing is within a limit below 1. An error says that
 	// it is not known: the caller's own limit holds then.
 	Take(ctx context.Context, name StoreKey, limit int, per time.Duration) (bool, error)
+}
+
+// isNil reports whether an interface holds a nil pointer or function, which
+// would pass a comparison with nil and panic on the first request.
+func isNil(v any) bool {
+	switch r := reflect.ValueOf(v); r.Kind() {
+	case reflect.Pointer, reflect.Func, reflect.Map, reflect.Interface:
+		return r.IsNil()
+	default:
+		return false
+	}
 }

@@ -194,12 +194,16 @@ func codePage(st *state) *shown {
 // enrolled goes on after a factor has been enrolled: back, or first to the
 // recovery code, which GenAuth shows once.
 func (v *visit) enrolled(st *state) {
-	v.changed(Enrolled, st.Type)
+	key, _ := readKeyURI(st.KeyURI)
+	what := st.Token
+	if st.Type == client.OTP {
+		what = key.Secret // which is the same with a token that was renewed
+	}
+	v.changed(Enrolled, st.Type, what)
 	if st.Recovery == "" {
 		v.goOn(&shown{ID: st.ID, View: viewChanged, Type: st.Type, Change: Enrolled})
 		return
 	}
-	key, _ := readKeyURI(st.KeyURI)
 	v.goOn(&shown{View: viewRecovery, State: &state{
 		ID: st.ID, Type: st.Type, ProvenUntil: time.Now().Add(maxSignInWithin), Recovery: st.Recovery, Account: key.Account, Done: true,
 	}})

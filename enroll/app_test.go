@@ -6,11 +6,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/echomfa/echomfa/client"
+	"github.com/echomfa/echomfa/genauthtest"
 	"github.com/stretchr/testify/assert"
 
-	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/enroll"
-	"github.com/echomfa/echomfa/genauthtest"
 )
 
 func enrolled(t client.FactorType) enroll.Event {
@@ -289,6 +289,7 @@ func TestSentTwice(t *testing.T) {
 	second := user.post("/mfa/confirm", form...).is(http.StatusOK, "title.recovery")
 	assert.Equal(t, recoveryCode(first), recoveryCode(second))
 	assert.Equal(t, []genauthtest.FactorType{otp}, s.genauth.Enrolled(user.id))
+	s.assertChanges(user, enrolled(client.OTP)) // it is told once
 }
 
 // TestAnotherTabWasFaster says so, and does not take its app for this one's.

@@ -19,13 +19,18 @@ type asset struct {
 // newAssets returns the files by their path below the base path. The path has a
 // fingerprint in it, so that browsers may keep them.
 func newAssets(brand Brand) (files map[string]asset, style, script string) {
-	css := append([]byte(":root{--brand:"+brand.Color+";--brand-light:"+onDark(brand.Color)+"}\n"), mustRead("assets/style.css")...)
+	css := styleOf(brand)
 	js := mustRead("assets/script.js")
 	style, script = "/assets/"+fingerprint(css)+".css", "/assets/"+fingerprint(js)+".js"
 	return map[string]asset{
 		style:  {contentType: "text/css; charset=utf-8", body: css},
 		script: {contentType: "text/javascript; charset=utf-8", body: js},
 	}, style, script
+}
+
+// styleOf returns the style sheet in the color of an app.
+func styleOf(brand Brand) []byte {
+	return append([]byte(":root{--brand:"+brand.Color+";--brand-light:"+onDark(brand.Color)+"}\n"), mustRead("assets/style.css")...)
 }
 
 func mustRead(name string) []byte {

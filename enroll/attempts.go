@@ -117,6 +117,27 @@ func (u *users) set(token, name string) {
 	u.names.Add(string(digestOf(token)), name)
 }
 
+// lastTold remembers the last change of a user that the app was told of. It may be used by
+// several goroutines at once.
+type lastTold struct {
+	mu   sync.Mutex
+	last *simplelru.LRU[string, string] // by user, a digest
+}
+
+// isNew reports whether a change is another one than the last of the user. An older one
+// may be the same and is not known: what was added, removed and added again is told
+// three times.
+func (o *lastTold) isNew(user, change string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	key := string(digestOf(change))
+	if last, ok := o.last.Get(user); ok && last == key {
+		return false
+	}
+	o.last.Add(user, key)
+	return true
+}
+
 // user returns the id of the user who is here: the sub of the token, or what GenAuth says
 // of an opaque one.
 func (v *visit) user() (string, error) {

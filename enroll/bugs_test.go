@@ -8,12 +8,12 @@ import (
 	"testing/fstest"
 	"time"
 
+	"github.com/echomfa/echomfa/client"
+	"github.com/echomfa/echomfa/genauthtest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/enroll"
-	"github.com/echomfa/echomfa/genauthtest"
 )
 
 // hangingUp is a request whose client goes away as soon as GenAuth is asked for

@@ -46,6 +46,11 @@ type Config struct {
 	// policy: then nothing is missing. An error is a 500. Optional.
 	PolicyFunc func(r *http.Request, returnTo string) (echomfa.Policy, error)
 
+	// RoutePolicies are policies that routes choose by a function. Those that are mounted
+	// are known: before a factor is removed, the pages warn of the routes that close, and
+	// they say what a route may ask for beside Policy. Optional.
+	RoutePolicies []echomfa.Policy
+
 	// StateKeys encrypt what a form carries from one step to the next. The
 	// first encrypts and all of them decrypt: to change the key, put the new
 	// one in front, and drop the old one an hour later. Required: random
@@ -78,8 +83,8 @@ type Config struct {
 	InsecureSkipProof bool
 	// OnChange is told each factor that has been added or removed here, so
 	// that the app can tell the user by another way. It runs before the answer
-	// is sent and should be quick. A form that is sent twice may have it told
-	// twice. Optional.
+	// is sent and should be quick. A form that is sent twice has it told once, or
+	// once by each instance that the form comes to. Optional.
 	OnChange func(ctx context.Context, e Event)
 
 	// UserName returns what the user knows the account by, such as an e-mail address: the
@@ -230,6 +235,12 @@ func (c Config) prepared() (Config, error) {
 		}
 	case len(c.Policy.Types()) > 0:
 		wrong("Policy and PolicyFunc", "set one of them")
+	}
+	c.RoutePolicies = slices.Clone(c.RoutePolicies)
+	for i, p := range c.RoutePolicies {
+		if err := p.Err(); err != nil {
+			wrong(fmt.Sprintf("RoutePolicies[%d]", i), "%w", err)
+		}
 	}
 	c.StateKeys = slices.Clone(c.StateKeys)
 	if len(c.StateKeys) == 0 {

@@ -11,11 +11,11 @@ import (
 	"testing/fstest"
 	"time"
 
+	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/client"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/echomfa/echomfa"
-	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/enroll"
 )
 
@@ -154,6 +154,7 @@ func TestConfig(t *testing.T) {
 		"SignOutURL: form away":    {func(c *config) { c.SignOutURL, c.SignOutPost = "https://idp.example/logout", true }, "SignOutURL: is on another origin"},
 		"SignOutURL: no page":      {func(c *config) { c.SignOutURL = "javascript:x" }, "SignOutURL: is neither"},
 		"SignOutURL: relative":     {func(c *config) { c.SignOutURL = "logout" }, "SignOutURL: is neither"},
+		"RoutePolicies":            {func(c *config) { c.RoutePolicies = []echomfa.Policy{echomfa.AnyOf(echomfa.SMS), {}} }, "RoutePolicies[1]:"},
 		"home: elsewhere":          {func(c *config) { c.Home = "//evil.example" }, "Home:"},
 		"home: URL":                {func(c *config) { c.Home = "https://evil.example" }, "Home:"},
 		"home: a page of these":    {func(c *config) { c.Home = "/mfa" }, "Home:"},

@@ -9,12 +9,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/genauthtest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/enroll"
-	"github.com/echomfa/echomfa/genauthtest"
 )
 
 // TestWhoIsSignedIn says who it is and where to sign out, on each page of a user, and

@@ -4,9 +4,8 @@ import (
 	"net/http"
 	"testing"
 
-	"github.com/stretchr/testify/assert"
-
 	"github.com/echomfa/echomfa/genauthtest"
+	"github.com/stretchr/testify/assert"
 )
 
 // TestCrossOriginForms sends each step as other sites can make a browser do.

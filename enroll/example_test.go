@@ -9,12 +9,12 @@ import (
 	"os"
 	"time"
 
-	"github.com/labstack/echo/v4"
-
 	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/client"
-	"github.com/echomfa/echomfa/enroll"
 	"github.com/echomfa/echomfa/genauthtest"
+	"github.com/labstack/echo/v4"
+
+	"github.com/echomfa/echomfa/enroll"
 )
 
 // This file holds the programs of docs/enrollment.md.
@@ -69,6 +69,40 @@ func newApp(stateKey []byte) (*echo.Echo, error) {
 	e.Any("/mfa/*", echo.WrapHandler(pages)) // Echo's wildcard does not match "/mfa" itself
 	e.GET("/admin", func(c echo.Context) error { return c.String(http.StatusOK, "Hello, admin\n") }, mfa.Require(policy))
 	return e, nil
+}
+
+// ExampleRefusalPage has refusals look like the app, in the user's language.
+func ExampleRefusalPage() {
+	genauth, err := genauthtest.New(genauthtest.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer genauth.Close()
+	c, err := client.New(client.Config{BaseURL: genauth.URL(), AppID: genauth.AppID()})
+	if err != nil {
+		log.Panic(err)
+	}
+	mfa, err := newEnforcer(c)
+	if err != nil {
+		log.Panic(err)
+	}
+	server := httptest.NewServer(mfa.Handler(echomfa.HandlerConfig{Policy: echomfa.AnyOf(echomfa.OTP)})(http.NotFoundHandler()))
+	defer server.Close()
+	genauth.Stop()
+
+	fmt.Println(open(server.URL+"/admin", genauth.AccessToken(genauth.AddUser(genauthtest.User{}).ID)))
+	// Output: We couldn&#39;t check your sign-in methods: /admin
+}
+
+func newEnforcer(genauth *client.Client) (*echomfa.Enforcer, error) {
+	page, err := enroll.RefusalPage(enroll.RefusalConfig{
+		Brand:   enroll.Brand{Name: "Example"},
+		Support: "the help desk, phone 1234",
+	})
+	if err != nil {
+		return nil, err
+	}
+	return echomfa.New(echomfa.Config{Client: genauth, EnrollURL: "/mfa", LoginURL: "/login", RefusalPage: page})
 }
 
 // signedIn returns who gave the password in the session of a request, and when. This

@@ -8,11 +8,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
-
 	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/genauthtest"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // TestEachFormLeadsToAPage has that no form is answered with a page, which a browser that
@@ -139,6 +138,21 @@ func TestStateThatNoCookieHolds(t *testing.T) {
 	assert.Nil(t, page.from)
 	assert.Empty(t, page.Cookies())
 	assert.NotEmpty(t, page.state())
+	s.genauth.ClearFaults()
+	for length := 0; length < 2500; length += 100 { // with a long return-to, too
+		page = user.post("/mfa/begin", "type", "SMS", "return_to", "/"+strings.Repeat("a", length)).is(http.StatusOK, "title.address")
+		if page.from == nil {
+			assert.Greater(t, length, 1000)
+			continue
+		}
+		head := 0
+		for name, values := range page.from.Header {
+			for _, value := range values {
+				head += len(name) + len(value) + 4
+			}
+		}
+		assert.Less(t, head, 4096-256, "nginx reads no more by default")
+	}
 }
 
 // TestBackToTheAddress lets a user who has typed a wrong number correct it, and not only

@@ -13,7 +13,6 @@ import (
 	"sync"
 
 	"github.com/echomfa/echomfa"
-	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/internal/accept"
 	"github.com/echomfa/echomfa/internal/urlpath"
 )
@@ -33,6 +32,7 @@ type Handler struct {
 	codes         *limit // that a user tries
 	messages      *limit // that a user has sent
 	shown         *limit // pages
+	told          *lastTold
 	narrow        sync.Once
 	languages     languages
 	templates     *template.Template
@@ -46,7 +46,7 @@ type Handler struct {
 func New(cfg Config) (*Handler, error) {
 	cfg, err := cfg.prepared()
 	errs := []error{err}
-	h := &Handler{cfg: cfg, csrf: http.NewCrossOriginProtection(), users: &users{names: newLRU[string]()}}
+	h := &Handler{cfg: cfg, csrf: http.NewCrossOriginProtection(), users: &users{names: newLRU[string]()}, told: &lastTold{last: newLRU[string]()}}
 	h.codes, h.messages, h.shown = newLimit(codeEvery, codesAtOnce), newLimit(messageEvery, messagesAtOnce), newLimit(pageEvery, pagesAtOnce)
 	h.languages, err = newLanguages(cfg.Messages)
 	errs = append(errs, err)
@@ -287,22 +287,15 @@ func (v *visit) identify() bool {
 			return false
 		}
 	}
-	v.decision, err = cfg.Enforcer.Decide(ctx, v.token, v.asked())
-	if err != nil && !errors.Is(err, echomfa.ErrNotEnrolled) {
+	// Asking is not refusing: no line of the log for each page. A list that left something
+	// out still shows that nothing is missing.
+	enrolled, err := cfg.Enforcer.EnrolledFactors(ctx, v.token)
+	v.judge(enrolled)
+	if err != nil && (len(enrolled.Types()) == 0 || v.decision.Outcome != echomfa.Allowed) {
 		v.refuse(err)
 		return false
 	}
-	v.judge(v.decision.Enrolled)
 	return true
-}
-
-// asked is the policy that the enforcer decides by. An exempt one would let any token
-// pass, and tell nothing of the user.
-func (v *visit) asked() echomfa.Policy {
-	if _, exempt := v.wanted.IsExempt(); exempt {
-		return echomfa.AnyOf(client.OTP, client.SMS, client.Email, client.Face)
-	}
-	return v.wanted
 }
 
 // judge decides by what the user has.
@@ -321,6 +314,9 @@ func (v *visit) refuse(err error) {
 	if to != "" && v.r.Method == http.MethodPost && errors.Is(err, echomfa.ErrUnauthenticated) && accept.KindOf(v.r) == accept.Browser {
 		v.redirect(to)
 		return
+	}
+	if !errors.Is(err, echomfa.ErrUnauthenticated) {
+		v.log("enrollment call failed", err)
 	}
 	v.h.cfg.Enforcer.WriteRefusal(v.w, v.r, err)
 }

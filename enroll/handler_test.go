@@ -10,12 +10,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/echomfa/echomfa/genauthtest"
 	"github.com/labstack/echo/v4"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/echomfa/echomfa/enroll"
-	"github.com/echomfa/echomfa/genauthtest"
 )
 
 func steps() []string {

@@ -3,9 +3,8 @@ package enroll_test
 import (
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"github.com/echomfa/echomfa/internal/answertest"
+	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) {

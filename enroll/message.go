@@ -3,7 +3,6 @@ package enroll
 import (
 	"errors"
 	"net/mail"
-	"regexp"
 	"strings"
 	"time"
 
@@ -17,10 +16,6 @@ const sendEvery = time.Minute
 // maxAddressBytes is the longest address that mail can be sent to (RFC 5321,
 // section 4.5.3.1.3, as its erratum 1690 counts).
 const maxAddressBytes = 254
-
-// phoneDigits are the digits of a number without its country code: E.164 has
-// fifteen in all.
-var phoneDigits = regexp.MustCompile(`^[0-9]{4,14}$`)
 
 func (v *visit) addressPage(st *state) *Page {
 	region := st.Region
@@ -136,14 +131,14 @@ func (st *state) setAddress(region, phone, email string) (field, key string) {
 		}
 		return "", ""
 	}
-	st.Region = region
-	st.Phone = digits(phone)
-	code := callingCode(region)
-	switch {
-	case code == "":
+	st.Region, st.Phone = region, phone
+	if callingCode(region) == "" {
 		return "region", "error.region"
-	case !phoneDigits.MatchString(st.Phone) || len(code)-1+len(st.Phone) > 15:
+	}
+	read, number, ok := readPhone(region, phone)
+	if !ok {
 		return "phone", "error.phone"
 	}
+	st.Region, st.Phone = read, number
 	return "", ""
 }

@@ -7,10 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
-
 	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/genauthtest"
+	"github.com/stretchr/testify/assert"
 )
 
 // TestMessages walks through SMS and e-mail.
@@ -21,7 +20,7 @@ func TestMessages(t *testing.T) {
 		address string
 		texts   []string
 	}{
-		sms:   {[]string{"region", "GB", "phone", "(07700) 900-123"}, "+44 07700900123", []string{"address.sms", "address.region"}},
+		sms:   {[]string{"region", "GB", "phone", "(07700) 900-123"}, "+44 7700900123", []string{"address.sms", "address.region"}},
 		email: {[]string{"email", " ann@example.com "}, "ann@example.com", []string{"address.email", "address.email.label"}},
 	}
 	for typ, row := range rows {
@@ -118,13 +117,16 @@ func TestAddresses(t *testing.T) {
 		want                 string // the field that is wrong
 	}{
 		"number":               {sms, "CN", "13800000000", "", ""},
-		"fifteen digits":       {sms, "US", "12345678901234", "", ""},
-		"sixteen digits":       {sms, "CN", "12345678901234", "", "phone"},
+		"longest":              {sms, "DE", "15123456789", "", ""},
+		"too long":             {sms, "US", "12345678901234", "", "phone"},
 		"none":                 {sms, "CN", "", "", "phone"},
 		"short":                {sms, "CN", "123", "", "phone"},
-		"with country code":    {sms, "CN", "+8613800000000", "", "phone"},
 		"letters":              {sms, "CN", "1380000x000", "", "phone"},
+		"an extension":         {sms, "CN", "13800000000;ext=1", "", "phone"},
+		"letters for digits":   {sms, "US", "1800FLOWERS", "", "phone"},
 		"two lines":            {sms, "CN", "13800000000\n1", "", "phone"},
+		"no such country":      {sms, "CN", "+999 13800000000", "", "phone"},
+		"two plus signs":       {sms, "CN", "++8613800000000", "", "phone"},
 		"no region":            {sms, "", "13800000000", "", "region"},
 		"unknown region":       {sms, "XX", "13800000000", "", "region"},
 		"a code as region":     {sms, "+86", "13800000000", "", "region"},
@@ -136,8 +138,8 @@ func TestAddresses(t *testing.T) {
 		"in brackets":          {email, "", "", "<ann@example.com>", "email"},
 		"two":                  {email, "", "", "ann@example.com,eve@example.com", "email"},
 		"header":               {email, "", "", "ann@example.com\r\nBcc: eve@example.com", "email"},
-		"longest":              {email, "", "", strings.Repeat("a", 242) + "@example.com", ""},
-		"too long":             {email, "", "", strings.Repeat("a", 243) + "@example.com", "email"},
+		"longest address":      {email, "", "", strings.Repeat("a", 242) + "@example.com", ""},
+		"too long an address":  {email, "", "", strings.Repeat("a", 243) + "@example.com", "email"},
 		"number for an e-mail": {email, "CN", "13800000000", "", "email"},
 	}
 	for name, row := range rows {

@@ -8,13 +8,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/genauthtest"
+	"github.com/echomfa/echomfa/internal/answertest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/enroll"
-	"github.com/echomfa/echomfa/genauthtest"
-	"github.com/echomfa/echomfa/internal/answertest"
 )
 
 // toured is a site that was toured, and what came of it.

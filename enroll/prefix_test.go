@@ -8,12 +8,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/genauthtest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/enroll"
-	"github.com/echomfa/echomfa/genauthtest"
 )
 
 // assertBelow checks that all addresses on a page are below a path.

@@ -6,9 +6,9 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/echomfa/echomfa"
 	"github.com/stretchr/testify/assert"
 
-	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/enroll"
 )
 

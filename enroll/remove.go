@@ -103,7 +103,7 @@ func (v *visit) removeNow(s *shown, page *Page, enrolled []client.Factor) {
 		v.fail(err)
 		return
 	}
-	v.changed(Removed, s.Type)
+	v.changed(Removed, s.Type, page.FactorID)
 	v.goOn(&shown{ID: s.ID, View: viewChanged, Type: s.Type, Change: Removed})
 }
 
@@ -159,7 +159,7 @@ func (v *visit) locks(enrolled []client.Factor, t client.FactorType) bool {
 	for _, f := range left {
 		after = append(after, f.Type)
 	}
-	return slices.ContainsFunc(append(v.h.cfg.Enforcer.Policies(), v.wanted), func(p echomfa.Policy) bool {
+	return slices.ContainsFunc(append(v.h.routePolicies(), v.wanted), func(p echomfa.Policy) bool {
 		return p.Evaluate(echomfa.Factors(now...)).Satisfied && !p.Evaluate(echomfa.Factors(after...)).Satisfied
 	})
 }

@@ -6,12 +6,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
-
 	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/client"
-	"github.com/echomfa/echomfa/enroll"
 	"github.com/echomfa/echomfa/genauthtest"
+	"github.com/stretchr/testify/assert"
+
+	"github.com/echomfa/echomfa/enroll"
 )
 
 func removed(t client.FactorType) enroll.Event { return enroll.Event{Change: enroll.Removed, Type: t} }
@@ -116,6 +116,16 @@ func TestLocks(t *testing.T) {
 			assert.Equal(t, row.locks, strings.Contains(a.html, `id="understood"`))
 			assert.Equal(t, row.locks, strings.Contains(a.html, `id="locks"`))
 		})
+	}
+}
+
+// TestLocksOfRoutesThatChoose has a policy that no route is mounted with.
+func TestLocksOfRoutesThatChoose(t *testing.T) {
+	t.Parallel()
+	for name, chosen := range map[string][]echomfa.Policy{"none": nil, "one": {echomfa.AnyOf(echomfa.Email)}} {
+		s := newSite(t, func(set *setup) { set.RoutePolicies = chosen })
+		a := s.signIn(email).post("/mfa/remove", "type", "EMAIL").is(http.StatusOK, "title.remove")
+		assert.Equal(t, chosen != nil, strings.Contains(a.html, `id="locks"`), name)
 	}
 }
 

@@ -8,9 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/stretchr/testify/assert"
-
 	"github.com/echomfa/echomfa/genauthtest"
+	"github.com/stretchr/testify/assert"
 )
 
 // TestBugEscapedReturnToThePages has return-tos that lead to the pages once

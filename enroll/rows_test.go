@@ -7,12 +7,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
-
 	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/client"
-	"github.com/echomfa/echomfa/enroll"
 	"github.com/echomfa/echomfa/genauthtest"
+	"github.com/stretchr/testify/assert"
+
+	"github.com/echomfa/echomfa/enroll"
 )
 
 // TestFieldF25SignInThatWasNone has users whose sign-in is too long ago, and a sign-in page

@@ -7,10 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/echomfa/echomfa/client"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/echomfa/echomfa/client"
 )
 
 func sealerOf(tb testing.TB, keys ...string) *sealer {

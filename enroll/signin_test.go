@@ -6,10 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/echomfa/echomfa/genauthtest"
 	"github.com/stretchr/testify/assert"
 
 	"github.com/echomfa/echomfa/enroll"
-	"github.com/echomfa/echomfa/genauthtest"
 )
 
 // TestX6AnothersSignInProvesNothing has a token beside a session of somebody else who has

@@ -17,13 +17,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/client"
+	"github.com/echomfa/echomfa/genauthtest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/echomfa/echomfa"
-	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/enroll"
-	"github.com/echomfa/echomfa/genauthtest"
 )
 
 const (

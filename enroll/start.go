@@ -88,7 +88,7 @@ func (v *visit) perhaps() [][]client.FactorType {
 		return nil
 	}
 	var missing [][]client.FactorType
-	for _, mounted := range v.h.cfg.Enforcer.Policies() {
+	for _, mounted := range v.h.routePolicies() {
 		if !v.wanted.Implies(mounted) {
 			v.warnOf(mounted)
 		}
@@ -99,6 +99,11 @@ func (v *visit) perhaps() [][]client.FactorType {
 		}
 	}
 	return missing
+}
+
+// routePolicies returns the policies of the app's routes, as far as they are known.
+func (h *Handler) routePolicies() []echomfa.Policy {
+	return append(h.cfg.Enforcer.Policies(), h.cfg.RoutePolicies...)
 }
 
 // warnOf says once that users who have done all that the pages ask for are refused

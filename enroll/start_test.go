@@ -7,10 +7,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/stretchr/testify/assert"
-
 	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/genauthtest"
+	"github.com/stretchr/testify/assert"
 )
 
 const (

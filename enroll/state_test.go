@@ -9,12 +9,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
-
 	"github.com/echomfa/echomfa"
-	"github.com/echomfa/echomfa/enroll"
 	"github.com/echomfa/echomfa/genauthtest"
 	"github.com/echomfa/echomfa/storetest"
+	"github.com/stretchr/testify/assert"
+
+	"github.com/echomfa/echomfa/enroll"
 )
 
 // TestBeginFails has why no secret is shown.

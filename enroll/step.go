@@ -34,9 +34,11 @@ import (
 const (
 	stepCookie       = "echomfa_step"
 	secureStepCookie = "__Secure-" + stepCookie
-	// maxCookieBytes is what browsers keep of name, value and attributes (RFC 6265,
-	// section 6.1). What is longer is shown in answer to the form.
-	maxCookieBytes = 4096
+	// maxHeadBytes is what nginx reads of the headers of an answer by default, and
+	// reservedBytes are for all but the cookie and the address. Browsers keep cookies of
+	// as much (RFC 6265, section 6.1). What is longer is shown in answer to the form.
+	maxHeadBytes  = 4096
+	reservedBytes = 1024
 	// askedFor is how long a page without a state can be shown again.
 	askedFor = 15 * time.Minute
 )
@@ -124,12 +126,13 @@ func (v *visit) goOn(s *shown) {
 		s.Until = time.Now().Add(askedFor)
 	}
 	cookie := v.cookie(s.ID, v.h.seal.sealPage(s, v.token), max(1, int(time.Until(s.Until).Seconds())))
-	if len(cookie.String()) > maxCookieBytes {
+	to := v.stepAddress(s.ID, s.View)
+	if len(cookie.String())+len(to) > maxHeadBytes-reservedBytes {
 		v.render(s)
 		return
 	}
 	http.SetCookie(v.w, cookie)
-	v.redirect(v.stepAddress(s.ID, s.View))
+	v.redirect(to)
 }
 
 // stepAddress returns the address of a page, or "" without an id.

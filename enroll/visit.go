@@ -134,7 +134,8 @@ func (v *visit) restart() {
 // the request that they were given.
 func (v *visit) log(message string, err error) {
 	level := slog.LevelWarn
-	if !errors.Is(err, client.ErrUnavailable) && !errors.Is(err, client.ErrRateLimited) {
+	passes := errors.Is(err, client.ErrUnavailable) || errors.Is(err, client.ErrRateLimited) || errors.Is(err, echomfa.ErrUnavailable)
+	if !passes || errors.Is(err, echomfa.ErrMisconfigured) {
 		level = slog.LevelError
 	}
 	v.h.cfg.Logger.LogAttrs(v.r.Context(), level, message, slog.String("path", v.loggedPath()), slog.String("error", v.secrets().Hide(err.Error())))
@@ -164,11 +165,11 @@ func (v *visit) subject() string {
 }
 
 // changed makes a change count at once, in this session and the user's others,
-// and tells the app.
-func (v *visit) changed(change Change, t client.FactorType) {
+// and tells the app, once of each: what tells it from others.
+func (v *visit) changed(change Change, t client.FactorType, what string) {
 	ctx := v.lasting()
 	v.forget(ctx)
-	if v.h.cfg.OnChange == nil {
+	if v.h.cfg.OnChange == nil || !v.h.told.isNew(v.name(), change.String()+" "+what) {
 		return
 	}
 	subject, _ := v.user()

@@ -41,7 +41,9 @@
 // answers are a choice: above all the statusCode and apiCode of failures.
 // There are no hosted pages (/oidc/auth and what is behind it), no management
 // API, no webhooks, no tenants, no rate limit of its own, and no MFA at
-// sign-in. Passwords are kept as they are. It is no server for production.
+// sign-in. The qrCodeDataUrl of an enrollment is a blank picture: draw the QR code
+// from qrCodeUri, as package enroll does. Passwords are kept as they are. Not for
+// production.
 //
 // TOTP codes need SHA-1, so enrolling OTP does not work under
 // GODEBUG=fips140=only.

@@ -7,6 +7,7 @@ require (
 	github.com/chromedp/cdproto v0.159.0
 	github.com/chromedp/chromedp v0.23.0
 	github.com/echomfa/echomfa v0.0.0
+	github.com/echomfa/echomfa/enroll v0.0.0
 	github.com/echomfa/echomfa/redisstore v0.0.0
 	github.com/golang-jwt/jwt/v5 v5.3.1
 	github.com/labstack/echo-jwt/v4 v4.4.0
@@ -20,7 +21,10 @@ require (
 	golang.org/x/net v0.57.0
 )
 
-require github.com/go-json-experiment/json v0.0.0-20260213210345-44df1a37e875 // indirect
+require (
+	github.com/go-json-experiment/json v0.0.0-20260213210345-44df1a37e875 // indirect
+	github.com/nyaruka/phonenumbers v1.8.1 // indirect
+)
 
 require github.com/redis/rueidis v1.0.79
 
@@ -49,12 +53,13 @@ require (
 	golang.org/x/sys v0.47.0 // indirect
 	golang.org/x/text v0.41.0 // indirect
 	golang.org/x/time v0.15.0 // indirect
-	google.golang.org/protobuf v1.28.1 // indirect
+	google.golang.org/protobuf v1.36.11 // indirect
 	gopkg.in/tomb.v1 v1.0.0-20141024135613-dd632973f1e7 // indirect
 	rsc.io/qr v0.2.0 // indirect
 )
 
 replace (
 	github.com/echomfa/echomfa => ../
+	github.com/echomfa/echomfa/enroll => ../enroll
 	github.com/echomfa/echomfa/redisstore => ../redisstore
 )

@@ -123,7 +123,7 @@ func keep(t *testing.T, s echomfa.Store, facts echomfa.StoredFacts) {
 	t.Helper()
 	_, _, v, err := s.Get(t.Context(), facts.Key, facts.User)
 	require.NoError(t, err)
-	require.NoError(t, s.Set(t.Context(), facts, v, time.Minute))
+	require.NoError(t, s.Set(t.Context(), facts, v, 30*time.Minute)) // longer than any test takes
 }
 
 // found reports whether facts are there, and that they are no others.

@@ -62,26 +62,48 @@ func run(ctx context.Context, environ []string, out, errOut io.Writer) int {
 		_, _ = fmt.Fprintln(errOut, "portal: ADDR:", err)
 		return 1
 	}
-	_, _ = fmt.Fprintf(out, "%sportal: listening on http://%s\n", welcome(listener.Addr()), listener.Addr())
-	if err := serve(ctx, listener, app.handler()); err != nil {
+	operators, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.opsAddr)
+	if err != nil {
+		_ = listener.Close()
+		_, _ = fmt.Fprintln(errOut, "portal: OPS_ADDR:", err)
+		return 1
+	}
+	_, _ = fmt.Fprintf(out, "%sportal: the operator's page is at http://%s\nportal: listening on http://%s\n",
+		welcome(listener.Addr()), operators.Addr(), listener.Addr())
+	if err := serve(ctx, map[net.Listener]http.Handler{listener: app.handler(), operators: app.ops.handler()}); err != nil {
 		_, _ = fmt.Fprintln(errOut, "portal:", err)
 		return 1
 	}
 	return 0
 }
 
-// serve serves until ctx ends, and then lets requests under way finish.
-func serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}
-	done := make(chan error, 1)
-	go func() {
-		<-ctx.Done()
-		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-		defer cancel()
-		done <- server.Shutdown(end)
-	}()
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-		return err
+// serve serves until ctx ends or one of the listeners fails, and then lets requests under
+// way finish.
+func serve(ctx context.Context, listeners map[net.Listener]http.Handler) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	done := make(chan error, len(listeners))
+	for listener, handler := range listeners {
+		server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}
+		ended := make(chan error, 1)
+		go func() {
+			defer stop()
+			ended <- server.Serve(listener)
+		}()
+		go func() {
+			<-ctx.Done()
+			end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+			defer cancel()
+			err := server.Shutdown(end)
+			if failed := <-ended; !errors.Is(failed, http.ErrServerClosed) {
+				err = failed
+			}
+			done <- err
+		}()
 	}
-	return <-done
+	var errs []error
+	for range listeners {
+		errs = append(errs, <-done)
+	}
+	return errors.Join(errs...)
 }

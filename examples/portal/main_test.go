@@ -82,7 +82,7 @@ func TestWalk(t *testing.T) {
 	assert.Equal(t, 200, get(t, h, "/healthz").Code)
 	assert.Equal(t, 302, get(t, h, "/account", browser).Code)
 	assert.Contains(t, get(t, h, "/account", alice).Body.String(), "Remove Authenticator app")
-	assert.Contains(t, get(t, h, "/account", bob).Body.String(), "You have none.")
+	assert.Contains(t, get(t, h, "/account", bob).Body.String(), "You have not set up any yet.")
 	w = get(t, h, "/account", "Authorization: Bearer unknown")
 	assert.Equal(t, 401, w.Code)
 	assert.Contains(t, w.Header().Get("WWW-Authenticate"), `error="invalid_token"`)
@@ -142,6 +142,8 @@ func TestSettings(t *testing.T) {
 		"host alone":          {[]string{"GENAUTH_HOST", "https://x.example"}, "GENAUTH_APP_ID"},
 		"app id alone":        {[]string{"GENAUTH_APP_ID", "a"}, "GENAUTH_HOST"},
 		"not on loopback":     {[]string{"ADDR", ":8080"}, "GENAUTH_HOST"},
+		"operators elsewhere": {[]string{"OPS_ADDR", ":8081"}, "OPS_ADDR"},
+		"operators' port":     {[]string{"OPS_ADDR", "8081"}, "OPS_ADDR"},
 		"bad policy":          {[]string{"MFA_POLICY", "OPT"}, "MFA_POLICY"},
 		"bad duration":        {[]string{"FRESH_FOR", "soon"}, "FRESH_FOR"},
 		"no duration":         {[]string{"FRESH_FOR", "0s"}, "FRESH_FOR"},
@@ -184,7 +186,7 @@ func TestReadmeNamesEverySetting(t *testing.T) {
 	s, err := readSettings(nil)
 	require.NoError(t, err)
 	defaults := map[string]string{
-		"ADDR": s.addr, "MFA_POLICY": s.policy.String(), "ENROLL_URL": s.enrollURL,
+		"ADDR": s.addr, "OPS_ADDR": s.opsAddr, "MFA_POLICY": s.policy.String(), "ENROLL_URL": s.enrollURL,
 		"FRESH_FOR": fmt.Sprintf("%.0fs", s.freshFor.Seconds()), "GENAUTH_HOST": "", "GENAUTH_APP_ID": "", "BASE_URL": "",
 	}
 	source, err := os.ReadFile("settings.go")

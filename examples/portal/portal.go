@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strings"
 
 	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/client"
@@ -29,8 +30,9 @@ type portal struct {
 	mfa      *echomfa.Enforcer
 	enroll   *enroll.Handler
 	sessions *sessions
-	pages    *template.Template
+	pages    map[string]*template.Template // by language
 	csrf     *http.CrossOriginProtection
+	ops      *operations
 }
 
 func newPortal(s settings, demo *genauthtest.Server) (*portal, error) {
@@ -38,16 +40,23 @@ func newPortal(s settings, demo *genauthtest.Server) (*portal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("GENAUTH_HOST, GENAUTH_APP_ID: %w", err)
 	}
-	p := &portal{settings: s, demo: demo, genauth: genauth, sessions: &sessions{byID: make(map[string]session)}}
+	p := &portal{settings: s, demo: demo, genauth: genauth, sessions: &sessions{byID: make(map[string]session)}, ops: &operations{}}
+	brand := enroll.Brand{Name: "Northwind Portal", LogoPath: "/assets/logo.svg", Color: "#0f5c4c"}
+	refusal, err := enroll.RefusalPage(enroll.RefusalConfig{Brand: brand, Language: languageOf})
+	if err != nil {
+		return nil, err
+	}
 	logger := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	p.mfa, err = echomfa.New(echomfa.Config{
-		Client:    genauth,
-		Token:     p.sessions.token,
-		EnrollURL: s.enrollURL,
-		LoginURL:  "/login",
-		ReturnTo:  echomfa.ReturnToConfig{BaseURL: s.baseURL},
-		Cache:     echomfa.CacheConfig{FreshFor: s.freshFor},
-		Logger:    logger,
+		Client:      genauth,
+		Token:       p.sessions.token,
+		EnrollURL:   s.enrollURL,
+		LoginURL:    "/login",
+		ReturnTo:    echomfa.ReturnToConfig{BaseURL: s.baseURL},
+		RefusalPage: refusal,
+		Cache:       echomfa.CacheConfig{FreshFor: s.freshFor},
+		Logger:      logger,
+		Observer:    p.ops,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("ENROLL_URL, BASE_URL, FRESH_FOR: %w", err)
@@ -76,14 +85,16 @@ func newPortal(s settings, demo *genauthtest.Server) (*portal, error) {
 		SignOutURL:   "/logout",
 		SignOutPost:  true,
 		Home:         "/account",
-		Brand:        enroll.Brand{Name: "Northwind Portal", LogoPath: "/assets/logo.svg", Color: "#0f5c4c"},
+		Brand:        brand,
 		HostedURL:    hosted,
+		Language:     languageOf,
 		Logger:       logger,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("ENROLL_URL: %w", err)
 	}
-	p.pages, err = template.New("").Funcs(template.FuncMap{"factor": factorName, "at": p.at}).ParseFS(files, "pages/*.html")
+	p.ops.mfa = p.mfa
+	p.pages, err = newTemplates(p.at)
 	return p, err
 }
 
@@ -95,6 +106,7 @@ func (p *portal) close() {
 func (p *portal) handler() http.Handler {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
+	e.HTTPErrorHandler = func(err error, c echo.Context) { p.failed(e, c, err) }
 	e.GET("/", p.page("home"))
 	e.GET("/login", p.loginPage)
 	e.POST("/login", p.signIn)
@@ -109,7 +121,7 @@ func (p *portal) handler() http.Handler {
 	e.Any(p.settings.enrollPath(), echo.WrapHandler(p.enroll))
 	e.Any(p.settings.enrollPath()+"/*", echo.WrapHandler(p.enroll))
 
-	guard := p.mfa.Require(p.settings.policy)
+	guard := echomfa.WithConfig(echomfa.MiddlewareConfig{Enforcer: p.mfa, Policy: p.settings.policy, ModeFunc: p.ops.mode})
 	e.GET("/admin", p.page("admin"), guard)
 	e.GET("/admin/*", p.page("admin"), guard)
 	e.GET("/api/admin", func(c echo.Context) error {
@@ -124,6 +136,7 @@ func (p *portal) at(path string) string { return p.mfa.Address(path, "") }
 
 // view is what a page shows.
 type view struct {
+	Lang                 string
 	Name, Title, Message string
 	Demo                 bool
 	User                 string
@@ -137,6 +150,7 @@ type view struct {
 func title(name string) string {
 	return map[string]string{
 		"home": "Welcome", "login": "Sign in", "account": "Your account", "admin": "Admin", "demo": "Demo phone",
+		"not-found": "Page not found", "failed": "That did not work",
 	}[name]
 }
 
@@ -158,18 +172,39 @@ func factorName(t echomfa.FactorType) string {
 
 func (p *portal) render(c echo.Context, status int, v view) error {
 	current, _ := p.sessions.of(c.Request())
-	v.Title, v.User, v.Demo = title(v.Name), current.user, p.demo != nil
+	v.Lang = languageOf(c.Request())
+	v.Title, v.Message = translated(v.Lang, title(v.Name)), translated(v.Lang, v.Message)
+	v.User, v.Demo = current.user, p.demo != nil
 	v.Policy, v.Enroll = p.settings.policy.String(), p.at(p.settings.enrollPath())
 	var b bytes.Buffer
-	if err := p.pages.ExecuteTemplate(&b, v.Name, v); err != nil {
+	if err := p.pages[v.Lang].ExecuteTemplate(&b, v.Name, v); err != nil {
 		return err
 	}
 	h := c.Response().Header()
 	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Language", v.Lang)
+	h.Add("Vary", "Accept-Language")
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
 	h.Set("Referrer-Policy", "same-origin")
 	h.Set("X-Content-Type-Options", "nosniff")
 	return c.HTMLBlob(status, b.Bytes())
+}
+
+// failed answers what no handler has answered: a page for browsers, and what Echo says
+// for programs.
+func (p *portal) failed(e *echo.Echo, c echo.Context, err error) {
+	status, httpErr := http.StatusInternalServerError, (*echo.HTTPError)(nil)
+	if errors.As(err, &httpErr) {
+		status = httpErr.Code
+	}
+	name := "failed"
+	if status == http.StatusNotFound {
+		name = "not-found"
+	}
+	html := strings.Contains(c.Request().Header.Get("Accept"), "text/html")
+	if !html || c.Response().Committed || p.render(c, status, view{Name: name}) != nil {
+		e.DefaultHTTPErrorHandler(err, c)
+	}
 }
 
 func (p *portal) page(name string) echo.HandlerFunc {
@@ -206,15 +241,14 @@ func (p *portal) signOut(c echo.Context) error {
 	return c.Redirect(http.StatusSeeOther, p.at("/"))
 }
 
-// account is for any signed-in user. Whether they meet the policy does not
-// matter here: that GenAuth accepts the token does, and what it tells of them.
+// account is for any signed-in user. Whether they meet the policy does not matter
+// here: that GenAuth accepts the token does, and what it tells of them.
 func (p *portal) account(c echo.Context) error {
 	token, err := p.mfa.Token(c.Request())
 	if err == nil {
-		var known echomfa.Decision
-		known, err = p.mfa.Decide(c.Request().Context(), token, p.settings.policy)
-		if err == nil || errors.Is(err, echomfa.ErrNotEnrolled) {
-			return p.render(c, http.StatusOK, view{Name: "account", Factors: known.Enrolled.Types()})
+		var enrolled echomfa.FactorSet
+		if enrolled, err = p.mfa.EnrolledFactors(c.Request().Context(), token); err == nil {
+			return p.render(c, http.StatusOK, view{Name: "account", Factors: enrolled.Types()})
 		}
 	}
 	p.mfa.WriteRefusal(c.Response(), c.Request(), err)

@@ -14,6 +14,7 @@ import (
 // settings come from the environment; each has a default.
 type settings struct {
 	addr        string         // ADDR
+	opsAddr     string         // OPS_ADDR: where the operator's page is
 	host, appID string         // GENAUTH_HOST, GENAUTH_APP_ID; empty: the emulator
 	policy      echomfa.Policy // MFA_POLICY
 	enrollURL   string         // ENROLL_URL
@@ -35,6 +36,7 @@ func readSettings(environ []string) (settings, error) {
 	get := func(name, byDefault string) string { return cmp.Or(values[name], byDefault) }
 	s := settings{
 		addr:      get("ADDR", "127.0.0.1:8080"),
+		opsAddr:   get("OPS_ADDR", "127.0.0.1:0"),
 		host:      get("GENAUTH_HOST", ""),
 		appID:     get("GENAUTH_APP_ID", ""),
 		enrollURL: get("ENROLL_URL", "/mfa"),
@@ -52,6 +54,9 @@ func readSettings(environ []string) (settings, error) {
 		errs = append(errs, fmt.Errorf("FRESH_FOR: %w", err))
 	} else if s.freshFor <= 0 {
 		errs = append(errs, fmt.Errorf("FRESH_FOR: %v is not a positive duration", s.freshFor))
+	}
+	if !isLoopback(s.opsAddr) {
+		errs = append(errs, fmt.Errorf(`OPS_ADDR: %q is not on this machine, such as "127.0.0.1:8081": the operator's page has no sign-in`, s.opsAddr))
 	}
 	if _, _, err := net.SplitHostPort(s.addr); err != nil {
 		errs = append(errs, fmt.Errorf(`ADDR: %q is not a host and a port, such as "127.0.0.1:8089"`, s.addr))

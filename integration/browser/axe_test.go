@@ -58,8 +58,9 @@ func (tb *tab) assertAccessible(name, axe string) {
 	assert.Greater(tb.t, got.Passes, 5, "%s: axe has looked at it", name)
 }
 
-// takePictures takes a picture of the whole page in a large and in a small
-// window, if they are asked for.
+// takePictures takes a picture of the page in a large and in a small window, if they
+// are asked for: of all of it, but for what is empty beside the card of a large window.
+// Half as wide as a README, the card is still to be read.
 func (tb *tab) takePictures(name string) {
 	tb.t.Helper()
 	if *screenshots == "" {
@@ -71,10 +72,16 @@ func (tb *tab) takePictures(name string) {
 	}{{"phone", 390, 844}, {"desktop", 1280, 800}} {
 		tb.resize(window.width, window.height)
 		tb.wait(fmt.Sprintf("window.innerWidth === %d", window.width))
-		whole := max(window.height, eval[int64](tb, "document.documentElement.scrollHeight"))
+		// The portal's own pages have a header from side to side, and no card.
+		clip := eval[page.Viewport](tb, `(() => {
+			const all = {x: 0, y: 0, width: innerWidth, height: Math.max(innerHeight, document.documentElement.scrollHeight), scale: 1};
+			if (innerWidth < 600 || !document.querySelector("header.brand")) return all;
+			const parts = [...document.querySelectorAll("header.brand, main, footer")].map((e) => e.getBoundingClientRect());
+			const left = Math.min(...parts.map((r) => r.left)) - 16, right = Math.max(...parts.map((r) => r.right)) + 16;
+			return {...all, x: left, width: right - left, height: Math.max(...parts.map((r) => r.bottom)) + scrollY};
+		})()`)
 		shot := call(tb, page.CaptureScreenshot, page.CaptureScreenshotParams{
-			Clip:                  &page.Viewport{Width: float64(window.width), Height: float64(whole), Scale: 1},
-			CaptureBeyondViewport: &[]bool{true}[0],
+			Clip: &clip, CaptureBeyondViewport: &[]bool{true}[0],
 		})
 		require.NoError(tb.t, os.WriteFile(filepath.Join(*screenshots, name+"-"+window.name+".png"), shrink(tb.t, shot.Data), 0o644))
 	}

@@ -152,26 +152,45 @@ func TestCookieGone(t *testing.T) {
 	assert.Equal(t, "/admin", eval[string](tb, `document.querySelector("[name=return_to]").value`))
 }
 
-// TestErrorsAreInView at 200 % zoom: of a window of 1280 by 800, half is left.
+// TestErrorsAreInView at 200 % and 400 % zoom: of a window of 1280 by 800, that much is left.
 func TestErrorsAreInView(t *testing.T) {
 	t.Parallel()
 	withAndWithout(t, func() *genauthtest.Server { return startGenAuth(t, genauthtest.Config{}) }, func(tb *tab, _ *genauthtest.Server) {
-		tb.resize(640, 400)
 		tb.blocked()
 		tb.choose("/mfa/begin", "OTP")
-		tb.at(200, headingOTP)
-		tb.confirm("000000")
-		tb.at(200, headingOTP)
-		for _, selector := range []string{"#code", "#code-error"} {
-			tb.wait(fmt.Sprintf(`(() => {
-				const box = document.querySelector(%q).getBoundingClientRect();
-				return box.top >= 0 && box.bottom <= window.innerHeight;
-			})()`, selector))
+		for _, zoomed := range [][2]int64{{640, 400}, {320, 200}} {
+			tb.resize(zoomed[0], zoomed[1])
+			tb.at(200, headingOTP)
+			tb.confirm("000000")
+			tb.at(200, headingOTP)
+			for _, selector := range []string{"#code", "#code-error"} {
+				tb.wait(fmt.Sprintf(`(() => {
+					const box = document.querySelector(%q).getBoundingClientRect();
+					return box.top >= 0 && box.bottom <= window.innerHeight;
+				})()`, selector))
+			}
+			assert.True(tb.t, tb.focused("#code"))
 		}
-		assert.True(tb.t, tb.focused("#code"))
 		tb.confirm(tb.codeOnPage(time.Now()))
 		tb.at(200, headingRecovery)
 	})
+}
+
+// TestForcedColors has what is told by color alone otherwise.
+func TestForcedColors(t *testing.T) {
+	t.Parallel()
+	tb := newTab(t, mount(t, startGenAuth(t, genauthtest.Config{}), nil))
+	call(tb, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+		Features: []*emulation.MediaFeature{{Name: "forced-colors", Value: "active"}},
+	})
+	tb.open("/mfa")
+	tb.choose("/mfa/begin", "OTP")
+	tb.at(200, headingOTP)
+	assert.True(t, eval[bool](tb, `matchMedia("(forced-colors: active)").matches`))
+	for _, selector := range []string{`form[action="/mfa/confirm"] button`, "#code"} {
+		assert.Equal(t, "solid", eval[string](tb, `getComputedStyle(document.querySelector('`+selector+`')).borderTopStyle`), selector)
+	}
+	assert.Equal(t, "rgb(255, 255, 255)", eval[string](tb, `getComputedStyle(document.querySelector(".qr")).backgroundColor`), "a scanner needs the light around it")
 }
 
 // TestCountdown counts down with the user's time of day, and announces its end alone.

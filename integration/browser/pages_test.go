@@ -210,10 +210,7 @@ func pageTours(t *testing.T) []tour {
 			{"unavailable", func(tb *tab) { tb.open("/mfa") }, 503, headingStart, ""},
 		}},
 		{start: chineseTab, states: []state{
-			{"zh-start", func(tb *tab) {
-				tb.blockedQuietly()
-				tb.lang = "zh-CN" // and not the portal's
-			}, 200, "设置两步验证", "/mfa/begin"},
+			{"zh-start", (*tab).blockedQuietly, 200, "设置两步验证", "/mfa/begin"},
 			{"zh-otp", func(tb *tab) { tb.choose("/mfa/begin", "OTP") }, 200, "设置身份验证器应用", "/mfa/confirm"},
 			{"zh-otp-error", func(tb *tab) { tb.confirm("000000") }, 200, "设置身份验证器应用", "/mfa/confirm"},
 			{"zh-recovery", func(tb *tab) {
@@ -233,6 +230,7 @@ func chineseTab(t *testing.T) *tab {
 	call(tb, emulation.SetUserAgentOverride, emulation.SetUserAgentOverrideParams{
 		UserAgent: eval[string](tb, "navigator.userAgent"), AcceptLanguage: "zh-CN",
 	})
+	tb.lang = "zh-CN" // of every page, the portal's too
 	return tb
 }
 

@@ -64,7 +64,7 @@ func TestRemoved(t *testing.T) {
 	assert.Contains(t, shut.text("[role=status]"), "authenticator app")
 	shut.follow("main a.button")
 	shut.at(200, "Your account")
-	assert.Contains(t, shut.text("main"), "You have none.")
+	assert.Contains(t, shut.text("main"), "You have not set up any yet.")
 	shut.open(wanted)
 	shut.at(200, headingNeeded)
 	shut.enrollOTP()

@@ -36,7 +36,7 @@ const wanted = "/admin?tab=users&x=1"
 // signIn signs bob in on the sign-in page.
 func (tb *tab) signIn() {
 	tb.t.Helper()
-	tb.at(200, "Sign in")
+	tb.at(200, map[string]string{"en": "Sign in", "zh-CN": "登录"}[tb.lang])
 	tb.fill("#username", "bob")
 	tb.fill("#password", "bob-password")
 	tb.button("/login")

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/echomfa/echomfa/internal/accept"
@@ -41,14 +42,30 @@ func Problem(w http.ResponseWriter, r *http.Request, status int, body any) {
 	writeBody(w, r, status, b.Bytes())
 }
 
-// HTML writes a page, or what a script puts into one, with its
-// Content-Security-Policy.
-func HTML(w http.ResponseWriter, r *http.Request, status int, mediaType, policy string, body []byte) {
+// Page is a page, or what a script puts into one.
+type Page struct {
+	MediaType string // without its charset
+	Language  string // or empty if it is not known
+	Policy    string // Content-Security-Policy
+	Forms     bool   // it may have forms, which say where they come from
+	Body      []byte
+}
+
+// HTML writes a page.
+func HTML(w http.ResponseWriter, r *http.Request, status int, p *Page) {
 	h := w.Header()
-	h.Set("Content-Type", mediaType+"; charset=utf-8")
-	h.Set("Content-Security-Policy", policy)
+	h.Set("Content-Type", p.MediaType+"; charset=utf-8")
+	h.Set("Content-Security-Policy", p.Policy)
 	h.Set("Referrer-Policy", "no-referrer")
-	writeBody(w, r, status, body)
+	if p.Forms {
+		// With no-referrer, browsers send "Origin: null" with a form.
+		h.Set("Referrer-Policy", "same-origin")
+	}
+	h.Del("Content-Language")
+	if p.Language != "" {
+		h.Set("Content-Language", p.Language)
+	}
+	writeBody(w, r, status, p.Body)
 }
 
 // writeBody writes the whole answer. A client that has gone does not matter.
@@ -58,4 +75,26 @@ func writeBody(w http.ResponseWriter, r *http.Request, status int, body []byte) 
 	if r.Method != http.MethodHead {
 		_, _ = w.Write(body)
 	}
+}
+
+// Challenge is the WWW-Authenticate of RFC 6750, section 3, with an error and its
+// description, if there are any.
+func Challenge(realm, code, reason string) string {
+	s := `Bearer realm="` + realm + `"`
+	if code == "" {
+		return s
+	}
+	s += `, error="` + quotable(code) + `"`
+	if reason != "" {
+		s += `, error_description="` + quotable(reason) + `"`
+	}
+	return s
+}
+
+// quotable drops what RFC 6750 does not allow in error and error_description:
+// a Token function may have put anything there.
+func quotable(s string) string {
+	return string(slices.DeleteFunc([]byte(s), func(c byte) bool {
+		return c < ' ' || c > '~' || c == '"' || c == '\\'
+	}))
 }

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -57,6 +58,9 @@ func checkGolden(t *testing.T, file, answer string) {
 	require.NoError(t, err)
 	assert.Equal(t, string(want), answer)
 }
+
+// Text returns an answer as the golden files have it.
+func Text(w *httptest.ResponseRecorder) string { return answerText(w.Result()) }
 
 // answerText is status, sorted headers and body. Decision ids, which differ
 // each time, become as many X, so that the length of the body stays true.

@@ -18,7 +18,6 @@ package breaker
 
 import (
 	"errors"
-	"slices"
 	"sync"
 	"time"
 )
@@ -78,6 +77,8 @@ const (
 	reserved = time.Second // how long a probe is for known tokens only
 	apart    = time.Second / 2
 	grace    = time.Second // for a lookup to end after its deadline
+
+	mostFailing = 1 << 12 // users, or tokens, that are told apart
 )
 
 // Caller is whose lookup it is.
@@ -121,7 +122,7 @@ const (
 // Figures are what the breaker shows.
 type Figures struct {
 	Cause     Cause
-	Users     int // whose lookups failed since the last success, at most 64
+	Users     int // whose lookups failed since the last success, at most 4,096
 	ColdStart bool
 }
 
@@ -260,7 +261,7 @@ func (b *Breaker) Leave(p *Pass, o Outcome, now time.Time) (Change, Figures) {
 		switch {
 		case b.row >= enough:
 			b.cause = ByConnection
-		case b.users.n >= enough && now.Sub(b.last) >= pause:
+		case len(b.users) >= enough && now.Sub(b.last) >= pause:
 			b.cause = ByUsers
 		}
 		if b.cause != NotOpen {
@@ -310,19 +311,19 @@ func (b *Breaker) succeeded(now time.Time) Change {
 	}
 	b.successes++
 	b.answered, b.last, b.row = true, now, 0
-	b.users.n, b.lost.n, b.tokens.n = 0, 0, 0
+	b.users, b.lost, b.tokens = nil, nil, nil
 	b.cause, b.probe, b.other, b.cold, b.waiting = NotOpen, nil, nil, nil, nil
 	return change
 }
 
 // figures is Figures for a caller that holds b.mu.
 func (b *Breaker) figures() Figures {
-	f := Figures{Cause: b.cause, Users: b.users.n, ColdStart: b.coldStart()}
+	f := Figures{Cause: b.cause, Users: len(b.users), ColdStart: b.coldStart()}
 	switch {
 	case b.cause == ByConnection:
-		f.Users = b.lost.n
+		f.Users = len(b.lost)
 	case b.cause == NotOpen && f.ColdStart:
-		f.Users = b.tokens.n
+		f.Users = len(b.tokens)
 	}
 	return f
 }
@@ -341,18 +342,21 @@ func (b *Breaker) Successes() uint64 {
 	return b.successes
 }
 
-// crowd is a number of different users.
-type crowd struct {
-	ids [64]uint64
-	n   int
-}
+// crowd are different users, as many as are told apart: in a larger crowd those who keep
+// failing would take the turns of those who have not failed.
+type crowd map[uint64]struct{}
 
 // has reports whether a user is one of the crowd, or may be: it is full.
-func (c *crowd) has(id uint64) bool { return c.n == len(c.ids) || slices.Contains(c.ids[:c.n], id) }
+func (c crowd) has(id uint64) bool {
+	_, ok := c[id]
+	return ok || len(c) == mostFailing
+}
 
 func (c *crowd) add(id uint64) {
+	if *c == nil {
+		*c = make(crowd)
+	}
 	if !c.has(id) {
-		c.ids[c.n] = id
-		c.n++
+		(*c)[id] = struct{}{}
 	}
 }

@@ -116,7 +116,7 @@ func TestRule4FiveKnownUsers(t *testing.T) {
 		for i := range 100 {
 			p.lookup(known(i), breaker.Failed)
 		}
-		assert.Equal(t, breaker.Figures{Users: 64}, p.Figures())
+		assert.Equal(t, breaker.Figures{Users: 100}, p.Figures())
 		p.pass(1)
 		assert.Equal(t, breaker.Opened, p.lookup(known(0), breaker.Failed))
 		assert.Equal(t, "known users", p.Figures().Cause.String())
@@ -250,6 +250,31 @@ func TestRule6AUserWhoseProbesHang(t *testing.T) {
 	}
 	p.pass(time.Second)
 	assert.Equal(t, breaker.Closed, p.lookup(known(11), breaker.Success))
+}
+
+// TestRule6ManyUsersWhoKeepFailing shows that none of them is taken for one who has not
+// failed, nor the other way around, as long as they can be told apart.
+func TestRule6ManyUsersWhoKeepFailing(t *testing.T) {
+	t.Parallel()
+	for users, first := range map[int]bool{1000: true, 5000: false} {
+		p := newPlay(t)
+		failed := make([]*breaker.Pass, users)
+		for i := range failed {
+			failed[i] = p.enter(known(i))
+		}
+		for _, pass := range failed {
+			p.Leave(pass, breaker.Failed, p.now)
+		}
+		assert.Equal(t, breaker.Figures{Cause: breaker.ByUsers, Users: min(users, 4096)}, p.Figures())
+		p.pass(time.Second)
+		p.turnsAway(known(1), breaker.ErrOpen)
+		p.turnsAway(known(900), breaker.ErrOpen)
+		if !first {
+			p.turnsAway(known(9999), breaker.ErrOpen)
+			p.pass(time.Second / 2)
+		}
+		p.enter(known(9999))
+	}
 }
 
 // TestRule6AnUnknownProbeThatHangs shows that it is in no known user's way, and in the way

@@ -12,7 +12,7 @@ const (
 
 // coldStart reports whether lookups of unknown tokens are few, because GenAuth has
 // not answered yet. b.mu is held.
-func (b *Breaker) coldStart() bool { return !b.answered && b.tokens.n >= enough }
+func (b *Breaker) coldStart() bool { return !b.answered && len(b.tokens) >= enough }
 
 // hasPlace reports whether a lookup of an unknown token may be made in a cold start. Half
 // of the places are for tokens that had been turned away and have not failed: those that
@@ -90,9 +90,10 @@ func (w waiters) since(token uint64) int64 {
 	return w[token%places].since
 }
 
-// note notes that a token was turned away. There must be places.
+// note notes that a token was turned away. There must be places. A wall clock may be set
+// back: a token does not wait from later on.
 func (w waiters) note(token uint64, now time.Time) {
-	if at := &w[token%places]; at.token != token {
+	if at := &w[token%places]; at.token != token || at.since > now.UnixNano() {
 		*at = waiter{token, now.UnixNano()}
 	}
 }

@@ -149,3 +149,15 @@ func TestRule5WhileOpen(t *testing.T) {
 	}
 	assert.Equal(t, breaker.Figures{Cause: breaker.ByConnection, Users: 1, ColdStart: true}, p.Figures())
 }
+
+// TestRule5TheClockIsSetBack shows that who was turned away before that waits from now on.
+func TestRule5TheClockIsSetBack(t *testing.T) {
+	t.Parallel()
+	p := newPlay(t)
+	p.cool()
+	p.enter(unknown(50))
+	p.enter(unknown(51))
+	p.turnsAway(unknown(6), breaker.ErrCold)
+	p.pass(-time.Hour)
+	p.comesBack(6)
+}

@@ -34,8 +34,9 @@ func (e *HeldError) Error() string {
 // RetryIn returns for how long the token is held.
 func (e *HeldError) RetryIn() time.Duration { return e.Rest }
 
-// longToken is the length from which a failure that may be due to it is taken to be.
-const longToken = 3 << 10
+// LongToken is the length above which a failure that may be due to it is taken to be, and
+// above which the client makes a connection for each call.
+const LongToken = 3 << 10
 
 // TooLongError is the error of a lookup whose token is too long for something on the
 // way to GenAuth. It is about that token, and not about the configuration, whatever the
@@ -64,7 +65,7 @@ func TooLong(err error, token string) error {
 	if err == nil || errors.Is(err, client.ErrUnauthenticated) || errors.As(err, &api) && api.APICode != 0 {
 		return err
 	}
-	long := len(token) > longToken
+	long := len(token) > LongToken
 	said := err.Error()
 	is := long && goneAway(said) || strings.Contains(said, "request header list larger than peer's advertised limit")
 	if api != nil {

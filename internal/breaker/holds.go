@@ -53,7 +53,8 @@ func (h *Holds) Count(now time.Time) int {
 	defer h.mu.Unlock()
 	n := 0
 	for _, at := range h.until {
-		if at.end*step > now.UnixNano() {
+		// Beyond that the wall clock was set back.
+		if rest := at.end*step - now.UnixNano(); rest > 0 && rest <= ends*step {
 			n += at.n
 		}
 	}

@@ -42,4 +42,6 @@ func TestHolds(t *testing.T) {
 	assert.Zero(t, h.Count(now))
 	h.Change(none, hold(2*time.Second), now)
 	assert.Equal(t, 1, h.Count(now))
+
+	assert.Zero(t, h.Count(now.Add(-time.Hour)), "the clock was set back: nothing is held for longer than a minute")
 }

@@ -29,8 +29,9 @@ type Stamp struct {
 //
 // The zero Users has none. Its methods may be called by several goroutines at once.
 type Users struct {
-	mu sync.Mutex
-	of map[uint64]user
+	mu    sync.Mutex
+	of    map[uint64]user
+	swept time.Time
 }
 
 type user struct {
@@ -74,10 +75,20 @@ func (u *Users) Leave(id uint64, now time.Time) {
 	one := u.of[id]
 	one.underWay--
 	u.put(id, one)
-	if len(u.of) > mostUsers {
+	if len(u.of) <= mostUsers {
+		return
+	}
+	if one.forgettable(now) {
+		delete(u.of, id)
+	}
+	// If all are held, to look at each of them finds nobody: that is done once a second.
+	if now.Sub(u.swept) >= time.Second {
 		u.sweep(now)
 	}
 }
+
+// forgettable reports whether a user has no lookup under way and is not held.
+func (o user) forgettable(now time.Time) bool { return o.underWay == 0 && o.memory.Rest(now) == 0 }
 
 // put keeps a user of whom there is something to keep. u.mu is held.
 func (u *Users) put(id uint64, one user) {
@@ -86,13 +97,27 @@ func (u *Users) put(id uint64, one user) {
 	}
 }
 
-// sweep forgets who has no lookup under way and is not held. u.mu is held.
+// sweep forgets who can be forgotten. u.mu is held.
 func (u *Users) sweep(now time.Time) {
+	u.swept = now
 	for id, one := range u.of {
-		if one.underWay == 0 && one.memory.Rest(now) == 0 {
+		if one.forgettable(now) {
 			delete(u.of, id)
 		}
 	}
+}
+
+// Held returns how many users are held.
+func (u *Users) Held(now time.Time) int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	n := 0
+	for _, one := range u.of {
+		if one.memory.Rest(now) > 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // Fail remembers that a lookup of a user has failed, who has one under way, and returns for

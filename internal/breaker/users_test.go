@@ -54,8 +54,11 @@ func TestRule8AUserIsHeld(t *testing.T) {
 	refusesUser(t, &u, 1, now, breaker.HeldError{Rest: time.Second, User: true, Busy: true}) // one at once
 	u.Leave(1, now)
 	assert.Zero(t, fail(t, &u, 1, now, 0), "others fail too")
+	assert.Zero(t, u.Held(now))
 	assert.Equal(t, 2*time.Second, fail(t, &u, 1, now, 1))
 	refusesUser(t, &u, 1, now.Add(time.Second), breaker.HeldError{Rest: time.Second, User: true})
+	assert.Equal(t, 1, u.Held(now.Add(2*time.Second-1)))
+	assert.Zero(t, u.Held(now.Add(2*time.Second)))
 	assert.Zero(t, fail(t, &u, 2, now, 1), "another user")
 	now = now.Add(2 * time.Second)
 	assert.Equal(t, 4*time.Second, fail(t, &u, 1, now, 2))
@@ -104,7 +107,10 @@ func TestRule8ManyUsersFail(t *testing.T) {
 	for id := range uint64(4096) {
 		require.Equal(t, 2*time.Second, hold(id))
 	}
-	assert.Zero(t, hold(20_000), "there is room for no more")
+	for id := range uint64(1000) {
+		assert.Zero(t, hold(20_000+id), "there is room for no more")
+	}
+	assert.Equal(t, 4096, u.Held(now))
 	refusesUser(t, u, 0, now, breaker.HeldError{Rest: 2 * time.Second, User: true})
 	now = now.Add(2 * time.Second)
 	hold(30_000)

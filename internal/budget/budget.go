@@ -212,6 +212,13 @@ func (b *Budget) Pause(until time.Time) {
 	}
 }
 
+// Paused reports whether no lookup may start.
+func (b *Budget) Paused(now time.Time) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return now.Before(b.pausedUntil)
+}
+
 // RetryAfter returns how long a request that was turned away should wait. It reads the
 // clock after the one who paused: nobody is told a longer time than that.
 func (b *Budget) RetryAfter() time.Duration {

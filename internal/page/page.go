@@ -1,6 +1,7 @@
 // Package page has the page for a browser that cannot be redirected, and for
 // scripts that put the answer into theirs. It shows nothing of the request but the
-// name of the Turbo frame that asked for it, and needs nothing but itself.
+// name of the Turbo frame that asked for it, and needs nothing but itself. An app's
+// own page takes its place, in the same frames and under the same policy.
 package page
 
 import (
@@ -19,22 +20,24 @@ const (
 
 	// A refresh works wherever it is put, at once and by script, and a
 	// Content-Security-Policy does not keep it from working, as it would a script.
-	textHTML = `{{define "text"}}{{if .Moves}}<meta http-equiv="refresh" content="0; url={{.Link}}">
+	textHTML = `{{define "text"}}{{if .Own}}{{.Own}}
+{{else}}{{if .Moves}}<meta http-equiv="refresh" content="0; url={{.Link}}">
 {{end}}<h1>{{.Title}}</h1>
 <p>{{.Detail}}</p>
 {{with .Link}}<p><a href="{{.}}" target="_top" data-turbo="false" up-follow="false">{{$.Step}}</a></p>
+{{end}}{{if .Retry}}<p><a href="">Try again</a></p>
 {{end}}{{with .DecisionID}}<p><small>Reference: <code>{{.}}</code></small></p>
-{{end}}{{end}}`
+{{end}}{{end}}{{end}}`
 
 	pageHTML = `<!doctype html>
-<html lang="en">
+<html lang="{{.Lang}}">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 {{if .Whole}}<meta name="turbo-visit-control" content="reload">
 {{end}}<title>{{.Title}}</title>
 <style>` + pageStyle + `</style>
 {{with .Frame}}<turbo-frame id="{{.}}">
-{{end}}<main>
+{{end}}<main{{if .Own}} lang="{{.Lang}}"{{end}}>
 {{template "text" .}}</main>
 {{with .Frame}}</turbo-frame>
 {{end}}</html>
@@ -43,7 +46,7 @@ const (
 	// Turbo puts stream elements into the page, whatever the request was for. The
 	// answer goes before what there is, so that a form that was filled in is not lost.
 	streamHTML = `<turbo-stream action="prepend" targets="body"><template>
-<section id="echomfa-refusal" role="alert">
+<section id="echomfa-refusal" role="alert"{{if .Own}} lang="{{.Lang}}"{{end}}>
 {{template "text" .}}</section>
 </template></turbo-stream>
 `
@@ -56,8 +59,12 @@ type View struct {
 	Link          string // where the user can go on, or empty
 	Step          string // what is done there
 	Moves         bool   // the browser goes there by itself
+	Retry         bool   // asking again for the page may help, and does nothing else
 	Whole         bool   // a Turbo frame gives way to the whole page
 	Frame         string // the Turbo frame that shows the page, or empty
+
+	Lang string        // of what is said
+	Own  template.HTML // what the app says in place of all that, or empty
 }
 
 // Pages writes views.
@@ -84,14 +91,34 @@ func (p Pages) write(name string, v *View) []byte {
 	return b.Bytes()
 }
 
-// Policy is a Content-Security-Policy that allows the page its own style and nothing else. A page in a frame
-// is shown to the app's own pages only.
+// Policy is a Content-Security-Policy that allows the page its own style and nothing
+// else. A page in a frame is shown to the app's own pages only.
 func Policy(sameOriginFrame bool) string {
-	ancestors := "'none'"
-	if sameOriginFrame {
-		ancestors = "'self'"
+	return "default-src 'none'; style-src " + hashOf(pageStyle) + "; base-uri 'none'; form-action 'none'; frame-ancestors " + ancestors(sameOriginFrame)
+}
+
+// OwnPolicy is the Content-Security-Policy of an app's own page, with the style that
+// is in it. The sources are what else it may load, or empty. Of two directives the
+// first counts, so they cannot take back what stands before them.
+func OwnPolicy(style, sources string, sameOriginFrame bool) string {
+	if sources == "" {
+		sources = "style-src 'self'"
+		if style != "" {
+			sources += " " + hashOf(style)
+		}
+		sources += "; img-src 'self' data:; font-src 'self'"
 	}
-	hash := sha256.Sum256([]byte(pageStyle))
-	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(hash[:]) +
-		"'; base-uri 'none'; form-action 'none'; frame-ancestors " + ancestors
+	return "default-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors " + ancestors(sameOriginFrame) + "; " + sources
+}
+
+func ancestors(sameOriginFrame bool) string {
+	if sameOriginFrame {
+		return "'self'"
+	}
+	return "'none'"
+}
+
+func hashOf(style string) string {
+	hash := sha256.Sum256([]byte(style))
+	return "'sha256-" + base64.StdEncoding.EncodeToString(hash[:]) + "'"
 }

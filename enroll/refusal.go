@@ -1,0 +1,72 @@
+package enroll
+
+import (
+	"bytes"
+	"errors"
+	"html/template"
+	"net/http"
+
+	"github.com/echomfa/echomfa"
+)
+
+// RefusalConfig is the look of the pages that [RefusalPage] makes. It is copied:
+// later changes have no effect. Every field is optional and means what the field of
+// that name in [Config] means.
+type RefusalConfig struct {
+	// Brand is the look of the app.
+	Brand Brand
+	// Support says whom to ask.
+	Support string
+	// Language returns the language of a request as a tag. Default, and for "": what
+	// Accept-Language prefers.
+	Language func(r *http.Request) string
+	// Messages change texts or add languages, by tag and key.
+	Messages map[string]map[string]string
+}
+
+// RefusalPage returns what [echomfa.Config] has as RefusalPage: a page in the app's
+// looks, the user's language and dark mode, that says what is missing and leads on, or
+// offers to try again where that helps. The page has its style in it and needs no other
+// request, so it is whole while the app is not well. The error is all that is wrong with
+// the configuration.
+func RefusalPage(cfg RefusalConfig) (func(*http.Request, echomfa.Refusal) (echomfa.RefusalPage, error), error) {
+	brand := cfg.Brand.prepare()
+	languages, messages := newLanguages(cfg.Messages)
+	templates, err := newTemplates(nil)
+	if err := errors.Join(brand, messages, err); err != nil {
+		return nil, err
+	}
+	style := string(styleOf(cfg.Brand))
+	return func(r *http.Request, about echomfa.Refusal) (echomfa.RefusalPage, error) {
+		chosen := ""
+		if cfg.Language != nil {
+			chosen = cfg.Language(r)
+		}
+		p := refusalPage{
+			Page:  &Page{Brand: cfg.Brand, Support: cfg.Support, Status: about.Status, Missing: about.Missing},
+			About: about, CSS: template.CSS(style),
+		}
+		p.Lang = languages.choose(r, chosen)
+		p.texts = languages[p.Lang]
+		if p.Brand.LogoPath != "" {
+			p.Brand.LogoPath = about.PathPrefix + p.Brand.LogoPath
+		}
+		made := echomfa.RefusalPage{Language: p.Lang, Style: style}
+		name := "refusal"
+		if about.Fragment {
+			name, made.Style = "refusal-text", ""
+		}
+		var b bytes.Buffer
+		err := templates.ExecuteTemplate(&b, name, &p)
+		made.HTML = template.HTML(b.String())
+		return made, err
+	}, nil
+}
+
+// refusalPage is what the templates are given.
+type refusalPage struct {
+	*Page
+
+	About echomfa.Refusal
+	CSS   template.CSS
+}

@@ -1,0 +1,128 @@
+package enroll_test
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/internal/answertest"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/echomfa/echomfa/enroll"
+)
+
+// refuse returns how an app with the ready refusal page answers a request for /admin.
+func refuse(t *testing.T, cfg enroll.RefusalConfig, policy echomfa.Policy, method string, headers ...string) *httptest.ResponseRecorder {
+	t.Helper()
+	page, err := enroll.RefusalPage(cfg)
+	require.NoError(t, err)
+	mfa, err := echomfa.New(echomfa.Config{
+		Client: echomfa.FactorListerFunc(answertest.Lister), Namespace: "test", Audience: []string{"app"},
+		EnrollURL: "/mfa", LoginURL: "/login", RefusalPage: page,
+		ReturnTo: echomfa.ReturnToConfig{BaseURL: "https://ops.example.com/tools"},
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, mfa.Close()) })
+	r := httptest.NewRequestWithContext(t.Context(), method, "/admin", nil)
+	for _, line := range headers {
+		key, value, _ := strings.Cut(line, ": ")
+		r.Header.Add(key, value)
+	}
+	w := httptest.NewRecorder()
+	mfa.Handler(echomfa.HandlerConfig{Policy: policy})(http.NotFoundHandler()).ServeHTTP(w, r)
+	return w
+}
+
+// TestRefusalPage compares the answers with testdata/refusals, as TestGolden does with
+// the pages.
+func TestRefusalPage(t *testing.T) {
+	t.Parallel()
+	const (
+		browser = "Sec-Fetch-Mode: navigate"
+		framed  = "Sec-Fetch-Dest: iframe"
+		circle  = "Cookie: __Host-echomfa_round_29=4"
+		lacking = "Authorization: Bearer " + answertest.NotEnrolled
+		unknown = "Authorization: Bearer token-limited"
+	)
+	rows := map[string]struct {
+		method  string
+		headers []string
+		status  int
+	}{
+		"needed in a frame":        {"GET", []string{browser, framed, lacking}, 403},
+		"needed in a circle":       {"GET", []string{browser, circle, lacking}, 403},
+		"sign in, framed":          {"GET", []string{browser, framed}, 401},
+		"sign in, circle":          {"GET", []string{browser, circle}, 401},
+		"unknown":                  {"GET", []string{browser, unknown}, 503},
+		"unknown, a form":          {"POST", []string{browser, unknown}, 503},
+		"unknown, in a Turbo page": {"POST", []string{"Accept: text/vnd.turbo-stream.html, text/html", unknown}, 503},
+		"the app's mistake":        {"GET", []string{browser, "Authorization: Bearer token-panicking"}, 500},
+	}
+	for _, lang := range []string{"en", "zh-CN"} {
+		t.Run(lang, func(t *testing.T) {
+			t.Parallel()
+			answers := map[string]string{}
+			for name, row := range rows {
+				policy := echomfa.AnyOf(echomfa.OTP)
+				if strings.Contains(name, "circle") {
+					policy = echomfa.AnyOf(echomfa.Face).Or(echomfa.AllOf(echomfa.OTP, echomfa.SMS))
+				}
+				w := refuse(t, enroll.RefusalConfig{Brand: enroll.Brand{Name: "Example", LogoPath: "/logo.svg"}, Support: "ext. 1234"},
+					policy, row.method, append(row.headers, "Accept-Language: "+lang)...)
+				assert.Equal(t, row.status, w.Code, name)
+				assert.Equal(t, lang, w.Header().Get("Content-Language"), name)
+				text := answertest.Text(w)
+				text = regexp.MustCompile(`(?s)<style>.*</style>`).ReplaceAllString(text, "<style>STYLE</style>")
+				text = regexp.MustCompile(`'sha256-[^']+'`).ReplaceAllString(text, "'sha256-DIGEST'")
+				text = regexp.MustCompile(`Content-Length: \d+`).ReplaceAllString(text, "Content-Length: LENGTH")
+				answers[name] = text
+			}
+			answertest.Golden(t, filepath.Join("testdata", "refusals", lang), answers)
+		})
+	}
+}
+
+// TestRefusalPageStandsAlone shows that the page's style is in it, in the color of the
+// app, and is what the Content-Security-Policy allows: nothing else has to be fetched
+// from an app that is not well.
+func TestRefusalPageStandsAlone(t *testing.T) {
+	t.Parallel()
+	w := refuse(t, enroll.RefusalConfig{Brand: enroll.Brand{Color: "#7a1f5c"}}, echomfa.AnyOf(echomfa.OTP), "GET",
+		"Sec-Fetch-Mode: navigate", "Authorization: Bearer token-unavailable")
+	style := regexp.MustCompile(`(?s)<style>(.*)</style>`).FindStringSubmatch(w.Body.String())
+	require.NotNil(t, style)
+	assert.Contains(t, style[1], "#7a1f5c")
+	hash := sha256.Sum256([]byte(style[1]))
+	assert.Contains(t, w.Header().Get("Content-Security-Policy"), "'sha256-"+base64.StdEncoding.EncodeToString(hash[:])+"'")
+	assert.NotRegexp(t, `src=|rel="stylesheet"`, w.Body.String())
+}
+
+// TestRefusalPageLanguages has the language that the app chooses, and texts of its own.
+func TestRefusalPageLanguages(t *testing.T) {
+	t.Parallel()
+	w := refuse(t, enroll.RefusalConfig{
+		Language: func(*http.Request) string { return "de" },
+		Messages: map[string]map[string]string{"de": {"refusal.title.signin": "Bitte anmelden"}},
+	}, echomfa.AnyOf(echomfa.OTP), "GET", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: iframe", "Accept-Language: zh-CN")
+	assert.Equal(t, "de", w.Header().Get("Content-Language"))
+	assert.Contains(t, w.Body.String(), "<h1>Bitte anmelden</h1>")
+	assert.Contains(t, w.Body.String(), "To open this page, sign in.", "what a language lacks is in English")
+}
+
+// TestRefusalPageMistakes has all that is wrong reported together.
+func TestRefusalPageMistakes(t *testing.T) {
+	t.Parallel()
+	_, err := enroll.RefusalPage(enroll.RefusalConfig{
+		Brand: enroll.Brand{Color: "red", LogoPath: "logo.svg"}, Messages: map[string]map[string]string{"en": {"no.such": "x"}},
+	})
+	for _, field := range []string{"Brand.Color", "Brand.LogoPath", `Messages["en"]["no.such"]`} {
+		assert.ErrorContains(t, err, field)
+	}
+}

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"html/template"
+	"net"
+	"net/http"
+	"reflect"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/echomfa/echomfa"
+)
+
+//go:embed ops.html
+var opsHTML string
+
+// kept is how many decisions the operator sees.
+const kept = 50
+
+// operations is what an operator sees and does: the latest decisions, the figures, the
+// switch between enforcing and reporting, and forgetting a user. Its page is on a
+// listener of its own, which only this machine can reach: whoever reaches it needs no
+// sign-in.
+type operations struct {
+	mfa *echomfa.Enforcer
+
+	reportOnly atomic.Bool
+
+	mu     sync.Mutex
+	recent []decided
+}
+
+// decided is a decision with what it was about.
+type decided struct {
+	echomfa.Decision
+
+	At            time.Time
+	Route, Method string
+}
+
+// ObserveDecision keeps the decision.
+func (o *operations) ObserveDecision(_ context.Context, d echomfa.Decision, route, method string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.recent) == kept {
+		o.recent = slices.Delete(o.recent, 0, 1)
+	}
+	o.recent = append(o.recent, decided{Decision: d, At: time.Now(), Route: route, Method: method})
+}
+
+// mode is asked on every request.
+func (o *operations) mode() echomfa.Mode {
+	if o.reportOnly.Load() {
+		return echomfa.ReportOnly
+	}
+	return echomfa.Enforce
+}
+
+// latest returns the decisions, the latest first.
+func (o *operations) latest() []decided {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	list := slices.Clone(o.recent)
+	slices.Reverse(list)
+	return list
+}
+
+// figure is one of the Stats.
+type figure struct {
+	Name  string
+	Value any
+}
+
+// figures lists the Stats by name, as docs/runbook.md explains them.
+func figures(prefix string, v reflect.Value) []figure {
+	var list []figure
+	for i := range v.NumField() {
+		name := prefix + v.Type().Field(i).Name
+		if v.Field(i).Kind() == reflect.Struct {
+			list = append(list, figures(name+".", v.Field(i))...)
+			continue
+		}
+		list = append(list, figure{name, v.Field(i).Interface()})
+	}
+	return list
+}
+
+// handler has the page and its two forms.
+func (o *operations) handler() http.Handler {
+	page := template.Must(template.New("").Parse(opsHTML))
+	mux := http.NewServeMux()
+	show := func(w http.ResponseWriter, status int, message string) {
+		var b bytes.Buffer
+		err := page.Execute(&b, map[string]any{
+			"Message": message, "ReportOnly": o.reportOnly.Load(), "Decisions": o.latest(),
+			"Figures": figures("", reflect.ValueOf(o.mfa.Stats())),
+		})
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.WriteHeader(status)
+		_, _ = w.Write(b.Bytes())
+	}
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { show(w, http.StatusOK, "") })
+	mux.HandleFunc("POST /mode", func(w http.ResponseWriter, r *http.Request) {
+		switch r.PostFormValue("mode") {
+		case "enforce":
+			o.reportOnly.Store(false)
+		case "report-only":
+			o.reportOnly.Store(true)
+		default:
+			show(w, http.StatusBadRequest, "The mode is enforce or report-only.")
+			return
+		}
+		http.Redirect(w, r, "/", http.StatusSeeOther)
+	})
+	mux.HandleFunc("POST /invalidate", func(w http.ResponseWriter, r *http.Request) {
+		user := r.PostFormValue("user")
+		switch err := o.mfa.InvalidateUser(r.Context(), user); {
+		case errors.Is(err, echomfa.ErrUserNotIndexed):
+			show(w, http.StatusNotFound, "Nothing is known of this user: enter the id, as the sub of the access token has it.")
+		case err != nil:
+			show(w, http.StatusServiceUnavailable, fmt.Sprintf("Forgotten here, but not everywhere: %v", err))
+		default:
+			show(w, http.StatusOK, fmt.Sprintf("Forgotten: the next request of %s asks GenAuth.", user))
+		}
+	})
+	// The form of a page elsewhere must do nothing, whatever port of this machine it
+	// comes from.
+	return onlyHere(http.NewCrossOriginProtection().Handler(mux))
+}
+
+// onlyHere refuses what was sent to another name than this machine's: a site whose name
+// leads here for a moment could read the page by its own scripts.
+func onlyHere(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host, _, err := net.SplitHostPort(r.Host)
+		if err != nil || !isLoopback(net.JoinHostPort(host, "0")) {
+			http.Error(w, "Open this page by the address that the portal has printed.", http.StatusMisdirectedRequest)
+			return
+		}
+		h := w.Header()
+		h.Set("Cache-Control", "no-store")
+		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+		h.Set("Referrer-Policy", "same-origin")
+		h.Set("X-Content-Type-Options", "nosniff")
+		next.ServeHTTP(w, r)
+	})
+}
