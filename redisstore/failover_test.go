@@ -1,16 +1,49 @@
 package redisstore_test
 
 import (
+	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // In these tests three processes of an app are on a cluster or behind sentinels, of real
 // servers. Factors are fresh for longer than the tests last: an instance that refuses a user
 // has heard of it. What depends on how fast a machine is, the lab measures: see lab_test.go.
+
+// What README.md promises: the lab plays each, in some cells.
+const (
+	oneServer  = "one server"
+	moved      = "cluster or Sentinel: a connection is lost, a replica removed, the bus cut"
+	replicated = "failover, the entry was replicated"
+	lost       = "failover, the entry was lost"
+	split      = "split, the author in the minority"
+	flushed    = "`FLUSHALL`, the log evicted"
+	deaf       = "an instance that is deaf"
+)
+
+func promises() []string {
+	return []string{oneServer, moved, replicated, lost, split, flushed, deaf}
+}
+
+// TestLabPlaysWhatREADMEPromises compares the lab's list with the table.
+func TestLabPlaysWhatREADMEPromises(t *testing.T) {
+	t.Parallel()
+	raw, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	_, table, found := strings.Cut(string(raw), "| topology |")
+	require.True(t, found)
+	table, _, _ = strings.Cut(table, "\n\n")
+	var rows []string
+	for _, row := range strings.Split(table, "\n")[2:] {
+		rows = append(rows, strings.TrimSpace(strings.Split(row, "|")[1]))
+	}
+	assert.Equal(t, promises(), rows)
+}
 
 const (
 	gap   = 200 * time.Millisecond
