@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -199,5 +198,5 @@ func (f *fleet) holds() {
 	f.t.Helper()
 	f.t.Logf("%d nil, %d errors, slowest %v, longest %v after nil", f.told, f.refused, f.slowest, f.longest)
 	require.NotZero(f.t, f.told, f.err)
-	assert.Empty(f.t, f.stillLet, "let in for good")
+	require.Empty(f.t, f.stillLet, "let in for good")
 }
