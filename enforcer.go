@@ -103,21 +103,17 @@ func (e *Enforcer) decideToken(ctx context.Context, d *Decision, rq *request) er
 // without the ID of a decision. Where GenAuth's list left something out, the types
 // that are known come with a [*LookupError]: they may show what the user has, and
 // not what the user lacks.
-func (e *Enforcer) EnrolledFactors(ctx context.Context, token string) (enrolled FactorSet, err error) {
+func (e *Enforcer) EnrolledFactors(ctx context.Context, token string) (FactorSet, error) {
 	if !e.ready() {
 		return FactorSet{}, errNotMade
 	}
-	defer func() {
-		if v := recover(); v != nil {
-			_, err = panicked(ctx, e.cfg.Logger, "callback", v, redact.Of(token))
-		}
-	}()
 	if _, err := e.source.readCustom(token, nil); err != nil {
 		return FactorSet{}, err
 	}
 	// No facts satisfy the zero policy, so they are as fresh as those that refuse.
 	d := Decision{Enforced: true}
-	if err = e.decider.decide(ctx, &d, &request{token: token}); d.Outcome == NotEnrolled {
+	err := e.decider.decide(ctx, &d, &request{token: token})
+	if d.Outcome == NotEnrolled {
 		err = nil
 	}
 	return d.Enrolled, err

@@ -35,7 +35,7 @@ func withPages(t *testing.T, page pageFunc, log *slog.Logger) http.Handler {
 func saying(r *http.Request, about echomfa.Refusal) (echomfa.RefusalPage, error) {
 	var lookup *echomfa.LookupError
 	return echomfa.RefusalPage{
-		HTML: template.HTML(fmt.Sprintf("<main>%d %v link=%s circle=%t retry=%t after=%v prefix=%s fragment=%t lookup=%t %s</main>", about.Status,
+		HTML: template.HTML(fmt.Sprintf("<p>own %d %v link=%s circle=%t retry=%t after=%v prefix=%s fragment=%t lookup=%t %s</p>", about.Status,
 			about.Missing, about.Link, about.Circle, about.Retry, about.RetryAfter, about.PathPrefix, about.Fragment,
 			errors.As(about.Err, &lookup), r.URL.Path)),
 		Language: "zh-CN",
@@ -60,60 +60,61 @@ func TestRefusalPage(t *testing.T) {
 			"GET",
 			[]string{navigation, framed, lackingBearer},
 			403,
-			"<main>403 [[OTP]] link=/tools/mfa?return_to=%2Ftools%2Fadmin circle=false retry=false after=0s prefix=/tools fragment=false lookup=false /admin</main>",
+			"<p>own 403 [[OTP]] link=/tools/mfa?return_to=%2Ftools%2Fadmin circle=false retry=false after=0s prefix=/tools fragment=false lookup=false /admin</p>",
 		},
 		"no token, framed": {
 			"GET",
 			[]string{navigation, framed},
 			401,
-			"<main>401 [] link=/tools/login?return_to=%2Ftools%2Fadmin circle=false retry=false after=0s prefix=/tools fragment=false lookup=false /admin</main>",
+			"<p>own 401 [] link=/tools/login?return_to=%2Ftools%2Fadmin circle=false retry=false after=0s prefix=/tools fragment=false lookup=false /admin</p>",
 		},
 		"unknown": {
 			"GET",
 			[]string{navigation, "Authorization: Bearer token-limited"},
 			503,
-			"<main>503 [] link= circle=false retry=true after=7s prefix=/tools fragment=false lookup=true /admin</main>",
+			"<p>own 503 [] link= circle=false retry=true after=7s prefix=/tools fragment=false lookup=true /admin</p>",
 		},
 		"unknown, a form": {
 			"POST",
 			[]string{navigation, "Authorization: Bearer token-unavailable"},
 			503,
-			"<main>503 [] link= circle=false retry=false after=1s prefix=/tools fragment=false lookup=true /admin</main>",
+			"<p>own 503 [] link= circle=false retry=false after=1s prefix=/tools fragment=false lookup=true /admin</p>",
 		},
 		"the app's mistake": {
 			"GET",
 			[]string{navigation, "Authorization: Bearer token-panicking"},
 			500,
-			"<main>500 [] link= circle=false retry=false after=0s prefix=/tools fragment=false lookup=false /admin</main>",
+			"<p>own 500 [] link= circle=false retry=false after=0s prefix=/tools fragment=false lookup=false /admin</p>",
 		},
 		"in a circle": {
 			"GET",
 			[]string{navigation, lackingBearer, afterRounds},
 			403,
-			"<main>403 [[OTP]] link=/tools/mfa?return_to=%2Ftools%2Fadmin circle=true retry=false after=0s prefix=/tools fragment=false lookup=false /admin</main>",
+			"<p>own 403 [[OTP]] link=/tools/mfa?return_to=%2Ftools%2Fadmin circle=true retry=false after=0s prefix=/tools fragment=false lookup=false /admin</p>",
 		},
 		"a Turbo frame": {
 			"GET",
 			[]string{"Accept: text/html", `Turbo-Frame: a"b`, "Authorization: Bearer token-unavailable"},
 			503,
-			`<turbo-frame id="a&#34;b">` + "\n" + `<main lang="zh-CN">` + "\n<main>503 [] link= circle=false retry=false after=1s prefix=/tools fragment=true lookup=true /admin</main>",
+			`<turbo-frame id="a&#34;b">` + "\n" + `<main lang="zh-CN">` + "\n<p>own 503 [] link= circle=false retry=false after=1s prefix=/tools fragment=true lookup=true /admin</p>",
 		},
 		"a Turbo form": {
 			"POST",
 			[]string{turbo, "Authorization: Bearer token-unavailable"},
 			503,
-			`<section id="echomfa-refusal" role="alert" lang="zh-CN">` + "\n<main>503 [] link= circle=false retry=false after=1s prefix=/tools fragment=true lookup=true /admin</main>",
+			`<section id="echomfa-refusal" role="alert" lang="zh-CN">` + "\n<p>own 503 [] link= circle=false retry=false after=1s prefix=/tools fragment=true lookup=true /admin</p>",
 		},
 		"Unpoly": {
 			"GET",
 			[]string{"X-Up-Version: 3", "Authorization: Bearer token-unavailable"},
 			503,
-			"<main>503 [] link= circle=false retry=false after=1s prefix=/tools fragment=false lookup=true /admin</main>",
+			"<p>own 503 [] link= circle=false retry=false after=1s prefix=/tools fragment=false lookup=true /admin</p>",
 		},
-		"a program":   {"GET", []string{lackingBearer}, 403, `"missing":[["OTP"]]`},
-		"HTMX":        {"GET", []string{"HX-Request: true", "Authorization: Bearer token-unavailable"}, 503, `"status":503`},
-		"only a HEAD": {"HEAD", []string{navigation, "Authorization: Bearer token-unavailable"}, 503, ""},
-		"sent on":     {"GET", []string{navigation, lackingBearer}, 302, ""},
+		"sent on by a page": {"GET", []string{"X-Up-Version: 3", lackingBearer}, 403, `<meta http-equiv="refresh"`},
+		"a program":         {"GET", []string{lackingBearer}, 403, `"missing":[["OTP"]]`},
+		"HTMX":              {"GET", []string{"HX-Request: true", "Authorization: Bearer token-unavailable"}, 503, `"status":503`},
+		"only a HEAD":       {"HEAD", []string{navigation, "Authorization: Bearer token-unavailable"}, 503, ""},
+		"sent on":           {"GET", []string{navigation, lackingBearer}, 302, ""},
 	}
 	for name, row := range rows {
 		t.Run(name, func(t *testing.T) {
@@ -121,8 +122,8 @@ func TestRefusalPage(t *testing.T) {
 			w := send(t, withPages(t, saying, nil), row.method, "/admin", row.headers...)
 			assert.Equal(t, row.status, w.Code)
 			assert.Contains(t, w.Body.String(), row.want)
-			page := strings.Contains(row.want, "<main")
-			assert.Equal(t, page, strings.Contains(w.Body.String(), "<main>"), "nobody else gets the page")
+			page := strings.Contains(row.want, "<p>own")
+			assert.Equal(t, page, strings.Contains(w.Body.String(), "<p>own"), "nobody else gets the page")
 			assert.Equal(t, "no-store", w.Header().Get("Cache-Control"))
 			assert.Equal(t, "nosniff", w.Header().Get("X-Content-Type-Options"))
 			assert.Contains(t, strings.Join(w.Header().Values("Vary"), ","), "Accept-Language")

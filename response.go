@@ -243,7 +243,6 @@ func (f *refusals) own(r *http.Request, about *Refusal, v *page.View) (own *Refu
 				panic(http.ErrAbortHandler) // without what it may be wrapped in: net/http logs that
 			}
 			f.ownFailed(r, about, p, debug.Stack())
-			own = nil
 		}
 	}()
 	made, err := f.ownPage(r, *about)

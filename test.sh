@@ -33,6 +33,8 @@ if [ -d integration ]; then
 	need node nodejs
 	need chromium-headless-shell chromium-headless-shell
 	need nginx nginx-light
+	# What make slow needs beside that.
+	[ -z "${SLOW:-}" ] || need firefox-esr firefox-esr
 fi
 
 if [ -n "$missing" ]; then

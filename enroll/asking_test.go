@@ -23,13 +23,17 @@ func TestN4WalkIsOneRefusal(t *testing.T) {
 }
 
 // TestN4PagesSayThatGenAuthIsAway shows that the pages' own log says why they show
-// nothing: no decision does.
+// nothing, for no decision does, and that the user is told in the pages' own language.
 func TestN4PagesSayThatGenAuthIsAway(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
 	user := s.signIn()
 	s.genauth.Stop()
-	user.get("/mfa").is(http.StatusServiceUnavailable)
+	a := user.do(http.MethodGet, "/mfa?return_to=/admin", nil, func(r *http.Request) { r.Header.Set("Accept-Language", "zh-CN") })
+	a.is(http.StatusServiceUnavailable)
+	assert.Equal(t, "zh-CN", a.Header.Get("Content-Language"))
+	assert.NotEmpty(t, a.Header.Get("Retry-After"))
+	assert.Contains(t, a.html, `href="/mfa?return_to=%2Fadmin">重试</a>`)
 	assert.Equal(t, 1, strings.Count(s.logged.String(), "enrollment call failed"), s.logged.String())
 	assert.NotContains(t, s.logged.String(), "mfa refused")
 }

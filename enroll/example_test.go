@@ -91,7 +91,7 @@ func ExampleRefusalPage() {
 	genauth.Stop()
 
 	fmt.Println(open(server.URL+"/admin", genauth.AccessToken(genauth.AddUser(genauthtest.User{}).ID)))
-	// Output: We couldn&#39;t check your sign-in methods: /admin
+	// Output: We couldn&#39;t check your verification methods: /admin
 }
 
 func newEnforcer(genauth *client.Client) (*echomfa.Enforcer, error) {

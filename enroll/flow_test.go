@@ -231,6 +231,41 @@ func TestTypedAddressKeepsTheWay(t *testing.T) {
 	assert.Equal(t, "/login?return_to="+strings.ReplaceAll(strings.ReplaceAll(at, "/", "%2F"), "?", "%3F"), gone.get(at).Header.Get("Location"))
 }
 
+// TestLongWayIsKept has a return-to that makes an address too long for a redirect: the page
+// is shown in answer to the form then.
+func TestLongWayIsKept(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	user := s.signIn()
+	way := "/admin?q=" + strings.Repeat("%2F", 800)
+	page := user.post("/mfa/begin", "type", "OTP", "return_to", way).is(http.StatusOK, "title.otp")
+	assert.Nil(t, page.from)
+	assert.Contains(t, page.text, `name="return_to" value="`+way+`"`)
+	page = user.post("/mfa/confirm", "state", page.state(), "code", user.code(page.secret()), "return_to", way).is(http.StatusOK, "title.recovery")
+	assert.Contains(t, page.text, `name="return_to" value="`+way+`"`)
+	left := user.post("/mfa/done", "state", page.state(), "saved", "yes", "return_to", way).is(http.StatusOK, "title.continue")
+	assert.Equal(t, "0;url="+way, left.Header.Get("Refresh"))
+	old := s.with(s.genauth.AddUser(genauthtest.User{}).ID, map[string]any{"auth_time": 1})
+	assert.Nil(t, old.post("/mfa/begin", "type", "SMS", "return_to", way).is(http.StatusForbidden, "title.signin").from)
+}
+
+// TestSessionThatEndsInTheMiddle comes back to the step that the form was of, with the
+// secret that the app has by then.
+func TestSessionThatEndsInTheMiddle(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	user := s.signIn()
+	page := user.post("/mfa/begin", "type", "OTP", "return_to", "/admin")
+	step := regexp.MustCompile(`name="step" value="([0-9a-f]+)"`).FindStringSubmatch(page.html)[1]
+	nobody := session{site: s}
+	a := nobody.post("/mfa/confirm", "state", page.state(), "step", step, "code", "123456", "return_to", "/admin").is(http.StatusSeeOther)
+	assert.Equal(t, "/login?return_to=%2Fmfa%2Fstep%2F"+step+"%2Fnow%3Freturn_to%3D%252Fadmin", a.Header.Get("Location"))
+	again := s.again(user.id).do(http.MethodGet, "/mfa/step/"+step+"/now?return_to=%2Fadmin", nil, with(page.cookies)).is(http.StatusOK, "title.otp")
+	assert.Equal(t, page.secret(), again.secret())
+	assert.Contains(t, again.html, `name="return_to" value="/admin"`)
+	user.post("/mfa/confirm", "state", again.state(), "code", user.code(again.secret())).is(http.StatusOK, "title.recovery")
+}
+
 // TestFieldF17NoFormLeadsAway has that no form is answered with a redirect out of the
 // pages: Chromium holds all that follow it against form-action.
 func TestFieldF17NoFormLeadsAway(t *testing.T) {

@@ -310,12 +310,20 @@ func (v *visit) judge(enrolled echomfa.FactorSet) {
 // refuse answers a user who is not let in. A form that comes when the session has ended
 // leads back to the first page, by way of the sign-in page, with its return-to.
 func (v *visit) refuse(err error) {
-	to := v.h.cfg.Enforcer.LoginLocation(v.startPath())
+	back := v.startPath()
+	if id := v.stepID(); id != "" { // which goes on where it was
+		back = v.stepAddress(id, viewNow)
+	}
+	to := v.h.cfg.Enforcer.LoginLocation(back)
 	if to != "" && v.r.Method == http.MethodPost && errors.Is(err, echomfa.ErrUnauthenticated) && accept.KindOf(v.r) == accept.Browser {
 		v.redirect(to)
 		return
 	}
-	if !errors.Is(err, echomfa.ErrUnauthenticated) {
+	if lookup := (*echomfa.LookupError)(nil); errors.As(err, &lookup) {
+		if accept.KindOf(v.r) == accept.Browser { // in the language and the looks of the other pages
+			v.fail(err)
+			return
+		}
 		v.log("enrollment call failed", err)
 	}
 	v.h.cfg.Enforcer.WriteRefusal(v.w, v.r, err)

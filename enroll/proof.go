@@ -126,7 +126,12 @@ func (v *visit) unproven(err error, ask *shown) {
 	case errors.Is(err, errTooMany):
 		v.goOn(ask.later("code", "error.too_many", v.again))
 	case errors.Is(err, errNeedsSignIn):
-		v.redirect(v.h.cfg.Enforcer.Address(v.base+"/signin", v.back))
+		to := v.h.cfg.Enforcer.Address(v.base+"/signin", v.back)
+		if !v.keepsWay(to) {
+			v.askToSignIn()
+			return
+		}
+		v.redirect(to)
 	case errors.Is(err, errUnknown):
 		v.log("enrollment needs a recent sign-in", err)
 		v.message(http.StatusForbidden, "error.sign_in_unknown", v.whom())

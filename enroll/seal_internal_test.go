@@ -165,3 +165,20 @@ func TestAcceptLanguageIsBounded(t *testing.T) {
 	many.Header["Accept-Language"] = []string{strings.Repeat("fr,", maxLanguages-1) + "fr", "zh"}
 	assert.Equal(t, "en", l.choose(many, ""))
 }
+
+// TestSealedForAnotherPurpose has what asks for a proof, which must not pass for a state,
+// and the other way round, whatever is in them.
+func TestSealedForAnotherPurpose(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	s, soon := sealerOf(t, "a"), now.Add(time.Minute)
+	_, err := s.open(s.sealAs(forPages, stateUntil(soon), "token"), "token", now)
+	require.ErrorIs(t, err, errState)
+	_, err = s.openPage(s.sealAs(forForms, &shown{Until: soon}, "token"), "token", now)
+	require.ErrorIs(t, err, errState)
+	page, err := s.openPage(s.sealPage(&shown{ID: "x", Until: soon}, "token"), "token", now)
+	require.NoError(t, err)
+	assert.Equal(t, "x", page.ID)
+	_, err = s.openPage(s.sealPage(page, "token"), "token", soon)
+	require.ErrorIs(t, err, errState, "its time")
+}

@@ -54,6 +54,8 @@ const (
 	viewRemove   = "remove"
 	viewChanged  = "changed"
 	viewAlready  = "already"
+	// viewNow is whichever of them the enrollment is at.
+	viewNow = "now"
 )
 
 // shown is what a page shows. It is sealed for another purpose than a state: what asks
@@ -127,13 +129,17 @@ func (v *visit) goOn(s *shown) {
 	}
 	cookie := v.cookie(s.ID, v.h.seal.sealPage(s, v.token), max(1, int(time.Until(s.Until).Seconds())))
 	to := v.stepAddress(s.ID, s.View)
-	if len(cookie.String())+len(to) > maxHeadBytes-reservedBytes {
+	if !v.keepsWay(to) || len(cookie.String())+len(to) > maxHeadBytes-reservedBytes {
 		v.render(s)
 		return
 	}
 	http.SetCookie(v.w, cookie)
 	v.redirect(to)
 }
+
+// keepsWay reports whether an address of these pages has the return-to, if there is one:
+// it is left out of what would be too long for a redirect. A form has room for it.
+func (v *visit) keepsWay(address string) bool { return v.back == "" || strings.Contains(address, "?") }
 
 // stepAddress returns the address of a page, or "" without an id.
 func (v *visit) stepAddress(id, view string) string {
@@ -189,7 +195,7 @@ func (v *visit) step() {
 // at makes the page that of another address of the same enrollment, and reports whether
 // there is one: who goes back from the code to the address wants to change it.
 func (s *shown) at(view string) bool {
-	if view == s.View {
+	if view == s.View || view == viewNow {
 		return true
 	}
 	if s.State == nil || s.State.Done || s.State.Type == client.OTP || view != viewAddress && (view != viewCode || s.State.Token == "") {

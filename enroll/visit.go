@@ -62,7 +62,14 @@ const continuePath = "/continue"
 // redirect that follows a form against form-action of the Content-Security-Policy, and
 // the app may redirect to any other origin at once, such as one where users sign in: the
 // browser would stay where it is without a word. What a page refreshes to follows no form.
-func (v *visit) leave() { v.redirect(v.h.cfg.Enforcer.Address(v.base+continuePath, v.back)) }
+func (v *visit) leave() {
+	to := v.h.cfg.Enforcer.Address(v.base+continuePath, v.back)
+	if !v.keepsWay(to) {
+		v.continueNow()
+		return
+	}
+	v.redirect(to)
+}
 
 // continueNow goes back into the app, at once or by a link.
 func (v *visit) continueNow() {
@@ -116,7 +123,11 @@ func (v *visit) fail(err error) {
 		return
 	}
 	v.log("enrollment call failed", err)
-	v.w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(retryafter.Of(err).Seconds()))))
+	wait := retryafter.Of(err)
+	if lookup := (*echomfa.LookupError)(nil); errors.As(err, &lookup) {
+		wait = max(wait, lookup.RetryAfter)
+	}
+	v.w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
 	p := &Page{Name: "message", Status: http.StatusServiceUnavailable, Error: v.text("error.unavailable"), Retry: v.current}
 	if p.Retry == "" && v.r.Method != http.MethodPost {
 		p.Retry = v.startPath()

@@ -26,7 +26,10 @@ require (
 	github.com/nyaruka/phonenumbers v1.8.1 // indirect
 )
 
-require github.com/redis/rueidis v1.0.79
+require (
+	github.com/coder/websocket v1.8.15
+	github.com/redis/rueidis v1.0.79
+)
 
 require (
 	github.com/beorn7/perks v1.0.1 // indirect

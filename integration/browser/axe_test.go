@@ -78,7 +78,7 @@ func (tb *tab) takePictures(name string) {
 			if (innerWidth < 600 || !document.querySelector("header.brand")) return all;
 			const parts = [...document.querySelectorAll("header.brand, main, footer")].map((e) => e.getBoundingClientRect());
 			const left = Math.min(...parts.map((r) => r.left)) - 16, right = Math.max(...parts.map((r) => r.right)) + 16;
-			return {...all, x: left, width: right - left, height: Math.max(...parts.map((r) => r.bottom)) + scrollY};
+			return {...all, x: left, width: right - left, height: Math.min(all.height, Math.max(...parts.map((r) => r.bottom)) + scrollY + 24)};
 		})()`)
 		shot := call(tb, page.CaptureScreenshot, page.CaptureScreenshotParams{
 			Clip: &clip, CaptureBeyondViewport: &[]bool{true}[0],

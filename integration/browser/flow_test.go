@@ -112,6 +112,29 @@ func TestClosedTab(t *testing.T) {
 	tb.onAdmin()
 }
 
+// TestSessionEndsInTheMiddle signs out in another tab: the form leads to the sign-in page,
+// and from there to the page it was on.
+func TestSessionEndsInTheMiddle(t *testing.T) {
+	t.Parallel()
+	withAndWithout(t, func() *genauthtest.Server { return startGenAuth(t, genauthtest.Config{}) }, func(tb *tab, _ *genauthtest.Server) {
+		tb.blocked()
+		tb.choose("/mfa/begin", "OTP")
+		tb.at(200, headingOTP)
+		secret, other := tb.text("#secret"), tb.another()
+		other.open("/account")
+		other.at(200, "Your account")
+		other.button("/logout")
+		other.at(200, "Welcome")
+		tb.confirm(tb.codeOnPage(time.Now()))
+		tb.signIn()
+		tb.at(200, headingOTP)
+		assert.Equal(tb.t, secret, tb.text("#secret"))
+		tb.confirm(tb.codeOnPage(time.Now()))
+		tb.saved()
+		tb.onAdmin()
+	})
+}
+
 // TestBackToTheNumber goes back from the code to a number that was wrong, by the button of
 // the browser and by the link.
 func TestBackToTheNumber(t *testing.T) {

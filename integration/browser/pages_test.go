@@ -143,7 +143,7 @@ func (tb *tab) blockedQuietly() {
 
 func pageTours(t *testing.T) []tour {
 	t.Helper()
-	messages, elsewhere := startGenAuth(t, genauthtest.Config{}), startGenAuth(t, genauthtest.Config{})
+	messages, elsewhere, away := startGenAuth(t, genauthtest.Config{}), startGenAuth(t, genauthtest.Config{}), startGenAuth(t, genauthtest.Config{})
 	return []tour{
 		{start: portalTab(messages, "MFA_POLICY=SMS or EMAIL"), states: []state{
 			{"start-messages", (*tab).blockedQuietly, 200, headingNeeded, "/mfa/begin"},
@@ -208,6 +208,24 @@ func pageTours(t *testing.T) []tour {
 			c.Support = "the help desk, phone 1234"
 		}), states: []state{
 			{"unavailable", func(tb *tab) { tb.open("/mfa") }, 503, headingStart, ""},
+		}},
+		{start: portalTab(away), states: []state{
+			{"refusal-unavailable", func(tb *tab) {
+				away.SetFault(genauthtest.Fault{Path: genauthtest.ListEnrolledFactorsPath, Change: genauthtest.HTTPStatus(503, "")})
+				tb.blockedQuietly()
+			}, 503, headingUnknown, ""},
+			{"refusal-retried", func(tb *tab) {
+				away.ClearFaults()
+				tb.until("the page to open", func() bool {
+					tb.follow("main a.button")
+					tb.wait("document.readyState === 'complete'")
+					if tb.text("h1") != headingUnknown {
+						return true
+					}
+					tb.at(503, headingUnknown)
+					return false
+				})
+			}, 200, headingNeeded, "/mfa/begin"},
 		}},
 		{start: chineseTab, states: []state{
 			{"zh-start", (*tab).blockedQuietly, 200, "设置两步验证", "/mfa/begin"},

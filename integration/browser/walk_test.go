@@ -31,6 +31,9 @@ const (
 	headingDeadEnd  = "You cannot set this up here"
 )
 
+// headingUnknown is that of the refusal page while GenAuth cannot be asked.
+const headingUnknown = "We couldn't check your verification methods"
+
 const wanted = "/admin?tab=users&x=1"
 
 // signIn signs bob in on the sign-in page.
