@@ -45,11 +45,6 @@ func TestLabPlaysWhatREADMEPromises(t *testing.T) {
 	assert.Equal(t, promises(), rows)
 }
 
-const (
-	gap   = 200 * time.Millisecond
-	while = time.Second
-)
-
 func longFresh(c *setup) { c.FreshFor = 5 * time.Minute }
 
 // TestTopologyCluster: R1 to R3, R5 and R8 on a cluster of three masters with a replica each.
@@ -66,14 +61,14 @@ func TestTopologyCluster(t *testing.T) {
 		}
 	})
 	first := n.logMaster(t, f.prefix)
-	f.play(gap, while, func() {})
+	f.play(func() {})
 	f.holds()
 	if n.logMaster(t, f.prefix) == first { // a machine may be too busy for a cluster
 		assert.Zero(t, f.unheard, "who has heard twice since nil refuses")
 	}
 
 	t.Log("the log's master hangs, and comes back when another has its place")
-	f.play(gap, while, func() {
+	f.play(func() {
 		first.Pause(t)
 		defer first.Continue(t)
 		n.logMaster(t, f.prefix, first)
@@ -83,7 +78,7 @@ func TestTopologyCluster(t *testing.T) {
 
 	t.Log("the log's master is killed")
 	second := n.logMaster(t, f.prefix)
-	f.play(gap, while, func() {
+	f.play(func() {
 		second.Stop(t)
 		n.logMaster(t, f.prefix, second)
 	})
@@ -101,7 +96,7 @@ func TestTopologySentinel(t *testing.T) {
 		}
 	})
 	first := n.logMaster(t, f.prefix)
-	f.play(gap, while, func() {})
+	f.play(func() {})
 	f.holds()
 	if n.logMaster(t, f.prefix) == first {
 		assert.Zero(t, f.unheard, "who has heard twice since nil refuses")
@@ -112,7 +107,7 @@ func TestTopologySentinel(t *testing.T) {
 	n.set(func(it wire) bool {
 		return slices.Contains(n.setup.Addresses, it.to) && slices.Contains(before, it)
 	})
-	f.play(gap, while, func() {
+	f.play(func() {
 		first.Stop(t)
 		n.logMaster(t, f.prefix, first)
 	})
@@ -121,7 +116,7 @@ func TestTopologySentinel(t *testing.T) {
 
 	t.Log("the master hangs, and comes back when another has its place")
 	second := n.logMaster(t, f.prefix, first)
-	f.play(gap, while, func() {
+	f.play(func() {
 		second.Pause(t)
 		defer second.Continue(t)
 		n.logMaster(t, f.prefix, first, second)

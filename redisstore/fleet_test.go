@@ -14,7 +14,10 @@ type fleet struct {
 	t         *testing.T
 	on        *topology
 	prefix    string
+	gap       time.Duration // between two changes
+	lasts     time.Duration // a play, at least
 	instances []*instance
+	authors   []*instance // all, if nothing else is said
 	changes   sync.WaitGroup
 	number    int // of changes
 
@@ -26,7 +29,6 @@ type fleet struct {
 	authorGone bool      // and nobody sends its invalidations again
 	wrong      int       // decisions that let a user in against the promise
 	unheard    int       // that did so although two rounds of listening have begun and succeeded since nil
-	excused    int       // that let a user in more than a second after nil, where that is not promised
 	slowest    time.Duration
 	longest    time.Duration // after nil, whatever is promised
 	stillLet   []string
@@ -35,7 +37,7 @@ type fleet struct {
 // newFleet starts instances, and waits until all hear.
 func newFleet(t *testing.T, n *topology, size int, change ...func(*setup)) *fleet {
 	t.Helper()
-	f := &fleet{t: t, on: n, prefix: prefixOf(t)}
+	f := &fleet{t: t, on: n, prefix: prefixOf(t), gap: 200 * time.Millisecond, lasts: time.Second}
 	for i := range size {
 		c := n.setup
 		c.Name, c.Prefix = "instance-"+itoa(i), f.prefix
@@ -44,6 +46,7 @@ func newFleet(t *testing.T, n *topology, size int, change ...func(*setup)) *flee
 		}
 		f.instances = append(f.instances, startInstance(t, c))
 	}
+	f.authors = f.instances
 	for _, i := range f.instances {
 		eventually(t, func() bool {
 			a, ok := i.do("look", "")
@@ -65,16 +68,13 @@ func (f *fleet) running() (all []*instance) {
 	return all
 }
 
-// all has each instance do something, at once, and returns the answers.
-func (f *fleet) all(what, token string) (answers []answer) {
+// all has each instance do something, at once.
+func (f *fleet) all(what, token string) {
 	var wg sync.WaitGroup
-	list := f.running()
-	answers = make([]answer, len(list))
-	for i, one := range list {
-		wg.Go(func() { answers[i], _ = one.do(what, token) })
+	for _, i := range f.running() {
+		wg.Go(func() { i.do(what, token) })
 	}
 	wg.Wait()
-	return answers
 }
 
 // change removes a factor that all instances know of, by one of them, and watches until all
@@ -124,17 +124,14 @@ func (f *fleet) follow(token string, promised bool, told time.Time, i, author *i
 				since = later
 			}
 		}
-		late := promised && begun.Sub(told) > time.Second
 		switch {
 		case a.Refused:
 			if promised {
 				f.slowest = max(f.slowest, begun.Sub(since))
 			}
 		case !a.Allowed: // it cannot say
-		case late && begun.Sub(since) > time.Second && !f.authorGone:
+		case promised && begun.Sub(since) > time.Second && !f.authorGone:
 			f.wrong++
-		case late:
-			f.excused++
 		}
 		if a.Allowed && promised {
 			f.longest = max(f.longest, begun.Sub(told))
@@ -153,21 +150,18 @@ func (f *fleet) follow(token string, promised bool, told time.Time, i, author *i
 	f.stillLet = append(f.stillLet, i.name+" "+token)
 }
 
-// play changes a factor every gap, by each of the authors in turn, for as long as something
-// happens and for d at least. Then it waits until all refuse, also where Invalidate has
+// play changes a factor now and then, by each author in turn, for as long as something
+// happens and for a while. Then it waits until all refuse, also where Invalidate has
 // returned an error.
-func (f *fleet) play(gap, d time.Duration, happen func(), authors ...*instance) {
+func (f *fleet) play(happen func()) {
 	f.t.Helper()
-	if len(authors) == 0 {
-		authors = f.instances
-	}
 	over := make(chan struct{})
 	var ticks sync.WaitGroup
 	ticks.Go(func() {
-		ticker := time.NewTicker(gap)
+		ticker := time.NewTicker(f.gap)
 		defer ticker.Stop()
 		for n := 0; ; n++ {
-			f.change(authors[n%len(authors)])
+			f.change(f.authors[n%len(f.authors)])
 			select {
 			case <-ticker.C:
 			case <-over:
@@ -175,22 +169,12 @@ func (f *fleet) play(gap, d time.Duration, happen func(), authors ...*instance) 
 			}
 		}
 	})
-	least := time.After(d)
+	least := time.After(f.lasts)
 	happen()
 	<-least
 	close(over)
 	ticks.Wait()
 	f.changes.Wait()
-}
-
-// promises says whether something is promised from now on.
-func (f *fleet) promises(something bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.excuse = time.Now()
-	if !something {
-		f.excuse = f.excuse.Add(time.Hour)
-	}
 }
 
 // holds sees that everybody has heard in the end.

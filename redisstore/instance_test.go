@@ -179,7 +179,7 @@ func startInstance(t *testing.T, c setup) *instance {
 	t.Helper()
 	raw, err := json.Marshal(c)
 	require.NoError(t, err)
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), os.Args[0]) //nolint:gosec // this program
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), os.Args[0])
 	cmd.Env = append(os.Environ(), instanceEnv+"="+string(raw))
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
@@ -234,16 +234,6 @@ func (i *instance) do(what, token string) (answer, bool) {
 	case <-i.gone:
 		return answer{}, false
 	}
-}
-
-// kill ends an instance at once.
-func (i *instance) kill(t *testing.T) {
-	t.Helper()
-	i.mu.Lock()
-	i.killed = true
-	i.mu.Unlock()
-	require.NoError(t, i.cmd.Process.Kill())
-	<-i.gone
 }
 
 // outSince returns when it was last seen not to hear.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -38,7 +39,7 @@ type cell struct {
 	promise, name string
 	on            *topology
 	lasts         time.Duration
-	happens       func(t *testing.T, f *fleet)
+	happens       func(f *fleet)
 	authors       int // the first so many; 0 for all
 	setup         func(*setup)
 	left          time.Duration // what is promised is only that nobody is let in for longer
@@ -54,20 +55,20 @@ func (l *lab) play(t *testing.T, c cell) {
 		f := newFleet(t, c.on, 4, change...)
 		f.authorGone = c.left > 0
 		<-time.After(time.Second)
-		authors := f.instances
 		if c.authors > 0 {
-			authors = authors[:c.authors]
+			f.authors = f.instances[:c.authors]
 		}
-		f.play(100*time.Millisecond, c.lasts, func() {
+		f.gap, f.lasts = 100*time.Millisecond, c.lasts
+		f.play(func() {
 			<-time.After(2 * time.Second)
 			if c.happens != nil {
-				c.happens(t, f)
+				c.happens(f)
 			}
-		}, authors...)
+		})
 		r := result{c.promise, c.name, f.told, f.refused, f.wrong, f.slowest, f.longest}
 		l.results = append(l.results, r)
 		t.Logf("the first error: %s", f.err)
-		fmt.Printf("| %s | %s | %d nil, %d errors | %d | %v | %v |\n", r.promise, r.cell, r.told, r.refused, r.wrong,
+		say("| %s | %s | %d nil, %d errors | %d | %v | %v |\n", r.promise, r.cell, r.told, r.refused, r.wrong,
 			r.slowest.Round(time.Millisecond), r.longest.Round(time.Millisecond))
 		f.holds()
 		assert.Zero(t, f.wrong)
@@ -81,16 +82,18 @@ func (l *lab) play(t *testing.T, c cell) {
 	})
 }
 
+func say(format string, args ...any) { _, _ = fmt.Fprintf(os.Stdout, format, args...) }
+
 func after(d time.Duration, do func()) { <-time.After(d); do() }
 
 // TestLab plays all cells, one after the other, and prints what README.md has.
 func TestLab(t *testing.T) {
 	l := &lab{}
-	fmt.Println("| promise | cell | invalidations | wrong | slowest, of what is promised | longest after nil |\n| --- | --- | --- | --- | --- | --- |")
+	say("| promise | cell | invalidations | wrong | slowest, of what is promised | longest after nil |\n| --- | --- | --- | --- | --- | --- |\n")
 	t.Run("one server", l.oneServer)
 	t.Run("cluster", l.cluster)
 	t.Run("Sentinel", l.sentinel)
-	fmt.Println("\n| topology | cells | invalidations that returned nil | wrong | slowest |\n| --- | --- | --- | --- | --- |")
+	say("\n| topology | cells | invalidations that returned nil | wrong | slowest |\n| --- | --- | --- | --- | --- |\n")
 	for _, promise := range promises() {
 		cells, told, wrong, slowest := 0, 0, 0, time.Duration(0)
 		for _, r := range l.results {
@@ -98,23 +101,23 @@ func TestLab(t *testing.T) {
 				cells, told, wrong, slowest = cells+1, told+r.told, wrong+r.wrong, max(slowest, r.slowest)
 			}
 		}
-		fmt.Printf("| %s | %d | %d | %d | %.2f s |\n", promise, cells, told, wrong, slowest.Seconds())
+		say("| %s | %d | %d | %d | %.2f s |\n", promise, cells, told, wrong, slowest.Seconds())
 	}
 }
 
 func (l *lab) oneServer(t *testing.T) {
 	n := newSingle(t)
 	s := n.servers[0]
-	do := func(words ...string) func(*testing.T, *fleet) {
-		return func(t *testing.T, f *fleet) {
+	do := func(words ...string) func(*fleet) {
+		return func(f *fleet) {
 			for i, word := range words {
 				words[i] = strings.ReplaceAll(word, "PREFIX", f.prefix)
 			}
-			command(t, rawClient(t, s.Addr), words...)
+			command(f.t, rawClient(f.t, s.Addr), words...)
 		}
 	}
-	cut := func(only string) func(*testing.T, *fleet) {
-		return func(_ *testing.T, _ *fleet) {
+	cut := func(only string) func(*fleet) {
+		return func(*fleet) {
 			n.set(func(it wire) bool { return it.kind == app && it.from == only })
 			after(5*time.Second, func() { n.set(nil) })
 		}
@@ -123,21 +126,21 @@ func (l *lab) oneServer(t *testing.T) {
 	for _, c := range []cell{
 		{oneServer, "nothing happens", n, 4 * time.Second, nil, 0, nil, 0},
 		{oneServer, "all connections are closed", n, 6 * time.Second, do("CLIENT", "KILL", "TYPE", "NORMAL", "SKIPME", "YES"), 0, nil, 0},
-		{oneServer, "killed, and started again, empty", n, 8 * time.Second, func(t *testing.T, _ *fleet) { s.Stop(t); s.Start(t) }, 0, nil, 0},
-		{oneServer, "hangs for 3 s", n, 8 * time.Second, func(t *testing.T, _ *fleet) { s.Pause(t); after(3*time.Second, func() { s.Continue(t) }) }, 0, nil, 0},
+		{oneServer, "killed, and started again, empty", n, 8 * time.Second, func(f *fleet) { s.Stop(f.t); s.Start(f.t) }, 0, nil, 0},
+		{oneServer, "hangs for 3 s", n, 8 * time.Second, func(f *fleet) { s.Pause(f.t); after(3*time.Second, func() { s.Continue(f.t) }) }, 0, nil, 0},
 		{flushed, "FLUSHALL", n, 6 * time.Second, do("FLUSHALL"), 0, nil, 0},
 		{flushed, "the log is evicted", n, 6 * time.Second, do("DEL", "PREFIX:v2:{PREFIX:log}:e"), 0, nil, 0},
 		{flushed, "the key beside the log is evicted", n, 6 * time.Second, do("DEL", "PREFIX:v2:{PREFIX:log}:h"), 0, nil, 0},
 		{deaf, "an instance is cut off for 5 s", n, 12 * time.Second, cut("instance-1"), 0, nil, 0},
 		{deaf, "the same, with OnlyWhileHeard", n, 12 * time.Second, cut("instance-1"), 0, func(c *setup) { c.OnlyWhileHeard = true }, 4 * time.Second},
-		{"left: " + oneServer, "server and author are lost together, and FreshFor is 10 s", n, 14 * time.Second, func(t *testing.T, f *fleet) {
+		{"left: " + oneServer, "server and author are lost together, and FreshFor is 10 s", n, 14 * time.Second, func(f *fleet) {
 			n.set(func(it wire) bool { return it.kind == app && it.from != "instance-0" })
 			<-time.After(800 * time.Millisecond)
-			f.instances[0].kill(t)
-			s.Stop(t)
+			f.instances[0].kill(f.t)
+			s.Stop(f.t)
 			n.sever(func(it wire) bool { return it.kind == app && it.from != "instance-0" })
 			n.set(nil)
-			s.Start(t)
+			s.Start(f.t)
 		}, 1, short, 11 * time.Second},
 	} {
 		l.play(t, c)
@@ -151,41 +154,41 @@ func (l *lab) cluster(t *testing.T) {
 		hung.Pause(t)
 		t.Cleanup(func() { hung.Continue(t) })
 		awkward := func(c *setup) { c.Addresses = append([]string{dead(t), hung.Addr, silent(t)}, c.Addresses...) }
-		busCut := func(which func(f *fleet) func(wire) bool, d time.Duration) func(*testing.T, *fleet) {
-			return func(_ *testing.T, f *fleet) { n.set(which(f)); after(d, func() { n.set(nil) }) }
+		busCut := func(which func(f *fleet) func(wire) bool, d time.Duration) func(*fleet) {
+			return func(f *fleet) { n.set(which(f)); after(d, func() { n.set(nil) }) }
 		}
 		ofMaster := func(f *fleet) func(wire) bool {
-			name := n.announced[n.logMaster(t, f.prefix)]
+			name := n.announced[n.logMaster(f.t, f.prefix)]
 			return func(it wire) bool { return it.kind == bus && (it.from == name || it.to == name) }
 		}
 		ofReplica := func(f *fleet) func(wire) bool {
-			name := n.announced[n.replicasOf(t, n.logMaster(t, f.prefix))[0]]
+			name := n.announced[n.replicasOf(f.t, n.logMaster(f.t, f.prefix))[0]]
 			return func(it wire) bool { return it.kind == bus && (it.from == name || it.to == name) }
 		}
 		whole := func(*fleet) func(wire) bool { return func(it wire) bool { return it.kind == bus } }
 		for _, c := range []cell{
 			{moved, "cluster, nothing happens", n, 4 * time.Second, nil, 0, nil, 0},
 			{moved, "cluster, a dead, a hung and a silent node in InitAddress", n, 4 * time.Second, nil, 0, awkward, 0},
-			{moved, "cluster, all connections to all nodes are closed", n, 6 * time.Second, func(t *testing.T, _ *fleet) {
+			{moved, "cluster, all connections to all nodes are closed", n, 6 * time.Second, func(f *fleet) {
 				for _, s := range n.servers {
-					command(t, rawClient(t, s.Addr), "CLIENT", "KILL", "TYPE", "NORMAL", "SKIPME", "YES")
+					command(f.t, rawClient(f.t, s.Addr), "CLIENT", "KILL", "TYPE", "NORMAL", "SKIPME", "YES")
 				}
 			}, 0, nil, 0},
 			{moved, "cluster, the bus to the log's master is cut for 0.5 s", n, 6 * time.Second, busCut(ofMaster, 500*time.Millisecond), 0, nil, 0},
 			{moved, "cluster, the bus to a replica is cut for 2 s", n, 6 * time.Second, busCut(ofReplica, 2*time.Second), 0, nil, 0},
 			{moved, "cluster, the whole bus is cut for 2 s", n, 10 * time.Second, busCut(whole, 2*time.Second), 0, nil, 0},
-			{flushed, "cluster, the log's master is flushed", n, 6 * time.Second, func(t *testing.T, f *fleet) {
-				command(t, rawClient(t, n.logMaster(t, f.prefix).Addr), "FLUSHALL")
+			{flushed, "cluster, the log's master is flushed", n, 6 * time.Second, func(f *fleet) {
+				command(f.t, rawClient(f.t, n.logMaster(f.t, f.prefix).Addr), "FLUSHALL")
 			}, 0, nil, 0},
-			{moved, "cluster, the log's slot is moved", n, 8 * time.Second, func(t *testing.T, f *fleet) { n.moveLog(t, f.prefix) }, 0, nil, 0},
-			{moved, "cluster, a replica is removed (del-node)", n, 8 * time.Second, func(t *testing.T, f *fleet) {
-				n.remove(t, n.replicasOf(t, n.logMaster(t, f.prefix))[0])
+			{moved, "cluster, the log's slot is moved", n, 8 * time.Second, func(f *fleet) { n.moveLog(f.t, f.prefix) }, 0, nil, 0},
+			{moved, "cluster, a replica is removed (del-node)", n, 8 * time.Second, func(f *fleet) {
+				n.remove(f.t, n.replicasOf(f.t, n.logMaster(f.t, f.prefix))[0])
 			}, 0, nil, 0},
-			{moved, "cluster, a master is removed (reshard, del-node)", n, 12 * time.Second, func(t *testing.T, f *fleet) {
-				from := n.logMaster(t, f.prefix)
-				to := n.otherMaster(t, from)
-				redisCLI(t, "--cluster", "reshard", n.announced[to], "--cluster-from", id(t, from), "--cluster-to", id(t, to), "--cluster-slots", "16384", "--cluster-yes")
-				n.remove(t, from)
+			{moved, "cluster, a master is removed (reshard, del-node)", n, 12 * time.Second, func(f *fleet) {
+				from := n.logMaster(f.t, f.prefix)
+				to := n.otherMaster(f.t, from)
+				redisCLI(f.t, "--cluster", "reshard", n.announced[to], "--cluster-from", id(f.t, from), "--cluster-to", id(f.t, to), "--cluster-slots", "16384", "--cluster-yes")
+				n.remove(f.t, from)
 			}, 0, nil, 0},
 		} {
 			l.play(t, c)
@@ -195,9 +198,9 @@ func (l *lab) cluster(t *testing.T) {
 		{replicated, "cluster, the log's master is killed", nil, 12 * time.Second, killed, 0, nil, 0},
 		{replicated, "cluster, the log's master is stopped and continued", nil, 18 * time.Second, stopped, 0, nil, 0},
 		{lost, "cluster, the log's master is killed before it replicates", nil, 12 * time.Second, killedAhead, 1, nil, 0},
-		{"left: " + lost, "cluster, the same, the author is killed too, and FreshFor is 10 s", nil, 14 * time.Second, func(t *testing.T, f *fleet) {
-			killedAhead(t, f)
-			f.instances[0].kill(t)
+		{"left: " + lost, "cluster, the same, the author is killed too, and FreshFor is 10 s", nil, 14 * time.Second, func(f *fleet) {
+			killedAhead(f)
+			f.instances[0].kill(f.t)
 		}, 1, func(c *setup) { c.FreshFor = 10 * time.Second }, 11 * time.Second},
 		{split, "cluster, the log's master and the author are apart for 8 s", nil, 18 * time.Second, apart, 0, nil, 0},
 	} {
@@ -216,9 +219,9 @@ func (l *lab) sentinel(t *testing.T) {
 	awkward := func(c *setup) { c.Addresses = append([]string{dead(t), hung.Addr, silent(t)}, c.Addresses...) }
 	l.play(t, cell{moved, "Sentinel, nothing happens", n, 4 * time.Second, nil, 0, nil, 0})
 	l.play(t, cell{moved, "Sentinel, a dead, a hung and a silent sentinel in InitAddress", n, 4 * time.Second, nil, 0, awkward, 0})
-	l.play(t, cell{moved, "Sentinel, all connections are closed", n, 6 * time.Second, func(t *testing.T, _ *fleet) {
+	l.play(t, cell{moved, "Sentinel, all connections are closed", n, 6 * time.Second, func(f *fleet) {
 		for _, s := range append(n.servers, n.sentinels...) {
-			command(t, rawClient(t, s.Addr), "CLIENT", "KILL", "TYPE", "NORMAL", "SKIPME", "YES")
+			command(f.t, rawClient(f.t, s.Addr), "CLIENT", "KILL", "TYPE", "NORMAL", "SKIPME", "YES")
 		}
 	}, 0, nil, 0})
 	guarded := []string{"--min-replicas-to-write", "1", "--min-replicas-max-lag", "1"}
@@ -228,21 +231,21 @@ func (l *lab) sentinel(t *testing.T) {
 		more []string
 	}{
 		{cell{replicated, "Sentinel, the master is killed", nil, 12 * time.Second, killed, 0, nil, 0}, nil},
-		{cell{replicated, "Sentinel, each instance's sentinel falls silent, and the master is killed", nil, 14 * time.Second, func(t *testing.T, f *fleet) {
+		{cell{replicated, "Sentinel, each instance's sentinel falls silent, and the master is killed", nil, 14 * time.Second, func(f *fleet) {
 			before := f.on.now()
 			f.on.set(func(it wire) bool { return slices.Contains(f.on.setup.Addresses, it.to) && slices.Contains(before, it) })
-			killed(t, f)
+			killed(f)
 		}, 0, nil, 0}, nil},
 		{cell{replicated, "Sentinel, the master is stopped and continued", nil, 18 * time.Second, stopped, 0, nil, 0}, nil},
 		{cell{lost, "Sentinel, the master is killed before it replicates", nil, 12 * time.Second, killedAhead, 1, nil, 0}, nil},
-		{cell{lost, "Sentinel, sentinels and replicas lose the master, the app does not", nil, 16 * time.Second, func(t *testing.T, f *fleet) {
-			name := f.on.announced[f.on.logMaster(t, f.prefix)]
+		{cell{lost, "Sentinel, sentinels and replicas lose the master, the app does not", nil, 16 * time.Second, func(f *fleet) {
+			name := f.on.announced[f.on.logMaster(f.t, f.prefix)]
 			f.on.set(func(it wire) bool { return it.kind == data && it.to == name })
 			after(8*time.Second, func() { f.on.set(nil) })
 		}, 0, nil, 0}, nil},
-		{cell{"left: " + lost, "Sentinel, the master is killed before it replicates, the author too, and FreshFor is 10 s", nil, 14 * time.Second, func(t *testing.T, f *fleet) {
-			killedAhead(t, f)
-			f.instances[0].kill(t)
+		{cell{"left: " + lost, "Sentinel, the master is killed before it replicates, the author too, and FreshFor is 10 s", nil, 14 * time.Second, func(f *fleet) {
+			killedAhead(f)
+			f.instances[0].kill(f.t)
 		}, 1, func(c *setup) { c.FreshFor = 10 * time.Second }, 11 * time.Second}, nil},
 		{cell{split, "Sentinel, the master and the author are apart for 8 s", nil, 18 * time.Second, apart, 0, nil, 0}, nil},
 		{cell{split, "Sentinel, the same, with min-replicas-to-write 1 and min-replicas-max-lag 1", nil, 18 * time.Second, apart, 0, nil, 0}, guarded},
@@ -255,33 +258,33 @@ func (l *lab) sentinel(t *testing.T) {
 }
 
 // killed ends the master of the log.
-func killed(t *testing.T, f *fleet) { f.on.logMaster(t, f.prefix).Stop(t) }
+func killed(f *fleet) { f.on.logMaster(f.t, f.prefix).Stop(f.t) }
 
 // stopped has the master of the log hang until another is in its place.
-func stopped(t *testing.T, f *fleet) {
-	s := f.on.logMaster(t, f.prefix)
-	s.Pause(t)
-	after(8*time.Second, func() { s.Continue(t) })
+func stopped(f *fleet) {
+	s := f.on.logMaster(f.t, f.prefix)
+	s.Pause(f.t)
+	after(8*time.Second, func() { s.Continue(f.t) })
 }
 
 // killedAhead cuts the master of the log off, but from the first instance, and ends it when
 // it has acknowledged what nobody else has heard.
-func killedAhead(t *testing.T, f *fleet) {
-	s := f.on.logMaster(t, f.prefix)
+func killedAhead(f *fleet) {
+	s := f.on.logMaster(f.t, f.prefix)
 	name := f.on.announced[s]
 	cut := func(it wire) bool {
 		return it.to == name && (it.kind == data || it.kind == app && it.from != "instance-0")
 	}
 	f.on.set(cut)
 	<-time.After(800 * time.Millisecond)
-	s.Stop(t)
+	s.Stop(f.t)
 	f.on.sever(cut)
 	f.on.set(nil)
 }
 
 // apart cuts the network: the master of the log and the first instance are on one side.
-func apart(t *testing.T, f *fleet) {
-	s := f.on.logMaster(t, f.prefix)
+func apart(f *fleet) {
+	s := f.on.logMaster(f.t, f.prefix)
 	name := f.on.announced[s]
 	minority := func(end string) bool { return end == name || end == "instance-0" }
 	f.promises(false)
@@ -342,5 +345,47 @@ func (n *topology) moveLog(t *testing.T, prefix string) {
 		words []string
 	}{{source, move(historyOf(prefix))}, {target, own}, {source, own}} {
 		assert.NoError(t, step.c.Do(context.WithoutCancel(t.Context()), step.c.B().Arbitrary(step.words...).Build()).Error())
+	}
+}
+
+// newSingle starts one server.
+func newSingle(t *testing.T) *topology {
+	t.Helper()
+	n := newTopology(t)
+	s := n.start(t, func(string, string) []string { return nil })
+	n.setup.Addresses = []string{n.announced[s]}
+	return n
+}
+
+// replicasOf returns the servers that follow one.
+func (n *topology) replicasOf(t *testing.T, master *redistest.Server, except ...*redistest.Server) (all []*redistest.Server) {
+	t.Helper()
+	_, port, err := net.SplitHostPort(n.announced[master])
+	require.NoError(t, err)
+	for _, s := range n.running(except...) {
+		if strings.Contains(ask(t, s, "INFO", "replication"), "master_port:"+port+"\r") {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// kill ends an instance at once.
+func (i *instance) kill(t *testing.T) {
+	t.Helper()
+	i.mu.Lock()
+	i.killed = true
+	i.mu.Unlock()
+	require.NoError(t, i.cmd.Process.Kill())
+	<-i.gone
+}
+
+// promises says whether something is promised from now on.
+func (f *fleet) promises(something bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.excuse = time.Now()
+	if !something {
+		f.excuse = f.excuse.Add(time.Hour)
 	}
 }

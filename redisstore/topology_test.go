@@ -31,9 +31,9 @@ func (n *topology) start(t *testing.T, args func(announced, port string) []strin
 	_, port, err := net.SplitHostPort(addr)
 	require.NoError(t, err)
 	s := redistest.New(t, args(addr, port)...)
-	n.wires.mu.Lock()
+	n.mu.Lock()
 	n.actual[addr] = s.Addr
-	n.wires.mu.Unlock()
+	n.mu.Unlock()
 	n.servers, n.announced[s] = append(n.servers, s), addr
 	return s
 }
@@ -42,15 +42,6 @@ func newTopology(t *testing.T) *topology {
 	t.Helper()
 	n := &topology{wires: newWires(t), announced: make(map[*redistest.Server]string)}
 	n.setup.Gate = n.gate
-	return n
-}
-
-// newSingle starts one server.
-func newSingle(t *testing.T) *topology {
-	t.Helper()
-	n := newTopology(t)
-	s := n.start(t, func(string, string) []string { return nil })
-	n.setup.Addresses = []string{n.announced[s]}
 	return n
 }
 
@@ -160,19 +151,6 @@ func (n *topology) logMaster(t *testing.T, prefix string, except ...*redistest.S
 
 // historyOf is the key beside an app's log.
 func historyOf(prefix string) string { return prefix + ":v2:{" + prefix + ":log}:h" }
-
-// replicasOf returns the servers that follow one.
-func (n *topology) replicasOf(t *testing.T, master *redistest.Server, except ...*redistest.Server) (all []*redistest.Server) {
-	t.Helper()
-	_, port, err := net.SplitHostPort(n.announced[master])
-	require.NoError(t, err)
-	for _, s := range n.running(except...) {
-		if strings.Contains(ask(t, s, "INFO", "replication"), "master_port:"+port+"\r") {
-			all = append(all, s)
-		}
-	}
-	return all
-}
 
 // newSentinels starts a master, two replicas and three sentinels.
 func newSentinels(t *testing.T, more ...string) *topology {

@@ -167,7 +167,7 @@ func (w *wires) carry(wg *sync.WaitGroup, conn net.Conn, find func(net.Conn) (wi
 	if !w.open(conn, it) {
 		return
 	}
-	far, err := net.DialTimeout("tcp", to, time.Second)
+	far, err := (&net.Dialer{Timeout: time.Second}).DialContext(context.Background(), "tcp", to)
 	if err != nil {
 		return
 	}
