@@ -32,6 +32,7 @@ type fleet struct {
 	slowest    time.Duration
 	longest    time.Duration // after nil, whatever is promised
 	stillLet   []string
+	silent     []string // could not say, a minute after nil: a 503
 }
 
 // newFleet starts instances, and waits until all hear.
@@ -107,14 +108,14 @@ func (f *fleet) change(author *instance) {
 // follow asks an instance until it refuses. A decision is held against the promise by when
 // it began, and by how often the instance had heard before.
 func (f *fleet) follow(token string, promised bool, told time.Time, i, author *instance) {
-	var first answer
+	var first, last answer
 	for n := 0; time.Since(told) < patience; n++ {
 		begun := time.Now()
 		a, ok := i.do("decide", token)
 		if !ok {
 			return
 		}
-		if n == 0 {
+		if last = a; n == 0 {
 			first = a
 		}
 		f.mu.Lock()
@@ -147,7 +148,12 @@ func (f *fleet) follow(token string, promised bool, told time.Time, i, author *i
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.stillLet = append(f.stillLet, i.name+" "+token)
+	text := fmt.Sprintf("%s %s (Invalidate returned nil: %v) %s", i.name, token, promised, last.Err)
+	if last.Allowed {
+		f.stillLet = append(f.stillLet, text)
+	} else {
+		f.silent = append(f.silent, text)
+	}
 }
 
 // play changes a factor now and then, by each author in turn, for as long as something
@@ -181,6 +187,9 @@ func (f *fleet) play(happen func()) {
 func (f *fleet) holds() {
 	f.t.Helper()
 	f.t.Logf("%d nil, %d errors, slowest %v, longest %v after nil", f.told, f.refused, f.slowest, f.longest)
+	if len(f.silent) > 0 {
+		f.t.Log("cannot say:", f.silent)
+	}
 	require.NotZero(f.t, f.told, f.err)
 	require.Empty(f.t, f.stillLet, "let in for good")
 }
