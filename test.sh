@@ -25,6 +25,7 @@ if ! echo '#include <stdlib.h>' | $(go env CC) -E - >/dev/null 2>&1; then
 fi
 if [ -d redisstore ]; then
 	need redis-server redis-server
+	need redis-cli redis-tools
 fi
 if [ -d integration ]; then
 	need git git

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/echomfa/echomfa/internal/redistest"
 	"github.com/redis/rueidis"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -106,4 +107,19 @@ func TestX14PrintingTellsNoSecret(t *testing.T) {
 	assert.Equal(t, "[redacted]", fmt.Sprint(c))
 	assert.Equal(t, "[redacted]", s.String())
 	assert.Equal(t, "[redacted]", s.GoString())
+}
+
+// TestServerWithoutRESP3: a server that has no HELLO is spoken to as it can be, whatever
+// the configuration says.
+func TestServerWithoutRESP3(t *testing.T) {
+	t.Parallel()
+	server := redistest.New(t, "--rename-command", "HELLO", "")
+	s := newStore(t, redisstore.Config{Redis: patient(server.Addr)})
+	heard := watch(t, s)
+	facts := newFacts()
+	keep(t, s, facts)
+	require.True(t, found(t, s, facts))
+	require.NoError(t, s.DeleteUser(t.Context(), facts.User))
+	assert.Equal(t, facts.User, next(t, heard).User)
+	assert.False(t, found(t, s, facts))
 }

@@ -4,314 +4,388 @@ package redisstore_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"strconv"
+	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/echomfa/echomfa"
-	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/internal/redistest"
 	"github.com/redis/rueidis"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/echomfa/echomfa/redisstore"
 )
 
-// The lab plays what happens to a Redis on real processes, with four Enforcers on it.
-// Wrong is a decision that lets a user in more than a second after the factor was removed
-// and Invalidate has returned nil, by an instance that was not deaf since.
+// The lab plays what happens to a Redis on real servers, with four processes of an app. Each
+// changes factors, ten a second in all, and all are asked about each until all refuse.
+//
+// Wrong is a decision that lets a user in although Invalidate had returned nil for more than
+// a second when it began, and although the instance and the author had heard for more than a
+// second, by their last round of listening. What a cell does not promise, such as the time
+// of a split, is in the last column only.
 
-// lab is a fleet, and what it did.
-type lab struct {
-	t     *testing.T
-	fleet []*echomfa.Enforcer
-
-	mu       sync.Mutex
-	enrolled map[string]bool
-	told     int           // invalidations that returned nil
-	refused  int           // that returned an error
-	wrong    int           // decisions
-	slowest  time.Duration // from nil until all refuse
-	wg       sync.WaitGroup
+type result struct {
+	promise, cell        string
+	told, refused, wrong int
+	slowest, longest     time.Duration
 }
 
-func newLab(t *testing.T, option rueidis.ClientOption) *lab {
+type lab struct{ results []result }
+
+// cell is what happens to a fleet on a topology.
+type cell struct {
+	promise, name string
+	on            *topology
+	lasts         time.Duration
+	happens       func(f *fleet)
+	authors       int // the first so many; 0 for all
+	setup         func(*setup)
+	left          time.Duration // what is promised is only that nobody is let in for longer
+}
+
+func (l *lab) play(t *testing.T, c cell) {
 	t.Helper()
-	l := &lab{t: t, enrolled: make(map[string]bool)}
-	lister := echomfa.FactorListerFunc(func(_ context.Context, token string) ([]client.Factor, error) {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		if l.enrolled[token] {
-			return []client.Factor{{Type: echomfa.OTP}}, nil
+	t.Run(c.name, func(t *testing.T) {
+		change := []func(*setup){}
+		if c.setup != nil {
+			change = append(change, c.setup)
 		}
-		return nil, nil
+		f := newFleet(t, c.on, 4, change...)
+		f.authorGone = c.left > 0
+		<-time.After(time.Second)
+		if c.authors > 0 {
+			f.authors = f.instances[:c.authors]
+		}
+		f.gap, f.lasts = 100*time.Millisecond, c.lasts
+		f.play(func() {
+			<-time.After(2 * time.Second)
+			if c.happens != nil {
+				c.happens(f)
+			}
+		})
+		r := result{c.promise, c.name, f.told, f.refused, f.wrong, f.slowest, f.longest}
+		l.results = append(l.results, r)
+		t.Logf("the first error: %s", f.err)
+		say("| %s | %s | %d nil, %d errors | %d | %v | %v |\n", r.promise, r.cell, r.told, r.refused, r.wrong,
+			r.slowest.Round(time.Millisecond), r.longest.Round(time.Millisecond))
+		f.holds()
+		assert.Zero(t, f.wrong)
+		assert.Greater(t, f.told, 10)
+		if c.left > 0 {
+			assert.Less(t, f.longest, c.left)
+		}
+		if c.left > 0 || c.promise == split || c.promise == deaf || strings.Contains(c.name, "before it replicates") {
+			assert.Greater(t, f.longest, time.Second, "it makes a difference")
+		}
 	})
-	for range 4 {
-		e, err := echomfa.New(echomfa.Config{
-			Client: lister, Namespace: "lab", InsecureAnyAudience: true,
-			Cache:  echomfa.CacheConfig{Store: newStore(t, redisstore.Config{Redis: option})},
-			Lookup: echomfa.LookupConfig{MaxPerSecond: 1e6},
-		})
-		require.NoError(t, err)
-		t.Cleanup(func() { assert.NoError(t, e.Close()) })
-		l.fleet = append(l.fleet, e)
-	}
-	eventually(t, func() bool {
-		for _, e := range l.fleet {
-			if e.Stats().Store.Deaf {
-				return false
+}
+
+func say(format string, args ...any) { _, _ = fmt.Fprintf(os.Stdout, format, args...) }
+
+func after(d time.Duration, do func()) { <-time.After(d); do() }
+
+// TestLab plays all cells, one after the other, and prints what README.md has.
+func TestLab(t *testing.T) {
+	l := &lab{}
+	say("| promise | cell | invalidations | wrong | slowest, of what is promised | longest after nil |\n| --- | --- | --- | --- | --- | --- |\n")
+	t.Run("one server", l.oneServer)
+	t.Run("cluster", l.cluster)
+	t.Run("Sentinel", l.sentinel)
+	say("\n| topology | cells | invalidations that returned nil | wrong | slowest |\n| --- | --- | --- | --- | --- |\n")
+	for _, promise := range promises() {
+		cells, told, wrong, slowest := 0, 0, 0, time.Duration(0)
+		for _, r := range l.results {
+			if r.promise == promise {
+				cells, told, wrong, slowest = cells+1, told+r.told, wrong+r.wrong, max(slowest, r.slowest)
 			}
 		}
-		return true
-	}, "the fleet does not hear")
-	<-time.After(time.Second)
-	return l
+		say("| %s | %d | %d | %d | %.2f s |\n", promise, cells, told, wrong, slowest.Seconds())
+	}
 }
 
-func (l *lab) set(token string, enrolled bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.enrolled[token] = enrolled
-}
-
-// change removes a factor that all instances know of, on one of them.
-func (l *lab) change(n int) {
-	token := fmt.Sprintf("token-%d-of-%s", n, prefixOf(l.t)) // of characters that a token may have
-	otp := echomfa.AnyOf(echomfa.OTP)
-	l.set(token, true)
-	for _, e := range l.fleet {
-		_, _ = e.Decide(context.Background(), token, otp)
-	}
-	l.set(token, false)
-	err := l.fleet[n%len(l.fleet)].Invalidate(context.Background(), token)
-	begun := time.Now()
-	var refused *echomfa.TokenError
-	require.NotErrorAs(l.t, err, &refused, "the lab's own mistake")
-	l.mu.Lock()
-	if err != nil {
-		if l.refused++; l.refused == 1 {
-			l.t.Log("the first error:", err)
-		}
-	} else {
-		l.told++
-	}
-	l.mu.Unlock()
-	if err != nil {
-		return
-	}
-	for _, e := range l.fleet {
-		l.wg.Go(func() {
-			deaf := false
-			for time.Since(begun) < 20*time.Second {
-				d, _ := e.Decide(context.Background(), token, otp)
-				after := time.Since(begun)
-				deaf = deaf || e.Stats().Store.Deaf
-				l.mu.Lock()
-				if d.Outcome == echomfa.Allowed && after > time.Second && !deaf {
-					l.wrong++
-				}
-				if d.Outcome == echomfa.NotEnrolled && !deaf {
-					l.slowest = max(l.slowest, after)
-				}
-				l.mu.Unlock()
-				if d.Outcome == echomfa.NotEnrolled {
-					return
-				}
-				<-time.After(5 * time.Millisecond)
+func (l *lab) oneServer(t *testing.T) {
+	n := newSingle(t)
+	s := n.servers[0]
+	do := func(words ...string) func(*fleet) {
+		return func(f *fleet) {
+			for i, word := range words {
+				words[i] = strings.ReplaceAll(word, "PREFIX", f.prefix)
 			}
-			l.mu.Lock()
-			l.wrong++ // for good, deaf or not
-			l.mu.Unlock()
+			command(f.t, rawClient(f.t, s.Addr), words...)
+		}
+	}
+	cut := func(only string) func(*fleet) {
+		return func(*fleet) {
+			n.set(func(it wire) bool { return it.kind == app && it.from == only })
+			after(5*time.Second, func() { n.set(nil) })
+		}
+	}
+	short := func(c *setup) { c.FreshFor = 10 * time.Second }
+	for _, c := range []cell{
+		{oneServer, "nothing happens", n, 4 * time.Second, nil, 0, nil, 0},
+		{oneServer, "all connections are closed", n, 6 * time.Second, do("CLIENT", "KILL", "TYPE", "NORMAL", "SKIPME", "YES"), 0, nil, 0},
+		{oneServer, "killed, and started again, empty", n, 8 * time.Second, func(f *fleet) { s.Stop(f.t); s.Start(f.t) }, 0, nil, 0},
+		{oneServer, "hangs for 3 s", n, 8 * time.Second, func(f *fleet) { s.Pause(f.t); after(3*time.Second, func() { s.Continue(f.t) }) }, 0, nil, 0},
+		{flushed, "FLUSHALL", n, 6 * time.Second, do("FLUSHALL"), 0, nil, 0},
+		{flushed, "the log is evicted", n, 6 * time.Second, do("DEL", "PREFIX:v2:{PREFIX:log}:e"), 0, nil, 0},
+		{flushed, "the key beside the log is evicted", n, 6 * time.Second, do("DEL", "PREFIX:v2:{PREFIX:log}:h"), 0, nil, 0},
+		{deaf, "an instance is cut off for 5 s", n, 12 * time.Second, cut("instance-1"), 0, nil, 0},
+		{deaf, "the same, with OnlyWhileHeard", n, 12 * time.Second, cut("instance-1"), 0, func(c *setup) { c.OnlyWhileHeard = true }, 4 * time.Second},
+		{"left: " + oneServer, "server and author are lost together, and FreshFor is 10 s", n, 14 * time.Second, func(f *fleet) {
+			n.set(func(it wire) bool { return it.kind == app && it.from != "instance-0" })
+			<-time.After(800 * time.Millisecond)
+			f.instances[0].kill(f.t)
+			s.Stop(f.t)
+			n.sever(func(it wire) bool { return it.kind == app && it.from != "instance-0" })
+			n.set(nil)
+			s.Start(f.t)
+		}, 1, short, 11 * time.Second},
+	} {
+		l.play(t, c)
+	}
+}
+
+func (l *lab) cluster(t *testing.T) {
+	t.Run("stays", func(t *testing.T) {
+		n := newCluster(t, "1500")
+		hung := redistest.New(t, "--cluster-enabled", "yes")
+		hung.Pause(t)
+		t.Cleanup(func() { hung.Continue(t) })
+		awkward := func(c *setup) { c.Addresses = append([]string{dead(t), hung.Addr, silent(t)}, c.Addresses...) }
+		busCut := func(which func(f *fleet) func(wire) bool, d time.Duration) func(*fleet) {
+			return func(f *fleet) { n.set(which(f)); after(d, func() { n.set(nil) }) }
+		}
+		ofMaster := func(f *fleet) func(wire) bool {
+			name := n.announced[n.logMaster(f.t, f.prefix)]
+			return func(it wire) bool { return it.kind == bus && (it.from == name || it.to == name) }
+		}
+		ofReplica := func(f *fleet) func(wire) bool {
+			name := n.announced[n.replicasOf(f.t, n.logMaster(f.t, f.prefix))[0]]
+			return func(it wire) bool { return it.kind == bus && (it.from == name || it.to == name) }
+		}
+		whole := func(*fleet) func(wire) bool { return func(it wire) bool { return it.kind == bus } }
+		for _, c := range []cell{
+			{moved, "cluster, nothing happens", n, 4 * time.Second, nil, 0, nil, 0},
+			{moved, "cluster, a dead, a hung and a silent node in InitAddress", n, 4 * time.Second, nil, 0, awkward, 0},
+			{moved, "cluster, all connections to all nodes are closed", n, 6 * time.Second, func(f *fleet) {
+				for _, s := range n.servers {
+					command(f.t, rawClient(f.t, s.Addr), "CLIENT", "KILL", "TYPE", "NORMAL", "SKIPME", "YES")
+				}
+			}, 0, nil, 0},
+			{moved, "cluster, the bus to the log's master is cut for 0.5 s", n, 6 * time.Second, busCut(ofMaster, 500*time.Millisecond), 0, nil, 0},
+			{moved, "cluster, the bus to a replica is cut for 2 s", n, 6 * time.Second, busCut(ofReplica, 2*time.Second), 0, nil, 0},
+			{moved, "cluster, the whole bus is cut for 2 s", n, 10 * time.Second, busCut(whole, 2*time.Second), 0, nil, 0},
+			{flushed, "cluster, the log's master is flushed", n, 6 * time.Second, func(f *fleet) {
+				command(f.t, rawClient(f.t, n.logMaster(f.t, f.prefix).Addr), "FLUSHALL")
+			}, 0, nil, 0},
+			{moved, "cluster, the log's slot is moved", n, 8 * time.Second, func(f *fleet) { n.moveLog(f.t, f.prefix) }, 0, nil, 0},
+			{moved, "cluster, a replica is removed (del-node)", n, 8 * time.Second, func(f *fleet) {
+				n.remove(f.t, n.replicasOf(f.t, n.logMaster(f.t, f.prefix))[0])
+			}, 0, nil, 0},
+			{moved, "cluster, a master is removed (reshard, del-node)", n, 12 * time.Second, func(f *fleet) {
+				from := n.logMaster(f.t, f.prefix)
+				to := n.otherMaster(f.t, from)
+				redisCLI(f.t, "--cluster", "reshard", n.announced[to], "--cluster-from", id(f.t, from), "--cluster-to", id(f.t, to), "--cluster-slots", "16384", "--cluster-yes")
+				n.remove(f.t, from)
+			}, 0, nil, 0},
+		} {
+			l.play(t, c)
+		}
+	})
+	for _, c := range []cell{
+		{replicated, "cluster, the log's master is killed", nil, 12 * time.Second, killed, 0, nil, 0},
+		{replicated, "cluster, the log's master is stopped and continued", nil, 18 * time.Second, stopped, 0, nil, 0},
+		{lost, "cluster, the log's master is killed before it replicates", nil, 12 * time.Second, killedAhead, 1, nil, 0},
+		{"left: " + lost, "cluster, the same, the author is killed too, and FreshFor is 10 s", nil, 14 * time.Second, func(f *fleet) {
+			killedAhead(f)
+			f.instances[0].kill(f.t)
+		}, 1, func(c *setup) { c.FreshFor = 10 * time.Second }, 11 * time.Second},
+		{split, "cluster, the log's master and the author are apart for 8 s", nil, 18 * time.Second, apart, 0, nil, 0},
+	} {
+		t.Run("goes", func(t *testing.T) {
+			c.on = newCluster(t, "1000")
+			l.play(t, c)
 		})
 	}
 }
 
-// play changes factors while something happens after two seconds, and prints a row.
-func (l *lab) play(cell string, happen func(), d time.Duration) {
-	l.t.Helper()
-	ticker := time.NewTicker(100 * time.Millisecond)
-	defer ticker.Stop()
-	var once sync.Once
-	begun := time.Now()
-	for n := 0; time.Since(begun) < d; n++ {
-		<-ticker.C
-		l.change(n)
-		if time.Since(begun) > 2*time.Second {
-			once.Do(happen)
+func (l *lab) sentinel(t *testing.T) {
+	n := newSentinels(t)
+	hung := redistest.NewSentinel(t, "sentinel resolve-hostnames no")
+	hung.Pause(t)
+	t.Cleanup(func() { hung.Continue(t) })
+	awkward := func(c *setup) { c.Addresses = append([]string{dead(t), hung.Addr, silent(t)}, c.Addresses...) }
+	l.play(t, cell{moved, "Sentinel, nothing happens", n, 4 * time.Second, nil, 0, nil, 0})
+	l.play(t, cell{moved, "Sentinel, a dead, a hung and a silent sentinel in InitAddress", n, 4 * time.Second, nil, 0, awkward, 0})
+	l.play(t, cell{moved, "Sentinel, all connections are closed", n, 6 * time.Second, func(f *fleet) {
+		for _, s := range append(n.servers, n.sentinels...) {
+			command(f.t, rawClient(f.t, s.Addr), "CLIENT", "KILL", "TYPE", "NORMAL", "SKIPME", "YES")
 		}
+	}, 0, nil, 0})
+	guarded := []string{"--min-replicas-to-write", "1", "--min-replicas-max-lag", "1"}
+	for _, c := range []struct {
+		cell
+
+		more []string
+	}{
+		{cell{replicated, "Sentinel, the master is killed", nil, 12 * time.Second, killed, 0, nil, 0}, nil},
+		{cell{replicated, "Sentinel, each instance's sentinel falls silent, and the master is killed", nil, 14 * time.Second, func(f *fleet) {
+			before := f.on.now()
+			f.on.set(func(it wire) bool { return slices.Contains(f.on.setup.Addresses, it.to) && slices.Contains(before, it) })
+			killed(f)
+		}, 0, nil, 0}, nil},
+		{cell{replicated, "Sentinel, the master is stopped and continued", nil, 18 * time.Second, stopped, 0, nil, 0}, nil},
+		{cell{lost, "Sentinel, the master is killed before it replicates", nil, 12 * time.Second, killedAhead, 1, nil, 0}, nil},
+		{cell{lost, "Sentinel, sentinels and replicas lose the master, the app does not", nil, 16 * time.Second, func(f *fleet) {
+			name := f.on.announced[f.on.logMaster(f.t, f.prefix)]
+			f.on.set(func(it wire) bool { return it.kind == data && it.to == name })
+			after(8*time.Second, func() { f.on.set(nil) })
+		}, 0, nil, 0}, nil},
+		{cell{"left: " + lost, "Sentinel, the master is killed before it replicates, the author too, and FreshFor is 10 s", nil, 14 * time.Second, func(f *fleet) {
+			killedAhead(f)
+			f.instances[0].kill(f.t)
+		}, 1, func(c *setup) { c.FreshFor = 10 * time.Second }, 11 * time.Second}, nil},
+		{cell{split, "Sentinel, the master and the author are apart for 8 s", nil, 18 * time.Second, apart, 0, nil, 0}, nil},
+		{cell{split, "Sentinel, the same, with min-replicas-to-write 1 and min-replicas-max-lag 1", nil, 18 * time.Second, apart, 0, nil, 0}, guarded},
+	} {
+		t.Run("goes", func(t *testing.T) {
+			c.on = newSentinels(t, c.more...)
+			l.play(t, c.cell)
+		})
 	}
-	l.wg.Wait()
-	fmt.Printf("| %s | %d nil, %d errors | %d wrong | %v |\n", cell, l.told, l.refused, l.wrong, l.slowest.Round(time.Millisecond))
-	assert.Zero(l.t, l.wrong)
-	assert.Greater(l.t, l.told, 10)
 }
 
-// newCluster starts three masters and a replica of each.
-func newCluster(t *testing.T) (servers []*redistest.Server, option rueidis.ClientOption) {
-	t.Helper()
-	args := []string{"--cluster", "create"}
-	for range 6 {
-		s := redistest.New(t, "--cluster-enabled", "yes", "--cluster-node-timeout", "1000")
-		servers, args = append(servers, s), append(args, s.Addr)
-		option.InitAddress = append(option.InitAddress, s.Addr)
-	}
-	out, err := exec.CommandContext(t.Context(), "redis-cli", append(args, "--cluster-replicas", "1", "--cluster-yes")...).CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	for _, s := range servers {
-		eventually(t, func() bool {
-			info, err := rawClient(t, s.Addr).Do(t.Context(), rawClient(t, s.Addr).B().ClusterInfo().Build()).ToString()
-			return err == nil && strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_known_nodes:6")
-		}, "the cluster is not up")
-	}
-	return servers, option
+// killed ends the master of the log.
+func killed(f *fleet) { f.on.logMaster(f.t, f.prefix).Stop(f.t) }
+
+// stopped has the master of the log hang until another is in its place.
+func stopped(f *fleet) {
+	s := f.on.logMaster(f.t, f.prefix)
+	s.Pause(f.t)
+	after(8*time.Second, func() { s.Continue(f.t) })
 }
 
-// master returns the server that has the log.
-func master(t *testing.T, servers []*redistest.Server) *redistest.Server {
+// killedAhead cuts the master of the log off, but from the first instance, and ends it when
+// it has acknowledged what nobody else has heard.
+func killedAhead(f *fleet) {
+	s := f.on.logMaster(f.t, f.prefix)
+	name := f.on.announced[s]
+	cut := func(it wire) bool {
+		return it.to == name && (it.kind == data || it.kind == app && it.from != "instance-0")
+	}
+	f.on.set(cut)
+	<-time.After(800 * time.Millisecond)
+	s.Stop(f.t)
+	f.on.sever(cut)
+	f.on.set(nil)
+}
+
+// apart cuts the network: the master of the log and the first instance are on one side.
+func apart(f *fleet) {
+	s := f.on.logMaster(f.t, f.prefix)
+	name := f.on.announced[s]
+	minority := func(end string) bool { return end == name || end == "instance-0" }
+	f.promises(false)
+	f.on.set(func(it wire) bool { return minority(it.from) != minority(it.to) })
+	<-time.After(8 * time.Second)
+	f.on.set(nil)
+	f.promises(true)
+}
+
+// id is the name of a node in its cluster.
+func id(t *testing.T, s *redistest.Server) string {
 	t.Helper()
-	for _, s := range servers {
-		c := rawClient(t, s.Addr)
-		role, err := command(t, c, "ROLE").ToArray()
-		require.NoError(t, err)
-		name, _ := role[0].ToString()
-		if name != "master" {
-			continue
-		}
-		if err := c.Do(t.Context(), c.B().Get().Key("echomfa:v2:{echomfa:log}:h").Build()).Error(); err == nil {
+	text, err := command(t, rawClient(t, s.Addr), "CLUSTER", "MYID").ToString()
+	require.NoError(t, err)
+	return text
+}
+
+// remove takes a node out of a cluster. It goes on running.
+func (n *topology) remove(t *testing.T, s *redistest.Server) {
+	t.Helper()
+	name := id(t, s)
+	n.servers = slices.DeleteFunc(n.servers, func(other *redistest.Server) bool { return other == s })
+	redisCLI(t, "--cluster", "del-node", n.announced[n.servers[0]], name)
+}
+
+// otherMaster returns another master of a cluster.
+func (n *topology) otherMaster(t *testing.T, than *redistest.Server) *redistest.Server {
+	t.Helper()
+	for _, s := range n.servers {
+		if s != than && isMaster(t, s) {
 			return s
 		}
 	}
-	require.Fail(t, "no server has the log")
+	require.Fail(t, "there is no other master")
 	return nil
 }
 
 // moveLog moves the slot of the log to another master. For a second one of its two keys is
 // on each of them.
-func moveLog(t *testing.T, servers []*redistest.Server) {
+func (n *topology) moveLog(t *testing.T, prefix string) {
 	t.Helper()
-	from := master(t, servers)
-	var to *redistest.Server
-	for _, s := range servers {
-		role, err := command(t, rawClient(t, s.Addr), "ROLE").ToArray()
-		require.NoError(t, err)
-		if name, _ := role[0].ToString(); name == "master" && s != from {
-			to = s
-		}
-	}
-	id := func(s *redistest.Server) string {
-		text, err := command(t, rawClient(t, s.Addr), "CLUSTER", "MYID").ToString()
-		require.NoError(t, err)
-		return text
-	}
+	from := n.logMaster(t, prefix)
+	to := n.otherMaster(t, from)
 	source, target := rawClient(t, from.Addr), rawClient(t, to.Addr)
-	slot, err := command(t, source, "CLUSTER", "KEYSLOT", logOf("echomfa")).AsInt64()
+	slot, err := command(t, source, "CLUSTER", "KEYSLOT", logOf(prefix)).AsInt64()
 	require.NoError(t, err)
-	number := strconv.FormatInt(slot, 10)
+	number := itoa(int(slot))
 	host, port, err := net.SplitHostPort(to.Addr)
 	require.NoError(t, err)
-	command(t, target, "CLUSTER", "SETSLOT", number, "IMPORTING", id(from))
-	command(t, source, "CLUSTER", "SETSLOT", number, "MIGRATING", id(to))
+	command(t, target, "CLUSTER", "SETSLOT", number, "IMPORTING", id(t, from))
+	command(t, source, "CLUSTER", "SETSLOT", number, "MIGRATING", id(t, to))
 	move := func(key string) []string { return []string{"MIGRATE", host, port, key, "0", "5000"} }
-	command(t, source, move(logOf("echomfa"))...)
-	own := []string{"CLUSTER", "SETSLOT", number, "NODE", id(to)}
-	time.AfterFunc(time.Second, func() {
-		ctx := context.WithoutCancel(t.Context())
-		for _, step := range []struct {
-			c     rueidis.Client
-			words []string
-		}{{source, move("echomfa:v2:{echomfa:log}:h")}, {target, own}, {source, own}} {
-			assert.NoError(t, step.c.Do(ctx, step.c.B().Arbitrary(step.words...).Build()).Error())
-		}
-	})
+	command(t, source, move(logOf(prefix))...)
+	own := []string{"CLUSTER", "SETSLOT", number, "NODE", id(t, to)}
+	<-time.After(time.Second)
+	for _, step := range []struct {
+		c     rueidis.Client
+		words []string
+	}{{source, move(historyOf(prefix))}, {target, own}, {source, own}} {
+		assert.NoError(t, step.c.Do(context.WithoutCancel(t.Context()), step.c.B().Arbitrary(step.words...).Build()).Error())
+	}
 }
 
-// newSentinels starts a master, two replicas and three sentinels.
-func newSentinels(t *testing.T) (servers []*redistest.Server, option rueidis.ClientOption) {
+// newSingle starts one server.
+func newSingle(t *testing.T) *topology {
 	t.Helper()
-	first := redistest.New(t)
-	host, port, err := net.SplitHostPort(first.Addr)
-	require.NoError(t, err)
-	servers = []*redistest.Server{first}
-	for range 2 {
-		servers = append(servers, redistest.New(t, "--replicaof", host+" "+port))
-	}
-	option.Sentinel.MasterSet = "lab"
-	for range 3 {
-		l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		addr := l.Addr().String()
-		require.NoError(t, l.Close())
-		_, own, _ := net.SplitHostPort(addr)
-		dir := t.TempDir()
-		conf := filepath.Join(dir, "sentinel.conf")
-		require.NoError(t, os.WriteFile(conf, []byte(strings.Join([]string{
-			"port " + own, "bind 127.0.0.1", "dir " + dir,
-			"sentinel monitor lab " + host + " " + port + " 2",
-			"sentinel down-after-milliseconds lab 1000", "sentinel failover-timeout lab 3000", "",
-		}, "\n")), 0o600))
-		cmd := exec.CommandContext(context.WithoutCancel(t.Context()), "redis-server", conf, "--sentinel")
-		require.NoError(t, cmd.Start())
-		t.Cleanup(func() {
-			if err := cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
-				t.Error(err)
-			}
-			_ = cmd.Wait()
-		})
-		option.InitAddress = append(option.InitAddress, addr)
-	}
-	for _, addr := range option.InitAddress {
-		eventually(t, func() bool {
-			c, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{addr}, DisableCache: true, ForceSingleClient: true})
-			if err != nil {
-				return false
-			}
-			defer c.Close()
-			out, err := c.Do(t.Context(), c.B().Arbitrary("INFO", "sentinel").Build()).ToString()
-			return err == nil && strings.Contains(out, "slaves=2,sentinels=3")
-		}, "the sentinels do not know each other")
-	}
-	return servers, option
+	n := newTopology(t)
+	s := n.start(t, func(string, string) []string { return nil })
+	n.setup.Addresses = []string{n.announced[s]}
+	return n
 }
 
-// TestLab plays the cells of the table in README.md, one after the other.
-func TestLab(t *testing.T) {
-	fmt.Println("| cell | invalidations | decisions | nil until all refuse, at most |\n| --- | --- | --- | --- |")
-	t.Run("one server", func(t *testing.T) {
-		s := redistest.New(t)
-		c := rawClient(t, s.Addr)
-		option := rueidis.ClientOption{InitAddress: []string{s.Addr}}
-		newLab(t, option).play("one server, nothing happens", func() {}, 4*time.Second)
-		newLab(t, option).play("one server, all connections are cut", func() { command(t, c, "CLIENT", "KILL", "TYPE", "NORMAL", "SKIPME", "YES") }, 6*time.Second)
-		newLab(t, option).play("one server, FLUSHALL", func() { command(t, c, "FLUSHALL") }, 6*time.Second)
-	})
-	t.Run("cluster", func(t *testing.T) {
-		servers, option := newCluster(t)
-		newLab(t, option).play("cluster, nothing happens", func() {}, 4*time.Second)
-		newLab(t, option).play("cluster, the log's master is flushed", func() { command(t, rawClient(t, master(t, servers).Addr), "FLUSHALL") }, 6*time.Second)
-		newLab(t, option).play("cluster, the log's slot is moved", func() { moveLog(t, servers) }, 8*time.Second)
-		newLab(t, option).play("cluster, the log's master is killed", func() { master(t, servers).Stop(t) }, 15*time.Second)
-	})
-	t.Run("cluster, stopped", func(t *testing.T) {
-		servers, option := newCluster(t)
-		newLab(t, option).play("cluster, the log's master is stopped and continued", func() {
-			s := master(t, servers)
-			s.Pause(t)
-			t.Cleanup(func() { s.Continue(t) })
-			time.AfterFunc(8*time.Second, func() { s.Continue(t) })
-		}, 18*time.Second)
-	})
-	t.Run("Sentinel", func(t *testing.T) {
-		servers, option := newSentinels(t)
-		newLab(t, option).play("Sentinel, nothing happens", func() {}, 4*time.Second)
-		newLab(t, option).play("Sentinel, the master is killed", func() { servers[0].Stop(t) }, 20*time.Second)
-	})
+// replicasOf returns the servers that follow one.
+func (n *topology) replicasOf(t *testing.T, master *redistest.Server, except ...*redistest.Server) (all []*redistest.Server) {
+	t.Helper()
+	_, port, err := net.SplitHostPort(n.announced[master])
+	require.NoError(t, err)
+	for _, s := range n.running(except...) {
+		if strings.Contains(ask(t, s, "INFO", "replication"), "master_port:"+port+"\r") {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// kill ends an instance at once.
+func (i *instance) kill(t *testing.T) {
+	t.Helper()
+	i.mu.Lock()
+	i.killed = true
+	i.mu.Unlock()
+	require.NoError(t, i.cmd.Process.Kill())
+	<-i.gone
+}
+
+// promises says whether something is promised from now on.
+func (f *fleet) promises(something bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.excuse = time.Now()
+	if !something {
+		f.excuse = f.excuse.Add(time.Hour)
+	}
 }

@@ -1,12 +1,16 @@
 package redisstore_test
 
 import (
+	"os"
 	"testing"
 
 	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) {
+	if raw := os.Getenv(instanceEnv); raw != "" {
+		os.Exit(runInstance(raw))
+	}
 	goleak.VerifyTestMain(m,
 		// Closed or not, a client of rueidis puts off looking at the topology of a
 		// cluster for up to a second after it has lost a connection.

@@ -10,6 +10,8 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -26,7 +28,8 @@ type Server struct {
 	// Addr is where it listens.
 	Addr string
 
-	args []string
+	first, args []string
+
 	cmd  *exec.Cmd
 	done chan error
 	out  *bytes.Buffer
@@ -37,7 +40,12 @@ type Server struct {
 // with the test. REDIS_SERVER names another program, such as valkey-server.
 func New(tb testing.TB, args ...string) *Server {
 	tb.Helper()
-	s := &Server{args: args, dir: tb.TempDir()}
+	return begin(tb, &Server{args: args})
+}
+
+func begin(tb testing.TB, s *Server) *Server {
+	tb.Helper()
+	s.dir = tb.TempDir()
 	tb.Cleanup(func() { s.Stop(tb) })
 	var err error
 	// A port that is free now may be taken when the server comes to it.
@@ -52,6 +60,17 @@ func New(tb testing.TB, args ...string) *Server {
 	}
 	tb.Fatalf("redis-server (Debian package redis-server): %v", err)
 	return nil
+}
+
+// NewSentinel starts a sentinel with the lines of a configuration, and ends it with the
+// test.
+func NewSentinel(tb testing.TB, lines ...string) *Server {
+	tb.Helper()
+	conf := filepath.Join(tb.TempDir(), "sentinel.conf") // which it rewrites
+	if err := os.WriteFile(conf, []byte(strings.Join(append(lines, ""), "\n")), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	return begin(tb, &Server{first: []string{conf, "--sentinel"}})
 }
 
 func freeAddr(tb testing.TB) (string, error) {
@@ -84,10 +103,10 @@ func (s *Server) start(tb testing.TB) error {
 	}
 	s.out = new(bytes.Buffer)
 	// Its end is Stop's business, in a Cleanup, when t.Context has ended.
-	s.cmd = exec.CommandContext(context.WithoutCancel(tb.Context()), program, append([]string{
+	s.cmd = exec.CommandContext(context.WithoutCancel(tb.Context()), program, slices.Concat(s.first, []string{
 		"--port", port, "--bind", "127.0.0.1", "--dir", s.dir, "--save", "", "--appendonly", "no", "--daemonize", "no",
 		"--repl-diskless-sync-delay", "0", "--cluster-config-file", "nodes-" + port + ".conf",
-	}, s.args...)...)
+	}, s.args)...)
 	s.cmd.Stdout, s.cmd.Stderr = s.out, s.out
 	if err := s.cmd.Start(); err != nil {
 		return err
