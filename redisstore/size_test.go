@@ -105,6 +105,6 @@ func TestMemoryOfAUser(t *testing.T) {
 		store(i)
 	})
 	t.Logf("%d bytes a user, and %d more for an invalidation", kept, invalidated)
-	assert.LessOrEqual(t, kept, 500)
-	assert.LessOrEqual(t, invalidated, 400)
+	assert.LessOrEqual(t, kept, 550)
+	assert.LessOrEqual(t, invalidated, 450) // the clients' buffers are in it
 }
