@@ -73,7 +73,11 @@ func (v *visit) leave() {
 
 // continueNow goes back into the app, at once or by a link.
 func (v *visit) continueNow() {
-	v.refresh()
+	// What a page asks for by itself is this site's own for browsers: a link of another
+	// site must not come by cookies that are SameSite=Strict in this way.
+	if site := v.r.Header.Get("Sec-Fetch-Site"); site != "cross-site" && site != "same-site" {
+		v.refresh()
+	}
 	v.show(&Page{Name: "changed", Notice: v.text("notice.continue")})
 }
 
@@ -119,7 +123,7 @@ func (v *visit) fail(err error) {
 	if errors.Is(err, client.ErrUnauthenticated) {
 		// The token was good a moment ago: what is known of it is not.
 		_ = v.h.cfg.Enforcer.Invalidate(v.r.Context(), v.token)
-		v.h.cfg.Enforcer.WriteRefusal(v.w, v.r, err)
+		v.refuse(err)
 		return
 	}
 	v.log("enrollment call failed", err)
@@ -194,6 +198,7 @@ func (v *visit) changed(change Change, t client.FactorType, what string) {
 
 // forget drops what is known of the user.
 func (v *visit) forget(ctx context.Context) {
+	v.h.offers.forget(v.token)
 	err := v.h.cfg.Enforcer.Invalidate(ctx, v.token) // which has been decided about, so it can be a token
 	if user := v.subject(); user != "" {
 		ofUser := v.h.cfg.Enforcer.InvalidateUser(ctx, user)
