@@ -244,7 +244,7 @@ func (v *visit) mayAsk() bool {
 		return true
 	}
 	v.w.Header().Set("Retry-After", "1")
-	v.message(http.StatusTooManyRequests, "error.too_fast")
+	v.show(&Page{Name: "message", Status: http.StatusTooManyRequests, Error: v.text("error.too_fast"), Retry: v.stepNow()})
 	return false
 }
 
@@ -315,9 +315,9 @@ func (v *visit) judge(enrolled echomfa.FactorSet) {
 // refuse answers a user who is not let in. A form that comes when the session has ended
 // leads back to the first page, by way of the sign-in page, with its return-to.
 func (v *visit) refuse(err error) {
-	back := v.startPath()
-	if id := v.stepID(); id != "" { // which goes on where it was
-		back = v.stepAddress(id, viewNow)
+	back := v.stepNow() // which goes on where it was
+	if back == "" {
+		back = v.startPath()
 	}
 	to := v.h.cfg.Enforcer.LoginLocation(back)
 	if to != "" && v.r.Method == http.MethodPost && errors.Is(err, echomfa.ErrUnauthenticated) && accept.KindOf(v.r) == accept.Browser {

@@ -85,7 +85,7 @@ func TestX15InstancesCountTogether(t *testing.T) {
 	for i := range 4 {
 		s := first
 		if i > 0 {
-			s = newSite(t, func(set *setup) { set.MFA.Cache.Store, set.Beside = store, first })
+			s = newSite(t, func(set *setup) { set.MFA.Cache.Store, set.Beside = store, first.genauth })
 		}
 		user := s.again(victim.id)
 		for {
@@ -105,7 +105,7 @@ func TestX15MessagesOfInstancesCountTogether(t *testing.T) {
 	t.Parallel()
 	store := storetest.NewMemory()
 	first := newSite(t, func(set *setup) { set.MFA.Cache.Store = store })
-	second := newSite(t, func(set *setup) { set.MFA.Cache.Store, set.Beside = store, first })
+	second := newSite(t, func(set *setup) { set.MFA.Cache.Store, set.Beside = store, first.genauth })
 	id := first.signIn().id
 	for i, s := range []*site{first, second} {
 		user := s.again(id)
@@ -155,6 +155,39 @@ func TestContinueDoesNotHideWhereALinkIsFrom(t *testing.T) {
 		assert.Equal(t, leads, a.Header.Get("Refresh") != "", site)
 		assert.Contains(t, a.html, `href="/admin"`)
 	}
+	added := user.post("/mfa/begin", "type", "EMAIL")
+	added = user.post("/mfa/send", "state", added.state(), "email", "ann@example.com")
+	added = user.post("/mfa/confirm", "state", added.state(), "code", user.genauth.PassCode(user.id, email), "return_to", "/admin").is(http.StatusOK, "title.enrolled")
+	assert.NotEmpty(t, added.Header.Get("Refresh"))
+	again := user.do(http.MethodGet, added.at, nil, with(added.cookies), func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") })
+	assert.Empty(t, again.is(http.StatusOK, "title.enrolled").Header.Get("Refresh"))
+}
+
+// TestX4TurnedAwayLeadsBackToTheStep has a form turned away, and one that could not be
+// checked: the page that says so leads to the step, which nothing is asked for.
+func TestX4TurnedAwayLeadsBackToTheStep(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	user := s.signIn()
+	page := user.post("/mfa/begin", "type", "OTP", "return_to", "/admin")
+	step := strings.Split(page.at, "/")[3]
+	confirm := func() answer {
+		return user.post("/mfa/confirm", "state", page.state(), "step", step, "code", "1", "return_to", "/admin")
+	}
+	leadsBack := func(a answer) {
+		t.Helper()
+		assert.Contains(t, a.html, `href="/mfa/step/`+step+`/now?return_to=%2Fadmin">`+english(t)["retry"])
+	}
+	for a := confirm(); ; a = confirm() {
+		if a.StatusCode == http.StatusTooManyRequests {
+			leadsBack(a.is(http.StatusTooManyRequests, "error.too_fast"))
+			break
+		}
+	}
+	user.reload(page).is(http.StatusOK, "title.otp")
+	user = s.again(user.id)
+	s.withFault(listPath, genauthtest.HTTPStatus(http.StatusServiceUnavailable, ""))
+	leadsBack(confirm().is(http.StatusServiceUnavailable, "error.unavailable"))
 }
 
 // TestFieldN10FormSentTwiceIsNoAttempt has forms that come twice with a right code.

@@ -61,7 +61,7 @@ type setup struct {
 	enroll.Config
 
 	GenAuth genauthtest.Config
-	Beside  *site // another instance of the same app
+	Beside  *genauthtest.Server // of another instance of the app
 	MFA     echomfa.Config
 }
 
@@ -98,9 +98,7 @@ func newSite(t *testing.T, change func(*setup)) *site {
 		change(set)
 	}
 	set.AuthTime = set.AuthTime || set.RecentSignIn == nil && !set.InsecureSkipProof
-	if set.Beside != nil {
-		s.genauth = set.Beside.genauth
-	} else {
+	if s.genauth = set.Beside; s.genauth == nil {
 		s.genauth = genauthtest.Start(t, set.GenAuth)
 	}
 	genauth, err := client.New(client.Config{BaseURL: s.genauth.URL(), AppID: s.genauth.AppID(), Timeout: time.Minute})

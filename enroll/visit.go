@@ -73,17 +73,19 @@ func (v *visit) leave() {
 
 // continueNow goes back into the app, at once or by a link.
 func (v *visit) continueNow() {
-	// What a page asks for by itself is this site's own for browsers: a link of another
-	// site must not come by cookies that are SameSite=Strict in this way.
-	if site := v.r.Header.Get("Sec-Fetch-Site"); site != "cross-site" && site != "same-site" {
-		v.refresh()
-	}
+	v.refresh()
 	v.show(&Page{Name: "changed", Notice: v.text("notice.continue")})
 }
 
 // refresh makes the page that follows lead back into the app by itself. Browsers do not
-// keep it in their history then.
-func (v *visit) refresh() { v.w.Header().Set("Refresh", "0;url="+ascii(v.destination())) }
+// keep it in their history then. What it asks for is this site's own for browsers: a link
+// of another site must not come by cookies that are SameSite=Strict in this way, and has
+// the user lead on.
+func (v *visit) refresh() {
+	if site := v.r.Header.Get("Sec-Fetch-Site"); site != "cross-site" && site != "same-site" {
+		v.w.Header().Set("Refresh", "0;url="+ascii(v.destination()))
+	}
+}
 
 // ascii returns an address with what is not ASCII escaped: of which encoding it would be in
 // a header, browsers do not agree.
@@ -133,7 +135,11 @@ func (v *visit) fail(err error) {
 	}
 	v.w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
 	p := &Page{Name: "message", Status: http.StatusServiceUnavailable, Error: v.text("error.unavailable"), Retry: v.current}
-	if p.Retry == "" && v.r.Method != http.MethodPost {
+	switch {
+	case p.Retry != "":
+	case v.r.Method == http.MethodPost:
+		p.Retry = v.stepNow()
+	default:
 		p.Retry = v.startPath()
 	}
 	v.show(p)
