@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/echomfa/echomfa/internal/hidden"
 	"github.com/echomfa/echomfa/internal/redact"
@@ -172,6 +173,23 @@ func (e *Enforcer) Token(r *http.Request) (string, error) {
 		return "", errNotMade
 	}
 	return e.source.token(r)
+}
+
+// Take counts one more of what a name stands for, such as a user's wrong codes, for all
+// instances, as [StoreCounter] says, and reports whether it is within limit. Where no
+// Store counts, or it does not answer, Take reports true: have a limit of each instance,
+// too. The enrollment pages do so.
+func (e *Enforcer) Take(ctx context.Context, name string, limit int, per time.Duration) bool {
+	return !e.ready() || e.decider.store.take(ctx, name, limit, per)
+}
+
+// MaxPerSecond returns [LookupConfig].MaxPerSecond, or 0 if the Enforcer was not made by
+// New. The enrollment pages make their own calls at a share of it.
+func (e *Enforcer) MaxPerSecond() float64 {
+	if !e.ready() {
+		return 0
+	}
+	return e.cfg.Lookup.MaxPerSecond
 }
 
 // Client returns the Client of the configuration, or nil if the Enforcer was not

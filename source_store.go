@@ -247,6 +247,23 @@ func (t *storeSource) send(ctx context.Context, f forgotten) error {
 	return err
 }
 
+// take counts in a Store that counts, and reports true where that is not known.
+func (t *storeSource) take(ctx context.Context, name string, limit int, per time.Duration) bool {
+	if t == nil {
+		return true
+	}
+	counter, counts := t.store.(StoreCounter)
+	if !counts {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(ctx, storeReadFor)
+	defer cancel()
+	within, err := guardedCall(ctx, t, func(ctx context.Context) (bool, error) {
+		return counter.Take(ctx, storeKey("count", t.namespace, name), limit, per)
+	})
+	return within || err != nil
+}
+
 // guardedCall calls the Store behind the breaker.
 //
 //nolint:ireturn // T is what f returns

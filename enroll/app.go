@@ -107,6 +107,7 @@ func (v *visit) enroll(st *state, code string) {
 		v.right()
 		v.enrolled(st)
 	case client.IsWrongCode(err):
+		v.wasWrong()
 		v.goOn(codePage(st).wrong("code", "error.code"))
 	case errors.Is(err, client.ErrUnauthenticated), errors.Is(err, client.ErrRateLimited):
 		v.fail(err)
@@ -128,6 +129,7 @@ func (v *visit) unclear(st *state, code string, err error) {
 		v.already(st, code)
 	case isRefusal(err) && !st.isOld():
 		// It is not for the age of the enrollment token, so it is for the code.
+		v.wasWrong()
 		v.log("GenAuth refused a code without saying why", err)
 		v.goOn(codePage(st).wrong("code", "error.code"))
 	case errors.Is(err, client.ErrMisconfigured) && st.isOld():
@@ -154,7 +156,14 @@ func (v *visit) ours(st *state, code string) bool {
 		return true
 	}
 	verified, err := v.h.cfg.Client.VerifyTOTP(v.lasting(), v.token, code)
-	return err == nil && verified
+	switch {
+	case err == nil && verified:
+		v.right()
+		return true
+	case err == nil, client.IsWrongCode(err):
+		v.wasWrong()
+	}
+	return false
 }
 
 // renew goes on after the enrollment token has run out. If GenAuth gives the

@@ -20,6 +20,10 @@ const (
 
 	pagesAtOnce = 60 // each asks GenAuth up to four times
 	pageEvery   = time.Second
+
+	// callsOfAPage is how often a page asks, about: all pages together ask half as often
+	// as the Enforcer may.
+	callsOfAPage = 2
 )
 
 // limit bounds what a user can do. It may be used by several goroutines at once.
@@ -63,6 +67,17 @@ func (l *limit) wait(user string) time.Duration {
 	return wait
 }
 
+// spend uses up what a user has left and as much again: nothing is within the limit for
+// about as long as all of it takes to come back.
+func (l *limit) spend(user string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	limiter, now := rate.NewLimiter(rate.Every(l.every), l.atOnce), time.Now()
+	limiter.ReserveN(now, l.atOnce)
+	limiter.ReserveN(now, l.atOnce)
+	l.users.Add(user, limiter)
+}
+
 // forget begins a user's count again.
 func (l *limit) forget(user string) {
 	l.mu.Lock()
@@ -79,9 +94,31 @@ func (v *visit) mayTry() bool { return v.within(v.h.codes) }
 // counts no more.
 func (v *visit) right() { v.h.codes.forget(v.name()) }
 
+// wasWrong counts a wrong code for all instances. Who tries at one after the other is
+// known to each by its first wrong code, and by none to try again.
+func (v *visit) wasWrong() {
+	if !v.take("codes", codesAtOnce, codeEvery) {
+		v.h.codes.spend(v.name())
+	}
+}
+
+// take counts for all instances.
+func (v *visit) take(what string, limit int, every time.Duration) bool {
+	return v.h.cfg.Enforcer.Take(v.lasting(), "enroll "+what+" "+v.name(), limit, time.Duration(limit)*every)
+}
+
 // maySend reports whether a code may be sent to where the user says. Each counts: a
 // session is no way to send messages to whomever one likes.
-func (v *visit) maySend() bool { return v.within(v.h.messages) }
+func (v *visit) maySend() bool {
+	if !v.within(v.h.messages) {
+		return false
+	}
+	if v.take("messages", messagesAtOnce, messageEvery) {
+		return true
+	}
+	v.h.messages.spend(v.name())
+	return v.within(v.h.messages)
+}
 
 // within reports whether the visit is within a limit, or sets from when on it is.
 func (v *visit) within(l *limit) bool {
@@ -96,25 +133,6 @@ func (v *visit) name() string {
 		return user
 	}
 	return string(digestOf(v.token)) // each token for itself, until GenAuth says whose it is
-}
-
-// users remember whose the tokens are that do not say so. They may be used by several
-// goroutines at once.
-type users struct {
-	mu    sync.Mutex
-	names *simplelru.LRU[string, string] // by digest of the token
-}
-
-func (u *users) get(token string) (string, bool) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return u.names.Get(string(digestOf(token)))
-}
-
-func (u *users) set(token, name string) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.names.Add(string(digestOf(token)), name)
 }
 
 // lastTold remembers the last change of a user that the app was told of. It may be used by
@@ -144,12 +162,21 @@ func (v *visit) user() (string, error) {
 	if user := v.subject(); user != "" {
 		return user, nil
 	}
-	if user, ok := v.h.users.get(v.token); ok {
-		return user, nil
+	if known, ok := v.h.users.get(v.token); ok {
+		return known.name, known.err
 	}
-	user, err := v.h.cfg.Client.UserID(v.r.Context(), v.token)
-	if err == nil {
-		v.h.users.set(v.token, user)
+	// Who hangs up must not stay unknown.
+	user, err := v.h.cfg.Client.UserID(v.lasting(), v.token)
+	keep := nameFor
+	if err != nil {
+		keep = failureFor
 	}
+	v.h.users.set(v.token, named{user, err}, keep)
 	return user, err
+}
+
+// named is whose a token is, or why GenAuth does not say.
+type named struct {
+	name string
+	err  error
 }

@@ -1,6 +1,10 @@
 package enroll
 
-import "time"
+import (
+	"time"
+
+	"golang.org/x/time/rate"
+)
 
 // Backdate returns the state of a form as if it had been made so much earlier,
 // or "" if it does not open.
@@ -36,4 +40,6 @@ func (h *Handler) Expire(sealed, accessToken string) string {
 func (h *Handler) Texts(tag string) map[string]string { return h.languages[tag] }
 
 // Unlimited lets a user have as many pages as a test asks for.
-func (h *Handler) Unlimited() { h.shown = newLimit(time.Nanosecond, 1) }
+func (h *Handler) Unlimited() {
+	h.shown, h.calls = newLimit(time.Nanosecond, 1), rate.NewLimiter(rate.Inf, 1)
+}

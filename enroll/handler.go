@@ -15,6 +15,7 @@ import (
 	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/internal/accept"
 	"github.com/echomfa/echomfa/internal/urlpath"
+	"golang.org/x/time/rate"
 )
 
 // Handler serves the enrollment pages. Make one with [New] and mount it at
@@ -28,10 +29,12 @@ type Handler struct {
 	cfg           Config
 	seal          *sealer
 	csrf          *http.CrossOriginProtection
-	users         *users
+	users         *memory[named]
+	offers        *memory[offer]
 	codes         *limit // that a user tries
 	messages      *limit // that a user has sent
 	shown         *limit // pages
+	calls         *rate.Limiter
 	told          *lastTold
 	narrow        sync.Once
 	languages     languages
@@ -46,7 +49,7 @@ type Handler struct {
 func New(cfg Config) (*Handler, error) {
 	cfg, err := cfg.prepared()
 	errs := []error{err}
-	h := &Handler{cfg: cfg, csrf: http.NewCrossOriginProtection(), users: &users{names: newLRU[string]()}, told: &lastTold{last: newLRU[string]()}}
+	h := &Handler{cfg: cfg, csrf: http.NewCrossOriginProtection(), users: newMemory[named](), offers: newMemory[offer](), told: &lastTold{last: newLRU[string]()}}
 	h.codes, h.messages, h.shown = newLimit(codeEvery, codesAtOnce), newLimit(messageEvery, messagesAtOnce), newLimit(pageEvery, pagesAtOnce)
 	h.languages, err = newLanguages(cfg.Messages)
 	errs = append(errs, err)
@@ -70,6 +73,7 @@ func New(cfg Config) (*Handler, error) {
 			return nil, fmt.Errorf("enroll: Enforcer: ReturnTo.BaseURL: %w", err)
 		}
 	}
+	h.calls = rate.NewLimiter(rate.Limit(cfg.Enforcer.MaxPerSecond()/2/callsOfAPage), pagesAtOnce)
 	h.assets, h.style, h.script = newAssets(cfg.Brand)
 	h.policy = contentPolicy(cfg.Enforcer.LoginLocation(""), cfg.Client.BaseURL())
 	return h, nil
@@ -233,13 +237,14 @@ func (v *visit) serve(do step) {
 	}
 }
 
-// mayAsk reports whether GenAuth may be asked for the user, and answers if not.
+// mayAsk reports whether GenAuth may be asked for the user, and answers if not. The rate of
+// its user pool is for all users of the app, so all pages together have a limit, too.
 func (v *visit) mayAsk() bool {
-	if v.h.shown.take(v.name()) {
+	if v.h.shown.take(v.name()) && v.h.calls.Allow() {
 		return true
 	}
 	v.w.Header().Set("Retry-After", "1")
-	v.message(http.StatusTooManyRequests, "error.too_fast")
+	v.show(&Page{Name: "message", Status: http.StatusTooManyRequests, Error: v.text("error.too_fast"), Retry: v.stepNow()})
 	return false
 }
 
@@ -310,9 +315,9 @@ func (v *visit) judge(enrolled echomfa.FactorSet) {
 // refuse answers a user who is not let in. A form that comes when the session has ended
 // leads back to the first page, by way of the sign-in page, with its return-to.
 func (v *visit) refuse(err error) {
-	back := v.startPath()
-	if id := v.stepID(); id != "" { // which goes on where it was
-		back = v.stepAddress(id, viewNow)
+	back := v.stepNow() // which goes on where it was
+	if back == "" {
+		back = v.startPath()
 	}
 	to := v.h.cfg.Enforcer.LoginLocation(back)
 	if to != "" && v.r.Method == http.MethodPost && errors.Is(err, echomfa.ErrUnauthenticated) && accept.KindOf(v.r) == accept.Browser {

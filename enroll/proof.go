@@ -82,6 +82,7 @@ func (v *visit) provenByCode() error {
 	verified, err := v.h.cfg.Client.VerifyTOTP(v.r.Context(), v.token, code)
 	switch {
 	case client.IsWrongCode(err), err == nil && !verified:
+		v.wasWrong()
 		return errWrongCode
 	case err != nil:
 		return err

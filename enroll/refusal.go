@@ -47,7 +47,7 @@ func RefusalPage(cfg RefusalConfig) (func(*http.Request, echomfa.Refusal) (echom
 			About: about, CSS: template.CSS(style),
 		}
 		p.Lang = languages.choose(r, chosen)
-		p.texts = languages[p.Lang]
+		p.Dir, p.texts = direction(p.Lang), languages[p.Lang]
 		if p.Brand.LogoPath != "" {
 			p.Brand.LogoPath = about.PathPrefix + p.Brand.LogoPath
 		}

@@ -126,3 +126,19 @@ func TestRefusalPageMistakes(t *testing.T) {
 		assert.ErrorContains(t, err, field)
 	}
 }
+
+// TestRefusalPageDirection has a language that is written from right to left, as a page
+// and as a part of the app's own.
+func TestRefusalPageDirection(t *testing.T) {
+	t.Parallel()
+	for tag, want := range map[string]bool{"ar": true, "en": false} {
+		for _, accept := range []string{"text/html", "text/vnd.turbo-stream.html, text/html"} {
+			w := refuse(t, enroll.RefusalConfig{
+				Language: func(*http.Request) string { return tag }, Messages: map[string]map[string]string{"ar": {"refusal.retry": "مرة أخرى"}},
+			}, echomfa.AnyOf(echomfa.OTP), "POST", "Accept: "+accept, "Authorization: Bearer token-limited")
+			assert.Equal(t, http.StatusServiceUnavailable, w.Code)
+			assert.Contains(t, w.Body.String(), `lang="`+tag+`"`)
+			assert.Equal(t, want, strings.Contains(w.Body.String(), ` dir="rtl"`), tag+" "+accept)
+		}
+	}
+}

@@ -61,6 +61,7 @@ type setup struct {
 	enroll.Config
 
 	GenAuth genauthtest.Config
+	Beside  *genauthtest.Server // of another instance of the app
 	MFA     echomfa.Config
 }
 
@@ -97,7 +98,9 @@ func newSite(t *testing.T, change func(*setup)) *site {
 		change(set)
 	}
 	set.AuthTime = set.AuthTime || set.RecentSignIn == nil && !set.InsecureSkipProof
-	s.genauth = genauthtest.Start(t, set.GenAuth)
+	if s.genauth = set.Beside; s.genauth == nil {
+		s.genauth = genauthtest.Start(t, set.GenAuth)
+	}
 	genauth, err := client.New(client.Config{BaseURL: s.genauth.URL(), AppID: s.genauth.AppID(), Timeout: time.Minute})
 	require.NoError(t, err)
 	t.Cleanup(genauth.CloseIdleConnections)

@@ -15,7 +15,7 @@ func (v *visit) start() { v.startWith("") }
 
 // startWith is start with a notice, by its key.
 func (v *visit) startWith(notice string) {
-	offered, err := v.h.cfg.Client.ListFactorsToEnroll(v.r.Context(), v.token)
+	offered, err := v.offered()
 	skipped := (*client.PartialError)(nil)
 	if err != nil && !errors.As(err, &skipped) {
 		v.fail(err)
@@ -51,6 +51,24 @@ func (v *visit) startWith(notice string) {
 		p.Notice = v.text(notice)
 	}
 	v.show(p)
+}
+
+// offer is what the app offers to a user, with an error if some of it could not be read.
+type offer struct {
+	types   []client.FactorType
+	partial error
+}
+
+// offered asks GenAuth what the app offers, not again at once for each page.
+func (v *visit) offered() ([]client.FactorType, error) {
+	if known, ok := v.h.offers.get(v.token); ok {
+		return known.types, known.partial
+	}
+	types, err := v.h.cfg.Client.ListFactorsToEnroll(v.r.Context(), v.token)
+	if skipped := (*client.PartialError)(nil); err == nil || errors.As(err, &skipped) {
+		v.h.offers.set(v.token, offer{types, err}, offeredFor)
+	}
+	return types, err
 }
 
 // methods returns the user's factors as GenAuth has them now, which is what the page goes by

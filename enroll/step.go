@@ -151,6 +151,10 @@ func (v *visit) stepAddress(id, view string) string {
 	return v.h.cfg.Enforcer.Address(v.base+"/step/"+id+"/"+view, v.back)
 }
 
+// stepNow returns the address of the page that a form was on, or "" if it was none of an
+// enrollment.
+func (v *visit) stepNow() string { return v.stepAddress(v.stepID(), viewNow) }
+
 // cookie returns that of an enrollment.
 func (v *visit) cookie(id, value string, seconds int) *http.Cookie {
 	return &http.Cookie{ //nolint:gosec // Secure where the app is reached by https

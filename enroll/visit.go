@@ -78,8 +78,14 @@ func (v *visit) continueNow() {
 }
 
 // refresh makes the page that follows lead back into the app by itself. Browsers do not
-// keep it in their history then.
-func (v *visit) refresh() { v.w.Header().Set("Refresh", "0;url="+ascii(v.destination())) }
+// keep it in their history then. What it asks for is this site's own for browsers: a link
+// of another site must not come by cookies that are SameSite=Strict in this way, and has
+// the user lead on.
+func (v *visit) refresh() {
+	if site := v.r.Header.Get("Sec-Fetch-Site"); site != "cross-site" && site != "same-site" {
+		v.w.Header().Set("Refresh", "0;url="+ascii(v.destination()))
+	}
+}
 
 // ascii returns an address with what is not ASCII escaped: of which encoding it would be in
 // a header, browsers do not agree.
@@ -119,7 +125,7 @@ func (v *visit) fail(err error) {
 	if errors.Is(err, client.ErrUnauthenticated) {
 		// The token was good a moment ago: what is known of it is not.
 		_ = v.h.cfg.Enforcer.Invalidate(v.r.Context(), v.token)
-		v.h.cfg.Enforcer.WriteRefusal(v.w, v.r, err)
+		v.refuse(err)
 		return
 	}
 	v.log("enrollment call failed", err)
@@ -129,7 +135,11 @@ func (v *visit) fail(err error) {
 	}
 	v.w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
 	p := &Page{Name: "message", Status: http.StatusServiceUnavailable, Error: v.text("error.unavailable"), Retry: v.current}
-	if p.Retry == "" && v.r.Method != http.MethodPost {
+	switch {
+	case p.Retry != "":
+	case v.r.Method == http.MethodPost:
+		p.Retry = v.stepNow()
+	default:
 		p.Retry = v.startPath()
 	}
 	v.show(p)
@@ -194,6 +204,7 @@ func (v *visit) changed(change Change, t client.FactorType, what string) {
 
 // forget drops what is known of the user.
 func (v *visit) forget(ctx context.Context) {
+	v.h.offers.forget(v.token)
 	err := v.h.cfg.Enforcer.Invalidate(ctx, v.token) // which has been decided about, so it can be a token
 	if user := v.subject(); user != "" {
 		ofUser := v.h.cfg.Enforcer.InvalidateUser(ctx, user)
