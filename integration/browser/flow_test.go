@@ -192,7 +192,7 @@ func TestErrorsAreInView(t *testing.T) {
 					return box.top >= 0 && box.bottom <= window.innerHeight;
 				})()`, selector))
 			}
-			assert.True(tb.t, tb.focused("#code"))
+			tb.hasFocus("#code")
 		}
 		tb.confirm(tb.codeOnPage(time.Now()))
 		tb.at(200, headingRecovery)

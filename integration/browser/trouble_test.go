@@ -27,7 +27,7 @@ func TestWrongCode(t *testing.T) {
 	secret := tb.text("#secret")
 	tb.confirm("000000")
 	tb.at(200, headingOTP)
-	assert.True(t, tb.focused("#code"), "the focus is on what is wrong")
+	tb.hasFocus("#code") // which is wrong
 	assert.Equal(t, "true", eval[string](tb, `document.querySelector("#code").getAttribute("aria-invalid")`))
 	assert.Equal(t, "That code is incorrect. Check it and try again.", eval[string](tb,
 		`document.getElementById(document.querySelector("#code").getAttribute("aria-describedby")).textContent`))

@@ -205,6 +205,13 @@ func (tb *tab) focused(selector string) bool {
 	return eval[bool](tb, "document.activeElement === document.querySelector(`"+selector+"`)")
 }
 
+// hasFocus waits until an element has the focus: a browser gives it to a field of the page
+// when it has painted it.
+func (tb *tab) hasFocus(selector string) {
+	tb.t.Helper()
+	tb.wait("document.activeElement === document.querySelector(`" + selector + "`)")
+}
+
 // tabTo presses the tabulator until an element has the focus, which must be
 // seen.
 func (tb *tab) tabTo(selector string) {
