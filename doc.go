@@ -8,7 +8,9 @@
 //
 //	genauth, err := client.New(client.Config{BaseURL: "https://example.genauth.ai", AppID: appID})
 //	...
-//	mfa, err := echomfa.New(echomfa.Config{Client: genauth, EnrollURL: "/mfa", LoginURL: "/login"})
+//	mfa, err := echomfa.New(echomfa.Config{
+//		Client: genauth, EnrollURL: "/mfa", LoginURL: "/login", TokenLookup: "cookie:session",
+//	})
 //	...
 //	admin := e.Group("/admin", mfa.Require(echomfa.AnyOf(echomfa.OTP, echomfa.Face)))
 //

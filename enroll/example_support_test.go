@@ -15,7 +15,8 @@ func open(address, token string) string {
 	if err != nil {
 		log.Fatal(err)
 	}
-	r.Header.Set("Authorization", "Bearer "+token)
+	r.Header.Set("Authorization", "Bearer "+token) // one example reads this, and one the cookie
+	r.Header.Set("Cookie", "session="+token)
 	r.Header.Set("Sec-Fetch-Mode", "navigate")
 	res, err := http.DefaultClient.Do(r)
 	if err != nil {

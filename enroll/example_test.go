@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -46,7 +47,11 @@ func newApp(stateKey []byte) (*echo.Echo, error) {
 	if err != nil {
 		return nil, err
 	}
-	mfa, err := echomfa.New(echomfa.Config{Client: genauth, EnrollURL: "/mfa", LoginURL: "/login"})
+	mfa, err := echomfa.New(echomfa.Config{
+		Client: genauth, EnrollURL: "/mfa", LoginURL: "/login",
+		TokenLookup: "cookie:session", // where your sign-in page puts the access token
+		Logger:      slog.Default(),
+	})
 	if err != nil {
 		return nil, err
 	}

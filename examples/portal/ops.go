@@ -131,7 +131,7 @@ func (o *operations) handler() http.Handler {
 		case err != nil:
 			show(w, http.StatusServiceUnavailable, fmt.Sprintf("Forgotten here, but not everywhere: %v", err))
 		default:
-			show(w, http.StatusOK, fmt.Sprintf("Forgotten: the next request of %s asks GenAuth.", user))
+			show(w, http.StatusOK, fmt.Sprintf("All instances have been told: whatever they knew of the user whose id is %q is forgotten. The id is the sub of the access token, not the name.", user))
 		}
 	})
 	// The form of a page elsewhere must do nothing, whatever port of this machine it
