@@ -47,12 +47,18 @@ func TestLabPlaysWhatREADMEPromises(t *testing.T) {
 
 func longFresh(c *setup) { c.FreshFor = 5 * time.Minute }
 
+// onAnyMachine is for one that is too busy to answer at once.
+func onAnyMachine(c *setup) {
+	longFresh(c)
+	c.DialFor, c.AnswerFor = 3*time.Second, 1500*time.Millisecond
+}
+
 // TestTopologyCluster: R1 to R3, R5 and R8 on a cluster of three masters with a replica each.
 func TestTopologyCluster(t *testing.T) {
 	t.Parallel()
 	n := newCluster(t, "1000")
 	absent, mute := dead(t), silent(t)
-	f := newFleet(t, n, 3, longFresh, func(c *setup) {
+	f := newFleet(t, n, 3, onAnyMachine, func(c *setup) {
 		switch c.Name { // R8: they find the cluster all the same
 		case "instance-1":
 			c.Addresses = append([]string{absent}, c.Addresses...)
@@ -90,7 +96,7 @@ func TestTopologySentinel(t *testing.T) {
 	t.Parallel()
 	n := newSentinels(t)
 	absent, mute := dead(t), silent(t)
-	f := newFleet(t, n, 3, longFresh, func(c *setup) {
+	f := newFleet(t, n, 3, onAnyMachine, func(c *setup) {
 		if c.Name != "instance-0" {
 			c.Addresses = append([]string{mute, absent}, c.Addresses...)
 		}

@@ -146,9 +146,11 @@ func (f *fleet) follow(token string, promised bool, told time.Time, i, author *i
 		}
 		<-time.After(20 * time.Millisecond)
 	}
+	its, _ := i.do("look", "")
+	authors, _ := author.do("look", "")
+	text := fmt.Sprintf("%s %s (Invalidate returned nil: %v) %s; it: %s; the author: %s", i.name, token, promised, last.Err, its.Stats, authors.Stats)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	text := fmt.Sprintf("%s %s (Invalidate returned nil: %v) %s", i.name, token, promised, last.Err)
 	if last.Allowed {
 		f.stillLet = append(f.stillLet, text)
 	} else {

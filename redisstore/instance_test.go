@@ -5,7 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
-	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -40,13 +40,14 @@ type setup struct {
 	Name, Gate, MasterSet, Prefix string
 	Addresses                     []string
 	FreshFor                      time.Duration
+	DialFor, AnswerFor            time.Duration // defaults if zero
 	OnlyWhileHeard                bool
 }
 
 // order is what an instance is told to do, and answer what came of it.
 type order struct {
 	ID       int
-	Do       string // "decide", "invalidate", "enroll" or "remove"
+	Do       string // "look", "decide", "invalidate", "enroll" or "remove"
 	Token    string
 	Deadline time.Duration
 }
@@ -58,6 +59,8 @@ type answer struct {
 	Err     string
 	// Heard is how many rounds of listening had succeeded before.
 	Heard uint64
+	// Stats are asked for by "look".
+	Stats string
 	// Out says that it did not hear before or after: its last round has failed, or ended over
 	// a second ago.
 	Out bool
@@ -101,6 +104,7 @@ func runInstance(raw string) int {
 		},
 	}
 	option.Sentinel.MasterSet = c.MasterSet
+	option.Dialer.Timeout, option.ConnWriteTimeout = c.DialFor, c.AnswerFor
 	store, err := redisstore.New(redisstore.Config{Redis: option, Prefix: c.Prefix, Secrets: [][]byte{secretOf(1)}})
 	if err != nil {
 		panic(err)
@@ -138,6 +142,8 @@ func runInstance(raw string) int {
 				var d echomfa.Decision
 				d, err = e.Decide(ctx, o.Token, echomfa.AnyOf(echomfa.OTP))
 				a.Allowed, a.Refused = d.Outcome == echomfa.Allowed, d.Outcome == echomfa.NotEnrolled
+			case "look":
+				a.Stats = fmt.Sprintf("%+v %+v", e.Stats().Store, store.Stats())
 			case "invalidate":
 				err = e.Invalidate(ctx, o.Token)
 			case "enroll":
@@ -154,7 +160,8 @@ func runInstance(raw string) int {
 			_ = out.Encode(a)
 		}()
 	}
-	if err := errors.Join(e.Close(), store.Close()); err != nil {
+	_ = e.Close() // says so if calls to a Redis that hangs do not end
+	if err := store.Close(); err != nil {
 		return 1
 	}
 	return 0

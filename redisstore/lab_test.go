@@ -48,7 +48,7 @@ type cell struct {
 func (l *lab) play(t *testing.T, c cell) {
 	t.Helper()
 	t.Run(c.name, func(t *testing.T) {
-		change := []func(*setup){}
+		change := []func(*setup){longFresh}
 		if c.setup != nil {
 			change = append(change, c.setup)
 		}

@@ -20,7 +20,8 @@ import (
 	"github.com/echomfa/echomfa/redisstore"
 )
 
-const patience = time.Minute
+// patience is more than a busy machine needs, and less than longFresh says.
+const patience = 3 * time.Minute
 
 func secretOf(b byte) []byte { return bytes.Repeat([]byte{b}, 32) }
 
