@@ -195,7 +195,7 @@ func TestN7OpaqueTokensSayNothing(t *testing.T) {
 }
 
 // TestN7NoTokenIsAccepted shows that it is said once, at Error, if none of the first
-// tokens is accepted, whoever refuses them, and that clients cannot cause it later.
+// tokens is accepted, by whatever they are refused, and that clients cannot cause it later.
 func TestN7NoTokenIsAccepted(t *testing.T) {
 	t.Parallel()
 	refused := errors.New("wrong issuer")
@@ -247,4 +247,22 @@ func TestN7NoTokenIsAccepted(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestN7MalformedTokensForASubject is the same where the user of the token is compared first.
+func TestN7MalformedTokensForASubject(t *testing.T) {
+	t.Parallel()
+	a := newAdmissionLog(t)
+	handler := a.e.Handler(echomfa.HandlerConfig{
+		Policy:  otp(),
+		Subject: func(*http.Request) (string, error) { return "u1", nil },
+	})(http.NotFoundHandler())
+	for i := range 20 {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody)
+		r.Header.Set("Authorization", fmt.Sprintf("Bearer e30.%d.x", i))
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		require.Equal(t, http.StatusUnauthorized, w.Code)
+	}
+	assert.Equal(t, 1, a.lines("since the start"), a.log.String())
 }

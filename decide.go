@@ -214,13 +214,10 @@ func tired(patience, timeout time.Duration) error {
 // subjectOf compares whom the token names with whom the handler serves. An opaque
 // token names nobody.
 func (d *decider) subjectOf(ctx context.Context, key digest.Key, rq *request) (claims.Claims, error) {
-	if err := checkToken(rq.token); err != nil {
-		return claims.Claims{}, err
-	}
-	c, err := claims.Parse(rq.token)
+	c, err := d.parse(ctx, key, rq.token)
 	switch {
 	case err != nil:
-		return claims.Claims{}, errMalformedToken(err)
+		return claims.Claims{}, err
 	case c.Subject == "" || c.Subject != rq.subject:
 		verdict := d.audience.Admit(&c)
 		if verdict == admission.Admitted {
@@ -229,6 +226,21 @@ func (d *decider) subjectOf(ctx context.Context, key digest.Key, rq *request) (c
 		return claims.Claims{}, d.refuse(ctx, key, verdict, &c)
 	}
 	return c, nil
+}
+
+// parse holds a token against the grammar of tokens, and returns what it says of itself.
+func (d *decider) parse(ctx context.Context, key digest.Key, token string) (claims.Claims, error) {
+	var c claims.Claims
+	err := checkToken(token)
+	if err == nil {
+		if c, err = claims.Parse(token); err != nil {
+			err = errMalformedToken(err)
+		}
+	}
+	if err != nil {
+		d.start.Refused(ctx, key, err)
+	}
+	return c, err
 }
 
 // refuse returns the refusal of a token for what it says of itself.
@@ -241,15 +253,9 @@ func (d *decider) refuse(ctx context.Context, key digest.Key, verdict admission.
 // is first held against the grammar of tokens and against what it says of itself:
 // what the cache knows has passed both.
 func (d *decider) ask(ctx context.Context, token string, key digest.Key, said *claims.Claims, arrived moment) (*question, error) {
-	if err := checkToken(token); err != nil {
-		d.start.Refused(ctx, key, err)
-		return nil, err
-	}
 	if said == nil {
-		c, err := claims.Parse(token)
+		c, err := d.parse(ctx, key, token)
 		if err != nil {
-			err = errMalformedToken(err)
-			d.start.Refused(ctx, key, err)
 			return nil, err
 		}
 		said = &c

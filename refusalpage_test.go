@@ -45,7 +45,7 @@ func saying(r *http.Request, about echomfa.Refusal) (echomfa.RefusalPage, error)
 // afterRounds is a browser that was sent away again and again.
 const afterRounds = "Cookie: __Host-echomfa_round_29=4"
 
-// TestRefusalPage has what a page is made of, by whoever reads it.
+// TestRefusalPage has what a page is made of, by who reads it.
 func TestRefusalPage(t *testing.T) {
 	t.Parallel()
 	const framed = "Sec-Fetch-Dest: iframe"

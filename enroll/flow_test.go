@@ -175,7 +175,7 @@ func TestBackToTheAddress(t *testing.T) {
 }
 
 // TestFinishedIsFinished has what the addresses of an enrollment are after it: the recovery
-// code is not shown once more to whoever goes back.
+// code is not shown once more to who goes back.
 func TestFinishedIsFinished(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)

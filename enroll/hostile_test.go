@@ -75,6 +75,23 @@ func TestX4UserIsNotAskedForWithoutEnd(t *testing.T) {
 	s.genauth.ClearFaults()
 }
 
+// TestX4CheckedPageIsLimited opens the page that says what a check has found without end: it
+// asks GenAuth as the first page does.
+func TestX4CheckedPageIsLimited(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	user := s.signIn()
+	page, before := user.post("/mfa/check"), s.genauth.Calls(listPath)
+	limited := 0
+	for range 300 {
+		if user.reload(page).StatusCode == http.StatusTooManyRequests {
+			limited++
+		}
+	}
+	assert.Positive(t, limited)
+	assert.Less(t, s.genauth.Calls(listPath)-before, 200)
+}
+
 // TestX15InstancesCountTogether has an attacker try codes at four instances, which have
 // a Store that counts in common.
 func TestX15InstancesCountTogether(t *testing.T) {

@@ -83,11 +83,7 @@ func (v *visit) methods() []Choice {
 		}
 		return choices
 	}
-	types := make([]client.FactorType, len(list))
-	for i, f := range list {
-		types[i] = f.Type.Normalize()
-	}
-	if now := echomfa.Factors(types...); !slices.Equal(now.Types(), v.decision.Enrolled.Types()) {
+	if now := factorsOf(list); !slices.Equal(now.Types(), v.decision.Enrolled.Types()) {
 		v.forget(v.r.Context())
 		v.judge(now)
 	}
@@ -172,7 +168,7 @@ func containsAll(list, types []client.FactorType) bool {
 	return true
 }
 
-// check asks GenAuth anew, so that what was enrolled elsewhere a moment ago counts, and
+// check asks GenAuth again, so that what was enrolled elsewhere a moment ago counts, and
 // goes back if it is enough. If it is not, the page says so: back in the app the user
 // would be sent here again.
 func (v *visit) check() {
@@ -182,15 +178,22 @@ func (v *visit) check() {
 		v.leave()
 		return
 	}
-	types := make([]client.FactorType, len(list))
-	for i, f := range list {
-		types[i] = f.Type.Normalize()
-	}
-	if v.judge(echomfa.Factors(types...)); v.decision.Outcome == echomfa.Allowed {
+	if v.judge(factorsOf(list)); v.decision.Outcome == echomfa.Allowed {
 		v.leave()
 		return
 	}
 	v.goOn(&shown{View: viewChecked, Notice: "notice.none"})
+}
+
+// showChecked is the first page, for who has checked and had nothing new.
+func (v *visit) showChecked(s *shown) {
+	switch {
+	case !v.mayAsk():
+	case v.decision.Outcome == echomfa.Allowed: // since then
+		v.start()
+	default:
+		v.startWith(s.Notice)
+	}
 }
 
 // begin starts the enrollment of a factor, once it is proved who asks for it.

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/client"
 )
 
@@ -234,10 +233,7 @@ func (v *visit) render(s *shown) {
 		v.showChange(s)
 		return
 	case viewChecked:
-		if v.decision.Outcome == echomfa.Allowed { // since then
-			s.Notice = ""
-		}
-		v.startWith(s.Notice)
+		v.showChecked(s)
 		return
 	default:
 		p = &Page{Name: "message", Satisfied: true}

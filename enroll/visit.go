@@ -230,6 +230,15 @@ func (v *visit) fresh(ctx context.Context) (list []client.Factor, partial bool, 
 	return list, false, err
 }
 
+// factorsOf returns the types in a list of GenAuth's.
+func factorsOf(list []client.Factor) echomfa.FactorSet {
+	types := make([]client.FactorType, len(list))
+	for i, f := range list {
+		types[i] = f.Type.Normalize()
+	}
+	return echomfa.Factors(types...)
+}
+
 func hasApp(list []client.Factor) bool { return count(list, client.OTP) > 0 }
 
 func count(list []client.Factor, t client.FactorType) int {

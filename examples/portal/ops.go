@@ -26,7 +26,7 @@ const kept = 50
 
 // operations is what an operator sees and does: the latest decisions, the figures, the
 // switch between enforcing and reporting, and forgetting a user. Its page is on a
-// listener of its own, which only this machine can reach: whoever reaches it needs no
+// listener of its own, which only this machine can reach: who reaches it needs no
 // sign-in.
 type operations struct {
 	mfa *echomfa.Enforcer
