@@ -134,8 +134,8 @@ func (f *refusals) replyUnauthenticated(t *TokenError) reply {
 }
 
 // WriteRefusal writes the default answer to an error of this package: the
-// status, headers and body, or the redirect, that the table in the README
-// names. It is what a custom ErrorHandler calls for the errors that it does not
+// status, headers and body, or the redirect, that the table in
+// docs/answers.md names. It is what a custom ErrorHandler calls for the errors that it does not
 // answer itself. Any other error, and nil, is answered by a 500 that tells
 // nothing of it.
 func (e *Enforcer) WriteRefusal(w http.ResponseWriter, r *http.Request, err error) {
