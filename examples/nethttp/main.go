@@ -26,7 +26,7 @@ func main() {
 }
 
 func newApp(mfa *echomfa.Enforcer) http.Handler {
-	guard := mfa.Handler(echomfa.HandlerConfig{Policy: echomfa.AnyOf(echomfa.OTP, echomfa.Face)})
+	guard := mfa.Middleware(echomfa.HandlerConfig{Policy: echomfa.AnyOf(echomfa.OTP, echomfa.Face)})
 	mux := http.NewServeMux()
 	// Wrap guard in the middleware that verifies your tokens.
 	mux.Handle("GET /admin", guard(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
