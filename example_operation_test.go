@@ -14,7 +14,7 @@ import (
 	"github.com/echomfa/echomfa/genauthtest"
 )
 
-// This file holds programs for whoever runs a service: those of
+// This file holds programs for operators: those of
 // docs/runbook.md and docs/genauth-setup.md.
 
 // Each of several instances gets its part of the calls.
@@ -37,7 +37,7 @@ func ExampleLookupConfig() {
 	// Output: 0
 }
 
-// The switch for the night of an outage.
+// Stops enforcing during an outage.
 func ExampleMiddlewareConfig_requireFunc() {
 	emulator, genauth, done := kitchen()
 	defer done()

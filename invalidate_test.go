@@ -56,7 +56,7 @@ func TestT48InvalidateRacesALookUp(t *testing.T) {
 
 					older := make(chan echomfa.Decision, 1)
 					go func() { older <- decide(t, e, jwt, p) }()
-					synctest.Wait() // its look-up is under way
+					synctest.Wait() // its lookup is under way
 					d.enroll(jwt, state.after...)
 					d.slow(0)
 					invalidate(t, e, jwt)
@@ -71,8 +71,8 @@ func TestT48InvalidateRacesALookUp(t *testing.T) {
 	}
 }
 
-// TestInvalidateDropsARefusal shows that Invalidate makes GenAuth be asked anew
-// about a token that it had refused.
+// TestInvalidateDropsARefusal shows that Invalidate makes the Enforcer ask GenAuth
+// again about a token that it had refused.
 func TestInvalidateDropsARefusal(t *testing.T) {
 	t.Parallel()
 	d := newDirectory()

@@ -19,8 +19,8 @@ const (
 	told      verdict = iota // the enrolled types
 	partly                   // some of them: something was left out
 	refused                  // 401
-	wrong                    // GenAuth refuses the question
-	panicking                // the application's own mistake
+	wrong                    // GenAuth rejects the call
+	panicking                // an error in the app's own code
 	limited                  // 429
 	down                     // no answer
 	lost                     // no connection
@@ -31,7 +31,7 @@ type word struct {
 	token   int
 	verdict verdict
 	types   echomfa.FactorSet
-	begun   time.Time     // when the look-up began: before asked if this is a second try
+	begun   time.Time     // when the lookup began: before asked if this is a second try
 	asked   time.Time     // when GenAuth was asked
 	seems   time.Time     // the same to the instance, by its own clock
 	heard   time.Time     // when it heard
