@@ -67,7 +67,7 @@ func ExampleMiddlewareConfig_requireFunc() {
 	// 200 1
 }
 
-// The switch for the night of an outage: it lets unknown users through, and ends by itself.
+// Lets unknown users through during an outage, and ends by itself.
 func ExampleEnforcer_SetOnUnavailable() {
 	emulator, genauth, done := kitchen()
 	defer done()
