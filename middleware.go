@@ -1,3 +1,5 @@
+//go:build !echomfa_noechov4
+
 package echomfa
 
 import (
