@@ -26,7 +26,7 @@ func (*discard) WriteHeader(int)             {}
 // has. Under the race detector one is allowed, because the scratch of the digest
 // comes from a pool.
 func TestHitDoesNotAllocate(t *testing.T) {
-	e := table(t, nil)
+	e, policy := table(t, nil), otp()
 	token := answertest.JWT(map[string]any{"sub": "u1", "aud": "app", "scope": strings.Repeat("user:read ", 80)})
 	known := table(t, func(c *echomfa.Config) { c.Client = everybody{} })
 	mounts := map[string]func(app *echo.Echo){
@@ -40,7 +40,7 @@ func TestHitDoesNotAllocate(t *testing.T) {
 			app.GET("/", noContent, echov5.WithConfig(echov5.MiddlewareConfig{
 				Enforcer: known,
 				RequireFunc: func(*echo.Context) (echomfa.Requirement, error) {
-					return echomfa.Requirement{Policy: otp()}, nil
+					return echomfa.Requirement{Policy: policy, Rule: "everybody"}, nil
 				},
 				Token:        func(*echo.Context) (string, error) { return token, nil },
 				Skipper:      echov5.SkipRoutes("/mfa"),

@@ -47,7 +47,7 @@ func TestAnswers(t *testing.T) {
 		},
 		"net/http's, wrapped": func(e *echomfa.Enforcer, p echomfa.Policy, handler http.Handler) http.Handler {
 			app := newApp(echo.Config{})
-			app.Any("/*", echo.WrapHandler(handler), echo.WrapMiddleware(e.Handler(echomfa.HandlerConfig{Policy: p})))
+			app.Any("/*", echo.WrapHandler(handler), echo.WrapMiddleware(e.Middleware(echomfa.HandlerConfig{Policy: p})))
 			return app
 		},
 		"an ErrorHandler that leaves it": func(e *echomfa.Enforcer, p echomfa.Policy, handler http.Handler) http.Handler {

@@ -167,14 +167,14 @@ func TestOneAnswer(t *testing.T) {
 	for name, row := range handlers {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			guard := echov5.WithConfig(echov5.MiddlewareConfig{Enforcer: table(t, nil), Policy: otp(), ErrorHandler: row.handle})
 			for front, before := range fronts() {
 				for kind, appHandler := range appHandlers {
 					for _, router := range []echo.Config{{}, headRouter()} {
 						router.HTTPErrorHandler = appHandler
 						app := newApp(router)
 						app.Use(before...)
-						app.GET("/", func(*echo.Context) error { t.Error("the handler ran"); return nil }, echov5.WithConfig(
-							echov5.MiddlewareConfig{Enforcer: table(t, nil), Policy: otp(), ErrorHandler: row.handle}))
+						app.GET("/", func(*echo.Context) error { t.Error("the handler ran"); return nil }, guard)
 						r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
 						r.Header.Set("Accept-Encoding", "gzip")
 						withToken(answertest.NotEnrolled)(r)

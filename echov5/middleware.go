@@ -24,9 +24,9 @@ type MiddlewareConfig struct {
 	Policy echomfa.Policy
 	// Mode is Enforce or ReportOnly. Optional. Default Enforce.
 	Mode echomfa.Mode
-	// RequireFunc chooses policy and mode for a request, by role or tenant,
-	// instead of Policy and Mode. Which of its errors is a 401 and which a 500,
-	// [echomfa.GuardConfig] says. Optional.
+	// RequireFunc returns what a request needs, by role or tenant, instead of
+	// Policy and Mode. Errors are answered as [echomfa.GuardConfig] says.
+	// Optional.
 	RequireFunc func(c *echo.Context) (echomfa.Requirement, error)
 	// Token returns the access token instead of the Enforcer's TokenLookup or
 	// Token, for instance from a value that another middleware has set. "" or an
@@ -98,7 +98,7 @@ func (m *mount) serve(c *echo.Context, next echo.HandlerFunc) error {
 	if err != nil {
 		return m.refuse(c, err)
 	}
-	if kept := m.guard.Request(r, d); kept != r {
+	if kept := m.guard.WithDecision(r, &d); kept != r {
 		c.SetRequest(kept)
 	}
 	return next(c)

@@ -29,7 +29,7 @@ func (m *mount) refuse(c *echo.Context, refusal error) error {
 	c.SetResponse(tracked)
 	defer c.SetResponse(w)
 	var meant answer
-	err := m.guard.RefuseWith(tracked, r, refusal, written, func(refusal error) error {
+	err := m.guard.RefuseBy(tracked, r, refusal, written, func(refusal error) error {
 		err := m.handle(c, httpError(refusal))
 		meant = answerTo(err)
 		return err
@@ -41,7 +41,8 @@ func (m *mount) refuse(c *echo.Context, refusal error) error {
 		return err
 	}
 	// The error quoted a secret, and what stands for it is not known to Echo.
-	return echo.NewHTTPError(meant.status, m.guard.Redact(r, refusal, meant.message)).Wrap(err)
+	message := m.guard.Redact(r, refusal, errors.New(meant.message)).Error()
+	return echo.NewHTTPError(meant.status, message).Wrap(err)
 }
 
 // httpError is how Echo is told a refusal.

@@ -20,7 +20,10 @@ import (
 // table makes an Enforcer whose GenAuth is that of the table of answers.
 func table(t *testing.T, change func(*echomfa.Config)) *echomfa.Enforcer {
 	t.Helper()
-	cfg := echomfa.Config{Client: echomfa.FactorListerFunc(answertest.Lister), Namespace: "test", Audience: []string{"app"}}
+	cfg := echomfa.Config{
+		Client: echomfa.FactorListerFunc(answertest.Lister), Namespace: "test", Audience: []string{"app"},
+		Cache: echomfa.CacheConfig{Size: 64},
+	}
 	if change != nil {
 		change(&cfg)
 	}
