@@ -4,11 +4,11 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/internal/answertest"
 	"github.com/labstack/echo/v5"
 
-	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/echov5"
-	"github.com/echomfa/echomfa/internal/answertest"
 )
 
 // TestAnswers runs the table of answers, with the golden files of Echo v4 and

@@ -4,11 +4,11 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/internal/answertest"
 	"github.com/labstack/echo/v5"
 
-	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/echov5"
-	"github.com/echomfa/echomfa/internal/answertest"
 )
 
 // app returns an app that has the row's middleware at a place, or nowhere.

@@ -13,15 +13,15 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/client"
+	"github.com/echomfa/echomfa/internal/answertest"
 	"github.com/labstack/echo/v5"
 	"github.com/labstack/echo/v5/middleware"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/echomfa/echomfa"
-	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/echov5"
-	"github.com/echomfa/echomfa/internal/answertest"
 )
 
 // TestErrorsReachErrorHandler shows what an ErrorHandler is given, and that Echo is
@@ -156,7 +156,9 @@ func TestOneAnswer(t *testing.T) {
 			return http.NewResponseController(c.Response()).Flush()
 		}, 403, nothing},
 		"flushes as of old": {func(c *echo.Context, _ error) error {
-			c.Response().(http.Flusher).Flush()
+			flusher, ok := c.Response().(http.Flusher)
+			assert.True(t, ok)
+			flusher.Flush()
 			return nil
 		}, 403, nothing},
 	}

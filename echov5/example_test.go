@@ -7,12 +7,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 
-	"github.com/labstack/echo/v5"
-
 	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/client"
-	"github.com/echomfa/echomfa/echov5"
 	"github.com/echomfa/echomfa/genauthtest"
+	"github.com/labstack/echo/v5"
+
+	"github.com/echomfa/echomfa/echov5"
 )
 
 // emulated starts an emulator with two users, of whom alice has enrolled an

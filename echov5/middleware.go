@@ -6,9 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/labstack/echo/v5"
-
 	"github.com/echomfa/echomfa"
+	"github.com/labstack/echo/v5"
 )
 
 // MiddlewareConfig configures one mount of the middleware.

@@ -6,9 +6,8 @@ import (
 	"net"
 	"net/http"
 
-	"github.com/labstack/echo/v5"
-
 	"github.com/echomfa/echomfa"
+	"github.com/labstack/echo/v5"
 )
 
 // refuse answers a refusal. It returns nil where it has written the answer, so that

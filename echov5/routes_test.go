@@ -6,12 +6,12 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/internal/answertest"
 	"github.com/labstack/echo/v5"
 	"github.com/stretchr/testify/assert"
 
-	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/echov5"
-	"github.com/echomfa/echomfa/internal/answertest"
 )
 
 // hello is a handler that answers.
