@@ -103,6 +103,21 @@ func logRefusal(ctx context.Context, log *slog.Logger, d *Decision, err error, r
 	)
 }
 
+// logInsecure logs that requests go on although nothing is known of the user, and that
+// they do not any more.
+func (e *Enforcer) logInsecure(on bool, until time.Time) {
+	log, ctx := panicProof(e.cfg.Logger), context.Background()
+	switch {
+	case !on:
+		log.LogAttrs(ctx, slog.LevelInfo, "mfa refuses requests again while lookups fail")
+	case until.IsZero():
+		log.LogAttrs(ctx, slog.LevelWarn, "mfa lets requests through while lookups fail: OnUnavailable is InsecureAllow")
+	default:
+		log.LogAttrs(ctx, slog.LevelWarn, "mfa lets requests through while lookups fail: OnUnavailable is InsecureAllow",
+			slog.Time("until", until))
+	}
+}
+
 // ownFailed logs that the app could not make the page of a refusal.
 func (f *refusals) ownFailed(r *http.Request, about *Refusal, cause any, stack []byte) {
 	secrets := f.source.secrets(r)

@@ -112,6 +112,10 @@ func shownInReadme(value any) string {
 		if v != "" {
 			return "`" + v + "`"
 		}
+	case OnUnavailable:
+		if v == Refuse {
+			return "`Refuse`"
+		}
 	case Mode:
 		if v == Enforce {
 			return "`Enforce`"
