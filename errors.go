@@ -59,7 +59,7 @@ var (
 // exported: what to do about them is the same, try again later.
 var (
 	errPartial    = fmt.Errorf("echomfa: answer left out factors: %w", client.ErrMalformed)
-	errNoResult   = &panicError{where: "look-up", value: "it ended without a result"}
+	errNoResult   = &panicError{where: "lookup", value: "it ended without a result"}
 	errReportWait = errors.New("echomfa: report-only request does not wait longer")
 )
 
