@@ -57,7 +57,7 @@ func TestLogSchemaIsComplete(t *testing.T) {
 		assert.NotContains(t, events, line.event, "two messages have one event")
 		events[line.event] = line.message
 	}
-	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\| (?:string|int|bool|duration|any) \\|").FindAllStringSubmatch(schema, -1) {
+	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\| (?:string|int|bool|duration|time|any) \\|").FindAllStringSubmatch(schema, -1) {
 		keys[row[1]] = true
 	}
 	assert.Equal(t, use.keys, keys)
