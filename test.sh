@@ -65,8 +65,8 @@ export MODEL
 
 # Without what debuggers read, a test program is linked in half the time.
 failed=""
-for mod in $(find . -name go.mod -not -path './tools/*' -not -path '*/node_modules/*' | sort); do
-	dir=$(dirname "$mod")
+modules=$(scripts/modules.sh)
+for dir in $modules; do
 	echo "== $dir"
 	(cd "$dir" && CGO_ENABLED=1 GOFLAGS=-mod=readonly go test -race -shuffle=on -timeout 60m -ldflags=-w ./...) || failed="$failed $dir"
 done
