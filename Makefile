@@ -35,13 +35,8 @@ model: ## compare MODEL (10000) random histories with the reference model
 mutants: ## plant mistakes in the engine, and see that the reference model notices each in HISTORIES (10000)
 	go run ./internal/mutants -histories $(HISTORIES)
 
-# Vet would refuse some mutants before a test sees them. A cached result would be
-# taken for the time that the tests need, and each mutant for one that hangs.
 mutate: ## change what decides in small ways, and see that a test notices (an hour)
-	MODEL=1000 GOFLAGS='-vet=off -count=1' go run github.com/go-gremlins/gremlins/cmd/gremlins@$(GREMLINS) unleash . --invert-logical --timeout-coefficient 20 \
-	  -E '^(client|enroll|genauthtest|storetest|redisstore|bench|examples|integration)/' \
-	  -E '^internal/(answer|answertest|bounded|factortype|fieldvalue|hidden|hiddentest|mutants|page|redact|redistest|retryafter|sha1check)/' \
-	  -E '^(handler|middleware|config|stats|doc)\.go'
+	@scripts/mutate.sh $(GREMLINS)
 
 fips: ## run the tests with nothing but FIPS 140 cryptography, but for the emulator's codes
 	@scripts/fips.sh

@@ -50,6 +50,7 @@ if [ -n "$missing" ]; then
 				chmod +x "$policy"
 			fi
 			apt-get update -qq
+			# shellcheck disable=SC2086 # a word for each package
 			DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages
 		)
 	else
