@@ -94,6 +94,20 @@ func TestN7WrongTokensForEverybody(t *testing.T) {
 	}
 }
 
+// TestRefusedTokenIsNotAnAcceptedOne shows that a JWT which GenAuth refuses does not count
+// as one whose user's factors it has told: the first token of another app is still said.
+func TestRefusedTokenIsNotAnAcceptedOne(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a := newAdmissionLog(t)
+		got := decide(t, a.e, answertest.JWT(map[string]any{"sub": "u1", "aud": "app"}), otp())
+		require.Equal(t, echomfa.Unauthenticated, got.Outcome)
+		require.False(t, a.send(map[string]any{"aud": "app of others"}))
+		assert.Equal(t, 1, a.lines("their audience"), a.log.String())
+		require.NoError(t, a.e.Close())
+	})
+}
+
 // TestN7WrongSubjectForEverybody has a Subject that never returns the sub, and tokens
 // in which there is none to return.
 func TestN7WrongSubjectForEverybody(t *testing.T) {
