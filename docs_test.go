@@ -3,9 +3,6 @@ package echomfa_test
 import (
 	"encoding/json"
 	"fmt"
-	"go/ast"
-	"go/parser"
-	gotoken "go/token"
 	"io/fs"
 	"net/http"
 	"os"
@@ -13,7 +10,6 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -27,7 +23,7 @@ import (
 func documents(t *testing.T) map[string]string {
 	t.Helper()
 	texts := make(map[string]string)
-	for _, pattern := range []string{"*.md", "docs/*.md", "redisstore/*.md"} {
+	for _, pattern := range []string{"*.md", "docs/*.md", "echov5/*.md", "examples/*.md", "redisstore/*.md"} {
 		for _, name := range glob(t, pattern) {
 			texts[name] = read(t, name)
 		}
@@ -56,7 +52,7 @@ func TestGoBlocksOfDocumentsAreCompiled(t *testing.T) {
 	t.Parallel()
 	var compiled []string
 	for _, pattern := range []string{
-		"*example*_test.go", "client/*example*_test.go", "enroll/*example*_test.go", "genauthtest/*example*_test.go",
+		"*example*_test.go", "client/*example*_test.go", "echov5/*example*_test.go", "enroll/*example*_test.go", "genauthtest/*example*_test.go",
 		"integration/*example*_test.go", "redisstore/*example*_test.go", "examples/*/*.go",
 	} {
 		names := glob(t, pattern)
@@ -80,8 +76,8 @@ func TestGoBlocksOfDocumentsAreCompiled(t *testing.T) {
 func normalized(text string) string { return strings.Join(strings.Fields(text), " ") }
 
 // TestCommandsOfReadmeWork shows that every line of the README's shell blocks
-// starts something that is there. What the Go block is, the test of
-// examples/quickstart shows.
+// starts something that is there. What the Go blocks are, the tests of
+// examples/quickstart and examples/nethttp show.
 func TestCommandsOfReadmeWork(t *testing.T) {
 	t.Parallel()
 	module := regexp.MustCompile(`(?m)^module (\S+)$`).FindStringSubmatch(read(t, "go.mod"))
@@ -91,7 +87,7 @@ func TestCommandsOfReadmeWork(t *testing.T) {
 	require.Len(t, blocks, strings.Count(readme, "```")/2, "a block that says what it is in the usual way")
 	lines := 0
 	for _, block := range blocks {
-		if block[1] == "go" {
+		if block[1] == "go" || block[1] == "mermaid" {
 			continue
 		}
 		require.Equal(t, "sh", block[1])
@@ -100,17 +96,33 @@ func TestCommandsOfReadmeWork(t *testing.T) {
 			switch words := strings.Fields(line); {
 			case len(words) == 3 && words[0] == "go" && words[1] == "get":
 				assert.Equal(t, module[1], words[2])
-			case len(words) == 5 && words[0] == "go" && words[1] == "-C" && words[3] == "run":
-				assert.FileExists(t, filepath.Join(words[2], "go.mod"))
-				assert.Contains(t, read(t, words[2]+"/"+words[4]+"/main.go"), "\npackage main\n")
-			case len(words) == 1 && strings.HasPrefix(words[0], "./"):
-				assert.Contains(t, read(t, words[0]), "#!/bin/sh\n")
+			case programRun.MatchString(line):
+				// TestProgramsOfDocumentsAreThere looks for it.
 			default:
 				assert.Fail(t, "nothing shows that this works", line)
 			}
 		}
 	}
-	assert.Equal(t, 4, lines)
+	assert.Equal(t, 2, lines)
+}
+
+// programRun finds the command that starts a program of a module of this repository.
+var programRun = regexp.MustCompile(`\bgo -C (\S+) run \./(\w+)`)
+
+// TestProgramsOfDocumentsAreThere shows that every program that a document tells the
+// reader to run is one.
+func TestProgramsOfDocumentsAreThere(t *testing.T) {
+	t.Parallel()
+	found := make(map[string]bool)
+	for name, text := range documents(t) {
+		for _, command := range programRun.FindAllStringSubmatch(text, -1) {
+			found[command[2]] = true
+			assert.FileExists(t, filepath.Join(command[1], "go.mod"), name)
+			assert.Contains(t, read(t, command[1]+"/"+command[2]+"/main.go"), "\npackage main\n", name)
+		}
+	}
+	assert.Contains(t, found, "portal")
+	assert.Contains(t, found, "fleet")
 }
 
 // TestLinksOfDocumentsLead shows that every relative link names a file, and
@@ -146,8 +158,9 @@ func headings(text string) []string {
 	return found
 }
 
-// TestPolicyTableOfReadme shows that text and Go in each row are one policy.
-func TestPolicyTableOfReadme(t *testing.T) {
+// TestPolicyTables shows that text and Go in each row of the README and of
+// docs/configuration.md are one policy.
+func TestPolicyTables(t *testing.T) {
 	t.Parallel()
 	inGo := map[string]echomfa.Policy{
 		"AnyOf(OTP)":                        echomfa.AnyOf(echomfa.OTP),
@@ -159,10 +172,13 @@ func TestPolicyTableOfReadme(t *testing.T) {
 		`Custom("VOICE")`:                   echomfa.Custom("VOICE"),
 		`Exempt("health check")`:            echomfa.Exempt("health check"),
 	}
-	_, section, found := strings.Cut(read(t, "README.md"), "\n## Policies\n")
-	require.True(t, found)
-	section, _, _ = strings.Cut(section, "\n## ")
-	rows := regexp.MustCompile("(?m)^\\| `([^`]+)` \\| `([^`]+)` \\| .+ \\|$").FindAllStringSubmatch(section, -1)
+	var rows [][]string
+	for _, name := range []string{"README.md", "docs/configuration.md"} {
+		_, section, found := strings.Cut(read(t, name), "\n## Policies\n")
+		require.True(t, found, name)
+		section, _, _ = strings.Cut(section, "\n## ")
+		rows = append(rows, regexp.MustCompile("(?m)^\\| `([^`]+)` \\| `([^`]+)` \\| .+ \\|$").FindAllStringSubmatch(section, -1)...)
+	}
 	assert.Len(t, rows, len(inGo))
 	for _, row := range rows {
 		parsed, err := echomfa.ParsePolicy(row[1])
@@ -171,66 +187,6 @@ func TestPolicyTableOfReadme(t *testing.T) {
 			assert.True(t, parsed.Equal(inGo[row[2]]), row[1])
 		}
 	}
-}
-
-// TestLogSchemaIsComplete compares the messages and keys that the code logs
-// with the tables of docs/log.schema.md, both ways.
-func TestLogSchemaIsComplete(t *testing.T) {
-	t.Parallel()
-	written := make(map[string]bool)
-	for _, pattern := range []string{"*.go", "internal/*/*.go", "client/*.go", "enroll/*.go"} {
-		for _, name := range glob(t, pattern) {
-			if !strings.HasSuffix(name, "_test.go") {
-				logged(t, name, written)
-			}
-		}
-	}
-	require.Contains(t, written, "mfa refused")
-	require.Contains(t, written, "decision_id")
-	schema := make(map[string]bool)
-	for _, row := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\|").FindAllStringSubmatch(read(t, "docs/log.schema.md"), -1) {
-		schema[row[1]] = true
-	}
-	assert.Equal(t, written, schema)
-}
-
-// logged adds the messages and keys of a file's log calls.
-func logged(t *testing.T, name string, found map[string]bool) {
-	t.Helper()
-	file, err := parser.ParseFile(gotoken.NewFileSet(), name, nil, 0)
-	require.NoError(t, err)
-	// In a method of the logger the message comes first, and in the ones
-	// without attributes the keys follow; a constructor's first is the key.
-	ast.Inspect(file, func(n ast.Node) bool {
-		call, ok := n.(*ast.CallExpr)
-		if !ok {
-			return true
-		}
-		selector, ok := call.Fun.(*ast.SelectorExpr)
-		if !ok {
-			return true
-		}
-		x, _ := selector.X.(*ast.Ident)
-		isAttr := x != nil && x.Name == "slog" &&
-			slices.Contains([]string{"String", "Bool", "Int", "Duration", "Any", "Group", "Time", "Uint64"}, selector.Sel.Name)
-		isLog := slices.Contains([]string{
-			"LogAttrs", "log", "Log", "DebugContext", "InfoContext", "WarnContext", "ErrorContext", "Debug", "Info", "Warn",
-		}, selector.Sel.Name)
-		if !isAttr && !isLog {
-			return true
-		}
-		for _, arg := range call.Args {
-			if literal, ok := arg.(*ast.BasicLit); ok && literal.Kind == gotoken.STRING {
-				text, err := strconv.Unquote(literal.Value)
-				require.NoError(t, err)
-				found[text] = true
-				if isAttr {
-					break
-				}
-			}
-		}
-		return true
-	})
 }
 
 // TestProblemSampleIsAnAnswer compares the sample in docs/problems.md with an

@@ -14,13 +14,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
 	"github.com/stretchr/testify/require"
-
-	"github.com/echomfa/echomfa/internal/answertest"
 )
-
-// places are where a middleware may be: before routing, in front of the guard and
-// behind it.
-var places = []string{"pre", "front", "behind"} //nolint:gochecknoglobals // read only
 
 // echoRow is one of Echo's own middleware.
 type echoRow struct {
@@ -29,40 +23,10 @@ type echoRow struct {
 	cookie bool                // the token is in a cookie: the middleware has Authorization
 	setup  func(*http.Request) // what the middleware needs of a request
 	places []string            // where it is tried; all by default
-	// differs has what is not the answer of the README, by place, a slash and the
+	// differs has what is not the answer of docs/answers.md, by place, a slash and the
 	// situation or "*", and why. The value is the name of a header that differs, or
 	// "answer" if another one answers, a colon, and the reason.
 	differs map[string]string
-}
-
-// echoSituations are the rows of the README's table, and the status without any
-// middleware.
-func echoSituations() map[string]struct {
-	request string
-	token   string
-	headers []string
-	status  int
-} {
-	type situation = struct {
-		request string
-		token   string
-		headers []string
-		status  int
-	}
-	browser := []string{"Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"}
-	return map[string]situation{
-		"missing, browser":     {"GET /admin?page=2", answertest.NotEnrolled, browser, 302},
-		"missing, form":        {"POST /admin?page=2", answertest.NotEnrolled, browser, 303},
-		"missing, program":     {"GET /admin", answertest.NotEnrolled, nil, 403},
-		"missing, HTMX":        {"GET /admin", answertest.NotEnrolled, []string{"HX-Request: true"}, 403},
-		"no token, browser":    {"GET /admin?page=2", "", browser, 302},
-		"no token, program":    {"GET /admin", "", nil, 401},
-		"refused, program":     {"GET /admin", "token-refused", nil, 401},
-		"unavailable, browser": {"GET /admin", "token-unavailable", browser, 503},
-		"unavailable, program": {"GET /admin", "token-limited", nil, 503},
-		"failed, program":      {"GET /admin", "token-panicking", nil, 500},
-		"allowed":              {"GET /admin", answertest.Enrolled, browser, 200},
-	}
 }
 
 func echoRows() map[string]echoRow {

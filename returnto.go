@@ -67,7 +67,8 @@ func newRefusals(cfg *Config, source *credential) (*refusals, error) {
 // EnrollURL alone is fine: programs find it in the 403.
 func (f *refusals) warnOfLoginURL() {
 	if f.login.Text != "" && f.source.header == "Authorization" {
-		f.log.Warn("mfa LoginURL is set, but browsers do not send the Authorization header: set TokenLookup to a cookie, unless a proxy sets the header")
+		f.log.Warn("mfa LoginURL is set, but browsers do not send the Authorization header: set TokenLookup to a cookie, unless a proxy sets the header",
+			slog.String("event", "login_url_without_cookie"))
 	}
 }
 
@@ -76,18 +77,18 @@ func (f *refusals) warnOfLoginURL() {
 // Echo nor net/http tells a middleware on which routes it is put.
 func (f *refusals) warnOfGuardedPages(r *http.Request, d *Decision) {
 	if d.Outcome == InternalError {
-		return // the app's own mistake says nothing of the policy
+		return // an error of the app tells nothing about the policy
 	}
 	if f.enroll.Is(r) {
 		f.guarded.enroll.Do(func() {
 			f.log.LogAttrs(r.Context(), slog.LevelError, "mfa EnrollURL is itself guarded: users without a factor cannot reach it",
-				slog.String("decision_id", d.ID), slog.Bool("enforced", d.Enforced))
+				slog.String("event", "enroll_url_guarded"), slog.String("decision_id", d.ID), slog.Bool("enforced", d.Enforced))
 		})
 	}
 	if f.login.Is(r) {
 		f.guarded.login.Do(func() {
 			f.log.LogAttrs(r.Context(), slog.LevelError, "mfa LoginURL is itself guarded: users without a token cannot reach it",
-				slog.String("decision_id", d.ID), slog.Bool("enforced", d.Enforced))
+				slog.String("event", "login_url_guarded"), slog.String("decision_id", d.ID), slog.Bool("enforced", d.Enforced))
 		})
 	}
 }
@@ -98,8 +99,8 @@ func (f *refusals) warnOfGuardedPages(r *http.Request, d *Decision) {
 // before it is taken off, but for its path, which a browser needs and which is put
 // on if it is missing. An address of more than 2,560 bytes is left out, not counting
 // the return-to of a page on the way: where that makes it too long for a redirect, and
-// the page is the enrollment page, its return-to is returned in its place. Whoever redirects to a return-to must check it again:
-// anybody can make a link to the enrollment page.
+// the page is the enrollment page, its return-to is returned in its place. Check a return-to again before
+// redirecting to it: anybody can make a link to the enrollment page.
 func (e *Enforcer) ReturnTo(value string) string {
 	if !e.ready() {
 		return ""
@@ -193,8 +194,8 @@ func (f *refusals) secure(r *http.Request) bool {
 // longReturnBytes is from where on a return-to needs the room of other headers.
 const longReturnBytes = 1024
 
-// backTo returns the return-to of a request. A posted address is no page to come
-// back to.
+// backTo returns the return-to of a request. A browser cannot come back to the
+// address of a posted form.
 func (f *refusals) backTo(r *http.Request, kind accept.Kind) (back string, why returnto.Omission) {
 	switch {
 	case kind == accept.HTMX:
@@ -212,5 +213,6 @@ func (f *refusals) logOmission(ctx context.Context, why returnto.Omission) {
 		return
 	}
 	panicProof(f.log).LogAttrs(ctx, slog.LevelWarn,
-		"mfa return-to left out: the user does not come back to the page that was wanted", slog.String("reason", why.String()))
+		"mfa return-to left out: the user does not come back to the page that was wanted",
+		slog.String("event", "return_to_omitted"), slog.String("reason", why.String()))
 }

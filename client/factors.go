@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 )
 
@@ -173,7 +174,8 @@ func (c *Client) rows(ctx context.Context, r call, data json.RawMessage, visit f
 		return elements(data, visit)
 	case isObject(data):
 		c.warnOnObject.Do(func() {
-			c.logger.WarnContext(ctx, "client: GenAuth sent a single object for a list", "op", r.op())
+			c.logger.LogAttrs(ctx, slog.LevelWarn, "client: GenAuth sent a single object for a list",
+				slog.String("event", "list_was_object"), slog.String("op", r.op()))
 		})
 		return visit(data)
 	default:
@@ -210,8 +212,8 @@ func readRow(value json.RawMessage) (row, error) {
 				r.factorType = s
 			}
 		case "profile":
-			// GenAuth documents the shape for telephone and e-mail only: what
-			// is not an object is no reason to lose the factor.
+			// GenAuth documents the shape for telephone and e-mail only: a
+			// profile of another shape must not lose the factor.
 			if isObject(value) && json.Unmarshal(value, &r.profile) != nil {
 				r.profile = nil
 			}
