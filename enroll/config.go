@@ -284,9 +284,7 @@ func (c Config) prepared() (Config, error) {
 	if c.signsInHere() {
 		wrong("Enforcer", "its LoginURL leads to these pages, which users without a token do not see")
 	}
-	if u, err := url.Parse(c.HostedURL); c.HostedURL != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "") {
-		wrong("HostedURL", "is not an http(s) URL") // which may hold a password
-	}
+	errs = append(errs, wrongHostedURL(c.HostedURL))
 	if c.Region == "" {
 		c.Region = defaultRegion
 	}
@@ -332,6 +330,15 @@ func needsFactors(p echomfa.Policy) error {
 	}
 	if _, exempt := p.IsExempt(); exempt {
 		return errors.New("an exempt policy needs no factors")
+	}
+	return nil
+}
+
+// wrongHostedURL returns what is wrong with a HostedURL. It is not quoted: it may hold a
+// password.
+func wrongHostedURL(address string) error {
+	if u, err := url.Parse(address); address != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "") {
+		return errors.New("enroll: HostedURL: is not an http(s) URL")
 	}
 	return nil
 }

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"html/template"
 	"net/http"
+	"slices"
 
 	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/client"
 )
 
 // RefusalConfig is the look of the pages that [RefusalPage] makes. It is copied:
@@ -17,6 +19,10 @@ type RefusalConfig struct {
 	Brand Brand
 	// Support says whom to ask.
 	Support string
+	// HostedURL is where users set up what the pages of this package cannot, such as their
+	// face. The page does not link to it. Set it if your own pages set up all factors, too.
+	// Default: the page says that such factors have to be asked for.
+	HostedURL string
 	// Language returns the language of a request as a tag. Default, and for "": what
 	// Accept-Language prefers.
 	Language func(r *http.Request) string
@@ -33,7 +39,7 @@ func RefusalPage(cfg RefusalConfig) (func(*http.Request, echomfa.Refusal) (echom
 	brand := cfg.Brand.prepare()
 	languages, messages := newLanguages(cfg.Messages)
 	templates, err := newTemplates(nil)
-	if err := errors.Join(brand, messages, err); err != nil {
+	if err := errors.Join(brand, messages, err, wrongHostedURL(cfg.HostedURL)); err != nil {
 		return nil, err
 	}
 	style := string(styleOf(cfg.Brand))
@@ -43,8 +49,15 @@ func RefusalPage(cfg RefusalConfig) (func(*http.Request, echomfa.Refusal) (echom
 			chosen = cfg.Language(r)
 		}
 		p := refusalPage{
-			Page:  &Page{Brand: cfg.Brand, Support: cfg.Support, Status: about.Status, Missing: about.Missing},
+			Page:  &Page{Brand: cfg.Brand, Support: cfg.Support, Status: about.Status},
 			About: about, CSS: template.CSS(style),
+		}
+		for _, types := range about.Missing {
+			if cfg.HostedURL != "" || !slices.ContainsFunc(types, isHosted) {
+				p.Missing = append(p.Missing, types)
+			} else {
+				p.Elsewhere = append(p.Elsewhere, types)
+			}
 		}
 		p.Lang = languages.choose(r, chosen)
 		p.Dir, p.texts = direction(p.Lang), languages[p.Lang]
@@ -69,4 +82,7 @@ type refusalPage struct {
 
 	About echomfa.Refusal
 	CSS   template.CSS
+	// Elsewhere are the alternatives that the pages of this package cannot set up; Missing
+	// are the others.
+	Elsewhere [][]client.FactorType
 }

@@ -135,15 +135,17 @@ func (h *Handler) walkable(offered []client.FactorType) []client.FactorType {
 	var list []client.FactorType
 	for _, t := range offered {
 		t = t.Normalize()
-		if (h.cfg.HostedURL != "" || walked(t)) && !slices.Contains(list, t) {
+		if (h.cfg.HostedURL != "" || !isHosted(t)) && !slices.Contains(list, t) {
 			list = append(list, t)
 		}
 	}
 	return list
 }
 
-// walked reports whether these pages can enroll a type.
-func walked(t client.FactorType) bool { return t == client.OTP || t == client.SMS || t == client.Email }
+// isHosted reports whether only GenAuth's own pages can enroll a type.
+func isHosted(t client.FactorType) bool {
+	return t != client.OTP && t != client.SMS && t != client.Email
+}
 
 // helpful returns what is offered and part of an alternative that can be
 // enrolled whole.
@@ -203,7 +205,7 @@ func (v *visit) begin() {
 	case t == "":
 		v.redirect(v.startPath())
 		return
-	case !walked(t):
+	case isHosted(t):
 		v.goOn(&shown{View: viewHosted, Type: t})
 		return
 	}

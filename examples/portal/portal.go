@@ -42,7 +42,11 @@ func newPortal(s settings, demo *genauthtest.Server) (*portal, error) {
 	}
 	p := &portal{settings: s, demo: demo, genauth: genauth, sessions: &sessions{byID: make(map[string]session)}, ops: &operations{}}
 	brand := enroll.Brand{Name: "Northwind Portal", LogoPath: "/assets/logo.svg", Color: "#0f5c4c"}
-	refusal, err := enroll.RefusalPage(enroll.RefusalConfig{Brand: brand, Language: languageOf})
+	hosted := genauth.BaseURL() + "/u" // GenAuth's personal center
+	if demo != nil {
+		hosted = "" // which the emulator does not have
+	}
+	refusal, err := enroll.RefusalPage(enroll.RefusalConfig{Brand: brand, HostedURL: hosted, Language: languageOf})
 	if err != nil {
 		return nil, err
 	}
@@ -68,10 +72,6 @@ func newPortal(s settings, demo *genauthtest.Server) (*portal, error) {
 		if err := p.csrf.AddTrustedOrigin(base.Scheme + "://" + base.Host); err != nil {
 			return nil, fmt.Errorf("BASE_URL: %w", err)
 		}
-	}
-	hosted := genauth.BaseURL() + "/u" // GenAuth's personal center
-	if demo != nil {
-		hosted = "" // which the emulator does not have
 	}
 	p.enroll, err = enroll.New(enroll.Config{
 		Client:   genauth,
