@@ -123,9 +123,10 @@ type Config struct {
 	// The names and what they are given: see the files in pages, and [Page].
 	// Optional.
 	Templates fs.FS
-	// Logger gets a line for each failure that is not the user's. It is never
-	// given a token, a secret, a code, an address or a number. Optional.
-	// Default: nothing is logged.
+	// Logger gets a line for each failure that is not the user's, and once a minute one for
+	// a user who has met a limit. The pages that say so have the reference of the line. It
+	// is never given a token, a secret, a code, an address or a number. Optional. Default:
+	// nothing is logged.
 	Logger *slog.Logger
 }
 

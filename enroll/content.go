@@ -42,6 +42,8 @@ type Page struct {
 	// Error is what is wrong, in a sentence, and Field the id of the input
 	// that it is about, if there is one. Notice is what the user should know.
 	Error, Field, Notice string
+	// Reference is what the log has about Error, for the user to quote. It may be empty.
+	Reference string
 	// At is when what was refused may be tried again, and SendAt when a code may be
 	// sent again. Each may be zero.
 	At, SendAt time.Time

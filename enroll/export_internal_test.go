@@ -43,3 +43,6 @@ func (h *Handler) Texts(tag string) map[string]string { return h.languages[tag] 
 func (h *Handler) Unlimited() {
 	h.shown, h.calls = newLimit(time.Nanosecond, 1), rate.NewLimiter(rate.Inf, 1)
 }
+
+// TurnAway has other users ask for all the pages that there may be.
+func (h *Handler) TurnAway() { h.calls = rate.NewLimiter(0, 0) }

@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/internal/accept"
@@ -36,6 +37,7 @@ type Handler struct {
 	shown         *limit // pages
 	calls         *rate.Limiter
 	told          *lastTold
+	limits        *memory[string] // references of lines about users who have met one
 	narrow        sync.Once
 	languages     languages
 	templates     *template.Template
@@ -49,7 +51,7 @@ type Handler struct {
 func New(cfg Config) (*Handler, error) {
 	cfg, err := cfg.prepared()
 	errs := []error{err}
-	h := &Handler{cfg: cfg, csrf: http.NewCrossOriginProtection(), users: newMemory[named](), offers: newMemory[offer](), told: &lastTold{last: newLRU[string]()}}
+	h := &Handler{cfg: cfg, csrf: http.NewCrossOriginProtection(), users: newMemory[named](), offers: newMemory[offer](), limits: newMemory[string](), told: &lastTold{last: newLRU[string]()}}
 	h.codes, h.messages, h.shown = newLimit(codeEvery, codesAtOnce), newLimit(messageEvery, messagesAtOnce), newLimit(pageEvery, pagesAtOnce)
 	h.languages, err = newLanguages(cfg.Messages)
 	errs = append(errs, err)
@@ -209,7 +211,7 @@ func (v *visit) recover() {
 		panic(http.ErrAbortHandler) // without what it may be wrapped in: net/http logs that
 	}
 	secrets := v.secrets()
-	v.h.cfg.Logger.LogAttrs(v.r.Context(), slog.LevelError, "enrollment page panicked",
+	v.h.cfg.Logger.LogAttrs(v.r.Context(), slog.LevelError, "enrollment page panicked", v.reference(),
 		slog.String("panic", secrets.Hide(fmt.Sprint(p))), slog.String("stack", secrets.Hide(string(debug.Stack()))))
 	v.token = "" // so that the page asks no function of the app
 	v.message(http.StatusInternalServerError, "error.internal")
@@ -240,8 +242,13 @@ func (v *visit) serve(do step) {
 // mayAsk reports whether GenAuth may be asked for the user, and answers if not. The rate of
 // its user pool is for all users of the app, so all pages together have a limit, too.
 func (v *visit) mayAsk() bool {
-	if v.h.shown.take(v.name()) && v.h.calls.Allow() {
+	switch wait := v.h.shown.wait(v.name()); {
+	case wait > 0:
+		v.limited("pages", v.name(), wait)
+	case v.h.calls.Allow():
 		return true
+	default:
+		v.limited("all pages", "", time.Second)
 	}
 	v.w.Header().Set("Retry-After", "1")
 	v.show(&Page{Name: "message", Status: http.StatusTooManyRequests, Error: v.text("error.too_fast"), Retry: v.stepNow()})

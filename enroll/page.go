@@ -46,7 +46,7 @@ func tryTemplates(t *template.Template) error {
 		err := t.ExecuteTemplate(io.Discard, name, &Page{
 			Name: name, Lang: defaultLanguage, Brand: Brand{Name: "x", LogoPath: "/x", Color: defaultColor}, Support: "x",
 			Base: "/x", Style: "/x", Script: "/x", ReturnParam: "x", ReturnTo: "/x", Back: "/x", Home: "/x",
-			Status: http.StatusOK, Error: "x", Field: "code", Notice: "x", State: "x",
+			Status: http.StatusOK, Error: "x", Field: "code", Notice: "x", Reference: "x", State: "x",
 			Missing: [][]client.FactorType{types, types}, Perhaps: [][]client.FactorType{types}, Enrolled: types, Helpful: types, Other: types, Methods: choices, User: "x", SignOut: "/x", SignOutPost: true,
 			Start: "/x", Cancel: "/x", Correct: "/x", SendAt: later, Changed: Enrolled,
 			Type: client.OTP, QRCode: "data:,", Secret: "x", Address: "x", Region: defaultRegion, Phone: "1", Email: "x",
@@ -99,6 +99,9 @@ func (v *visit) show(p *Page) {
 	if p.Cancel = p.Start; v.back != "" && v.decision.Outcome == echomfa.Allowed {
 		p.Cancel = v.back // which lets the user in
 	}
+	if p.Reference == "" && (p.Error != "" && p.Field == "" || p.Name == "deadend") {
+		p.Reference = v.ref
+	}
 	if v.token != "" {
 		v.identity(p)
 	}
@@ -108,7 +111,7 @@ func (v *visit) show(p *Page) {
 	var b bytes.Buffer
 	if err := v.h.templates.ExecuteTemplate(&b, p.Name, p); err != nil {
 		v.log("enrollment page failed", err)
-		http.Error(v.w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
+		http.Error(v.w, http.StatusText(http.StatusInternalServerError)+". Reference: "+v.ref, http.StatusInternalServerError)
 		return
 	}
 	v.w.Header().Set("Content-Type", "text/html; charset=utf-8")

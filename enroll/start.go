@@ -45,7 +45,7 @@ func (v *visit) startWith(notice string) {
 		// GenAuth, and may be changed there.
 		p.Name, p.Other = "deadend", nil
 		v.h.cfg.Logger.LogAttrs(v.r.Context(), slog.LevelWarn, "enrollment policy cannot be satisfied by what the app offers",
-			slog.String("path", v.loggedPath()))
+			slog.String("path", v.loggedPath()), v.reference())
 	}
 	if notice != "" {
 		p.Notice = v.text(notice)

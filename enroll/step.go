@@ -72,6 +72,8 @@ type shown struct {
 	Field  string `json:"field,omitempty"`
 	Error  string `json:"error,omitempty"`
 	Notice string `json:"notice,omitempty"`
+	// Reference is what the log has about Error, if it has a line.
+	Reference string `json:"reference,omitempty"`
 	// At is when what was refused may be tried again, and SendAt when a code can be sent.
 	At     time.Time `json:"at,omitzero"`
 	SendAt time.Time `json:"send_at,omitzero"`
@@ -124,6 +126,9 @@ func (v *visit) goOn(s *shown) {
 	}
 	if s.ID == "" {
 		s.ID = newID()
+	}
+	if s.Error != "" {
+		s.Reference = v.ref
 	}
 	if s.Until.IsZero() {
 		s.Until = time.Now().Add(askedFor)
@@ -245,7 +250,7 @@ func (v *visit) render(s *shown) {
 func (v *visit) showStep(s *shown, p *Page) {
 	p.Type, p.Field, p.Step = s.Type, s.Field, s.ID
 	if s.Error != "" {
-		p.Error = v.text(s.Error)
+		p.Error, p.Reference = v.text(s.Error), s.Reference
 	}
 	if s.Notice != "" {
 		p.Notice = v.text(s.Notice)

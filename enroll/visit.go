@@ -2,6 +2,7 @@ package enroll
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -38,6 +39,16 @@ type visit struct {
 	decision echomfa.Decision // about wanted
 	current  string           // the page that a form was on, if it is known
 	again    time.Time        // when more codes may be tried or sent
+	ref      string           // what the log has about this visit, if it has a line
+}
+
+// reference returns what the log and the page about a failure have in common, for the user
+// to quote.
+func (v *visit) reference() slog.Attr {
+	if v.ref == "" {
+		v.ref = rand.Text()
+	}
+	return slog.String("reference", v.ref)
 }
 
 // destination is where the user goes in the end.
@@ -159,7 +170,8 @@ func (v *visit) log(message string, err error) {
 	if !passes || errors.Is(err, echomfa.ErrMisconfigured) {
 		level = slog.LevelError
 	}
-	v.h.cfg.Logger.LogAttrs(v.r.Context(), level, message, slog.String("path", v.loggedPath()), slog.String("error", v.secrets().Hide(err.Error())))
+	v.h.cfg.Logger.LogAttrs(v.r.Context(), level, message,
+		slog.String("path", v.loggedPath()), v.reference(), slog.String("error", v.secrets().Hide(err.Error())))
 }
 
 // loggedPath is the path of the request without the id of an enrollment: who counts
