@@ -3,6 +3,7 @@ package enroll
 import (
 	"fmt"
 	"html/template"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -35,7 +36,8 @@ type Page struct {
 	SignOutPost   bool
 	// ReturnParam and ReturnTo are the return-to of the forms; Back is where
 	// the user goes in the end, and Home where they go without a return-to. Start is
-	// the first page, and Cancel where the user came from.
+	// the first page, and Cancel where the step was begun, or the first page if that
+	// is closed to the user.
 	ReturnParam, ReturnTo, Back, Home, Start, Cancel string
 	// Status is the status of the answer.
 	Status int
@@ -50,6 +52,9 @@ type Page struct {
 	// State is the hidden field of the forms, and Step the id of the page in its
 	// address.
 	State, Step string
+	// FromList says that the step was begun on the first page, which lists the user's
+	// factors, and not on a page of the app.
+	FromList bool
 
 	// Satisfied says that nothing is missing. Missing are the alternatives
 	// otherwise, of which those that the app does not offer are left out if there are
@@ -134,6 +139,8 @@ func (p *Page) Title() string {
 		return p.T("title.needed_more")
 	case p.Name == "start" && !p.Satisfied:
 		return p.T("title.needed")
+	case p.Status == http.StatusNotFound:
+		return p.T("title.not_found")
 	case p.Name == "face":
 		return p.T("title.face", p.Provider())
 	case p.Name == "changed" && p.Changed == 0:

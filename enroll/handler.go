@@ -234,6 +234,7 @@ func (v *visit) serve(do step) {
 		v.form = v.r.PostForm
 		v.back = v.returnTo(v.form.Get(v.h.cfg.Enforcer.ReturnToParam()))
 	}
+	v.fromList = v.form.Get("from") == "list"
 	if v.identify() && (stepPath.MatchString(v.path) || v.mayAsk()) {
 		do(v)
 	}

@@ -46,7 +46,7 @@ func tryTemplates(t *template.Template) error {
 		err := t.ExecuteTemplate(io.Discard, name, &Page{
 			Name: name, Lang: defaultLanguage, Brand: Brand{Name: "x", LogoPath: "/x", Color: defaultColor}, Support: "x",
 			Base: "/x", Style: "/x", Script: "/x", ReturnParam: "x", ReturnTo: "/x", Back: "/x", Home: "/x",
-			Status: http.StatusOK, Error: "x", Field: "code", Notice: "x", Reference: "x", State: "x",
+			Status: http.StatusOK, Error: "x", Field: "code", Notice: "x", Reference: "x", State: "x", FromList: true,
 			Missing: [][]client.FactorType{types, types}, Perhaps: [][]client.FactorType{types}, Enrolled: types, Helpful: types, Other: types, Methods: choices, User: "x", SignOut: "/x", SignOutPost: true,
 			Start: "/x", Cancel: "/x", Correct: "/x", SendAt: later, Changed: Enrolled,
 			Type: client.OTP, QRCode: "data:,", Secret: "x", Address: "x", Region: defaultRegion, Phone: "1", Email: "x",
@@ -96,7 +96,8 @@ func (v *visit) show(p *Page) {
 	}
 	p.ReturnParam, p.ReturnTo, p.Back, p.Start = cfg.Enforcer.ReturnToParam(), v.back, v.destination(), v.startPath()
 	p.Home = cfg.Enforcer.ReturnTo(cfg.Home)
-	if p.Cancel = p.Start; v.back != "" && v.decision.Outcome == echomfa.Allowed {
+	p.FromList = v.fromList || p.Name == "start" || p.Name == "deadend"
+	if p.Cancel = p.Start; v.back != "" && !p.FromList && v.decision.Outcome == echomfa.Allowed {
 		p.Cancel = v.back // which lets the user in
 	}
 	if p.Reference == "" && (p.Error != "" && p.Field == "" || p.Name == "deadend") {

@@ -79,6 +79,8 @@ type shown struct {
 	SendAt time.Time `json:"send_at,omitzero"`
 	// FactorID and Understood are what was chosen and ticked, Change what was done.
 	FactorID   string `json:"factor_id,omitempty"`
+	// FromList says where the step was begun.
+	FromList bool `json:"from_list,omitempty"`
 	Understood bool   `json:"understood,omitempty"`
 	Change     Change `json:"change,omitempty"`
 }
@@ -127,7 +129,7 @@ func (v *visit) goOn(s *shown) {
 	if s.ID == "" {
 		s.ID = newID()
 	}
-	if s.Error != "" {
+	if s.FromList = v.fromList; s.Error != "" {
 		s.Reference = v.ref
 	}
 	if s.Until.IsZero() {
@@ -192,6 +194,7 @@ func (v *visit) step() {
 	for _, cookie := range v.r.CookiesNamed(v.cookieName()) {
 		s, err := v.h.seal.openPage(cookie.Value, v.token, time.Now())
 		if err == nil && s.ID == at[1] && s.at(at[2]) {
+			v.fromList = s.FromList
 			v.render(s)
 			return
 		}
@@ -211,7 +214,7 @@ func (s *shown) at(view string) bool {
 	if s.State == nil || s.State.Done || s.State.Type == client.OTP || view != viewAddress && (view != viewCode || s.State.Token == "") {
 		return false
 	}
-	*s = shown{ID: s.ID, View: view, Until: s.Until, State: s.State, Type: s.Type}
+	*s = shown{ID: s.ID, View: view, Until: s.Until, State: s.State, Type: s.Type, FromList: s.FromList}
 	return true
 }
 

@@ -34,6 +34,7 @@ type visit struct {
 
 	form     url.Values // of a form, else the query
 	back     string     // the return-to, checked, or empty
+	fromList bool       // the step was begun on the first page
 	token    string
 	wanted   echomfa.Policy
 	decision echomfa.Decision // about wanted

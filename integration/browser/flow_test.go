@@ -285,7 +285,7 @@ func TestDark(t *testing.T) {
 		{func() { tb.confirm(tb.codeOnPage(time.Now())) }, 200, headingRecovery},
 		{func() { tb.open("/mfa") }, 200, headingStart},
 		{func() { tb.choose("/mfa/remove", "OTP") }, 200, headingRemove},
-		{func() { tb.open("/mfa/elsewhere") }, 404, headingStart},
+		{func() { tb.open("/mfa/elsewhere") }, 404, headingNotFound},
 	} {
 		row.reach()
 		tb.at(row.status, row.heading)
