@@ -104,7 +104,8 @@ type Config struct {
 	// app's address. Optional. Default: such factors cannot be enrolled.
 	HostedURL string
 	// Support says whom to ask when nothing here helps, in a few words:
-	// "the help desk, phone 1234". Optional.
+	// "the help desk, phone 1234". In one language it is what Messages have under the key
+	// "support". Optional.
 	Support string
 	// Brand is the look of the app. Optional.
 	Brand Brand

@@ -1,6 +1,7 @@
 package enroll
 
 import (
+	"cmp"
 	"fmt"
 	"html/template"
 	"net/http"
@@ -130,6 +131,12 @@ func (p *Page) T(key string, values ...any) string {
 		text = after
 	}
 	return b.String() + text
+}
+
+// speak sets the language of the page, and what is said in it.
+func (p *Page) speak(l languages, tag, support string) {
+	p.Lang, p.Dir, p.texts = tag, direction(tag), l[tag]
+	p.Support = cmp.Or(p.texts["support"], support)
 }
 
 // Title returns the heading of the page.

@@ -85,7 +85,9 @@ func TestCancelOfAStepFromTheListLeadsBackThere(t *testing.T) {
 		assert.Equal(t, strings.Count(a.html, "<form"), strings.Count(a.html, from), "and so on")
 		return a
 	}
-	form := func(more ...string) []string { return append([]string{"return_to", "/account", "from", "list"}, more...) }
+	form := func(more ...string) []string {
+		return append([]string{"return_to", "/account", "from", "list"}, more...)
+	}
 	removal := cancels(user.post("/mfa/remove", form("type", "OTP")...).is(http.StatusOK, "title.remove"))
 	cancels(user.reload(removal))
 	cancels(user.post("/mfa/remove", form("type", "OTP", "confirm", "yes")...).is(http.StatusOK, "error.understood"))

@@ -87,8 +87,8 @@ func (h *Handler) setHeaders(header http.Header) {
 // show writes a page.
 func (v *visit) show(p *Page) {
 	cfg := &v.h.cfg
-	p.Lang, p.Dir, p.texts = v.lang, direction(v.lang), v.h.languages[v.lang]
-	p.Brand, p.Support = cfg.Brand, cfg.Support
+	p.speak(v.h.languages, v.lang, cfg.Support)
+	p.Brand = cfg.Brand
 	p.Base = cfg.Enforcer.Address(v.base, "")
 	p.Style, p.Script = p.Base+v.h.style, p.Base+v.h.script
 	if p.Brand.LogoPath != "" {

@@ -17,7 +17,7 @@ import (
 type RefusalConfig struct {
 	// Brand is the look of the app.
 	Brand Brand
-	// Support says whom to ask.
+	// Support says whom to ask; in one language, the key "support" of Messages.
 	Support string
 	// HostedURL is where users set up what the pages of this package cannot, such as their
 	// face. The page does not link to it. Set it if your own pages set up all factors, too.
@@ -49,7 +49,7 @@ func RefusalPage(cfg RefusalConfig) (func(*http.Request, echomfa.Refusal) (echom
 			chosen = cfg.Language(r)
 		}
 		p := refusalPage{
-			Page:  &Page{Brand: cfg.Brand, Support: cfg.Support, Status: about.Status},
+			Page:  &Page{Brand: cfg.Brand, Status: about.Status},
 			About: about, CSS: template.CSS(style),
 		}
 		for _, types := range about.Missing {
@@ -59,8 +59,7 @@ func RefusalPage(cfg RefusalConfig) (func(*http.Request, echomfa.Refusal) (echom
 				p.Elsewhere = append(p.Elsewhere, types)
 			}
 		}
-		p.Lang = languages.choose(r, chosen)
-		p.Dir, p.texts = direction(p.Lang), languages[p.Lang]
+		p.speak(languages, languages.choose(r, chosen), cfg.Support)
 		if p.Brand.LogoPath != "" {
 			p.Brand.LogoPath = about.PathPrefix + p.Brand.LogoPath
 		}

@@ -78,9 +78,9 @@ type shown struct {
 	At     time.Time `json:"at,omitzero"`
 	SendAt time.Time `json:"send_at,omitzero"`
 	// FactorID and Understood are what was chosen and ticked, Change what was done.
-	FactorID   string `json:"factor_id,omitempty"`
+	FactorID string `json:"factor_id,omitempty"`
 	// FromList says where the step was begun.
-	FromList bool `json:"from_list,omitempty"`
+	FromList   bool   `json:"from_list,omitempty"`
 	Understood bool   `json:"understood,omitempty"`
 	Change     Change `json:"change,omitempty"`
 }

@@ -123,7 +123,9 @@ func (v *visit) message(status int, key string, values ...any) {
 
 // texts is a page with nothing but the texts of the visit's language.
 func (v *visit) texts() *Page {
-	return &Page{texts: v.h.languages[v.lang], Brand: v.h.cfg.Brand, Support: v.h.cfg.Support}
+	p := &Page{Brand: v.h.cfg.Brand}
+	p.speak(v.h.languages, v.lang, v.h.cfg.Support)
+	return p
 }
 
 func (v *visit) provider() string { return v.texts().Provider() }

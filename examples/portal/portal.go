@@ -125,7 +125,8 @@ func (p *portal) handler() http.Handler {
 		return echomfa.Requirement{Policy: p.settings.policy, Mode: p.ops.mode()}, nil
 	}})
 	e.GET("/admin", p.page("admin"), guard)
-	e.GET("/admin/*", p.page("admin"), guard)
+	// Only who is let in is told that there is nothing.
+	e.GET("/admin/*", func(echo.Context) error { return echo.ErrNotFound }, guard)
 	e.GET("/api/admin", func(c echo.Context) error {
 		return c.JSON(http.StatusOK, map[string]string{"message": "Hello, admin"})
 	}, guard)
@@ -167,6 +168,8 @@ func factorName(t echomfa.FactorType) string {
 		return "E-mail"
 	case echomfa.Face:
 		return "Face"
+	case echomfa.Passkey:
+		return "Passkey"
 	default:
 		return string(t)
 	}
@@ -177,7 +180,7 @@ func (p *portal) render(c echo.Context, status int, v view) error {
 	v.Lang = languageOf(c.Request())
 	v.Title, v.Message = translated(v.Lang, title(v.Name)), translated(v.Lang, v.Message)
 	v.User, v.Demo = current.user, p.demo != nil
-	v.Policy, v.Enroll = p.settings.policy.String(), p.at(p.settings.enrollPath())
+	v.Policy, v.Enroll = policyName(v.Lang, p.settings.policy), p.at(p.settings.enrollPath())
 	var b bytes.Buffer
 	if err := p.pages[v.Lang].ExecuteTemplate(&b, v.Name, v); err != nil {
 		return err
