@@ -86,10 +86,10 @@ fips: ## run the tests with nothing but FIPS 140 cryptography, but for the emula
 	  *) $(FIPS) go test -count=1 ./... && cd enroll && $(FIPS) go test -count=1 ./... ;; \
 	esac
 
-slow: ## what takes too long for test.sh: an app that uses the modules as others do, axe over every page, every way in which scripts navigate, a walk with Firefox
+slow: ## what takes too long for test.sh: an app that uses the modules as others do, axe over every page, Chromium on https, every way in which scripts navigate, a walk with Firefox
 	@command -v firefox-esr >/dev/null || { echo 'make slow: install it with: sudo apt-get install -y --no-install-recommends firefox-esr'; exit 2; }
 	cd integration && go test -tags slow -count=1 -run '^TestModulesAreUsableFromOutside$$' .
-	cd integration && go test -tags slow -count=1 -run '^(TestPages|TestFieldF18ScriptsThatNavigate|TestFirefox)$$' ./browser -accessible
+	cd integration && go test -tags slow -count=1 -run '^(TestPages|TestRefusalPages|TestHTTPS|TestTokenIsRenewedDuringAStep|TestFieldF18ScriptsThatNavigate|TestFirefox)$$' ./browser -accessible
 
 # No test may depend on what the machine has time for, so these are sizes of the same
 # tests, and no other ones: siege_test.go has them.
