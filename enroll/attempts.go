@@ -127,18 +127,23 @@ func (v *visit) within(what string, l *limit) bool {
 	return wait == 0
 }
 
-// limitSaidEvery is how often a line says of a user that a limit was met: they choose how
-// often they try.
-const limitSaidEvery = time.Minute
-
-// limited says that a limit was met, and by whom is not said. All pages about it have the
-// reference of the one line.
+// limited says that a limit was met, and by whom is not said.
 func (v *visit) limited(what, user string, wait time.Duration) {
-	ref, isNew := v.h.limits.getOrSet(what+" "+user, v.reference().Value.String(), limitSaidEvery)
-	if v.ref = ref; isNew {
+	if v.isDue(what + " " + user) {
 		v.h.cfg.Logger.LogAttrs(v.r.Context(), slog.LevelWarn, "enrollment limit reached", slog.String("path", v.loggedPath()),
 			v.reference(), slog.String("limit", what), slog.Duration("for", wait.Round(time.Second)))
 	}
+}
+
+// sayEvery is how often a line says again what clients can cause as often as they like.
+const sayEvery = time.Minute
+
+// isDue reports whether a line is due about something. Until it is again, all pages about
+// that have the reference of the one line.
+func (v *visit) isDue(what string) bool {
+	ref, isNew := v.h.said.getOrSet(what, v.reference().Value.String(), sayEvery)
+	v.ref = ref
+	return isNew
 }
 
 // name is what a user is counted by.

@@ -60,9 +60,9 @@ type Page struct {
 	// Satisfied says that nothing is missing. Missing are the alternatives
 	// otherwise, of which those that the app does not offer are left out if there are
 	// others. Perhaps are what other routes of the app ask for, one of which may be
-	// what was wanted.
-	Satisfied        bool
-	Missing, Perhaps [][]client.FactorType
+	// what was wanted. Elsewhere are those that these pages cannot set up.
+	Satisfied                   bool
+	Missing, Perhaps, Elsewhere [][]client.FactorType
 	// Enrolled are the types of the user's factors, and Methods the factors; Helpful
 	// are those that can be added and bring the user nearer, Other the rest.
 	Enrolled, Helpful, Other []client.FactorType

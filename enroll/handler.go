@@ -37,7 +37,7 @@ type Handler struct {
 	shown         *limit // pages
 	calls         *rate.Limiter
 	told          *lastTold
-	limits        *memory[string] // references of lines about users who have met one
+	said          *memory[string] // references of lines about what clients can cause
 	narrow        sync.Once
 	languages     languages
 	templates     *template.Template
@@ -51,7 +51,7 @@ type Handler struct {
 func New(cfg Config) (*Handler, error) {
 	cfg, err := cfg.prepared()
 	errs := []error{err}
-	h := &Handler{cfg: cfg, csrf: http.NewCrossOriginProtection(), users: newMemory[named](), offers: newMemory[offer](), limits: newMemory[string](), told: &lastTold{last: newLRU[string]()}}
+	h := &Handler{cfg: cfg, csrf: http.NewCrossOriginProtection(), users: newMemory[named](), offers: newMemory[offer](), said: newMemory[string](), told: &lastTold{last: newLRU[string]()}}
 	h.codes, h.messages, h.shown = newLimit(codeEvery, codesAtOnce), newLimit(messageEvery, messagesAtOnce), newLimit(pageEvery, pagesAtOnce)
 	h.languages, err = newLanguages(cfg.Messages)
 	errs = append(errs, err)
@@ -221,6 +221,10 @@ func (v *visit) recover() {
 // of the user.
 func (v *visit) serve(do step) {
 	if err := v.h.csrf.Check(v.r); err != nil {
+		if v.isDue("cross-site") {
+			v.h.cfg.Logger.LogAttrs(v.r.Context(), slog.LevelWarn, "enrollment form may be of another site",
+				slog.String("path", v.loggedPath()), v.reference(), slog.String("error", err.Error()))
+		}
 		v.message(http.StatusForbidden, "error.cross_site")
 		return
 	}

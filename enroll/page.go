@@ -47,7 +47,7 @@ func tryTemplates(t *template.Template) error {
 			Name: name, Lang: defaultLanguage, Brand: Brand{Name: "x", LogoPath: "/x", Color: defaultColor}, Support: "x",
 			Base: "/x", Style: "/x", Script: "/x", ReturnParam: "x", ReturnTo: "/x", Back: "/x", Home: "/x",
 			Status: http.StatusOK, Error: "x", Field: "code", Notice: "x", Reference: "x", State: "x", FromList: true,
-			Missing: [][]client.FactorType{types, types}, Perhaps: [][]client.FactorType{types}, Enrolled: types, Helpful: types, Other: types, Methods: choices, User: "x", SignOut: "/x", SignOutPost: true,
+			Missing: [][]client.FactorType{types, types}, Perhaps: [][]client.FactorType{types}, Elsewhere: [][]client.FactorType{types}, Enrolled: types, Helpful: types, Other: types, Methods: choices, User: "x", SignOut: "/x", SignOutPost: true,
 			Start: "/x", Cancel: "/x", Correct: "/x", SendAt: later, Changed: Enrolled,
 			Type: client.OTP, QRCode: "data:,", Secret: "x", Address: "x", Region: defaultRegion, Phone: "1", Email: "x",
 			RecoveryCode: "x", Choices: choices, Locks: true, NeedsCode: true, Understood: true, At: later, Step: "x",

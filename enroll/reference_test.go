@@ -97,12 +97,17 @@ func TestReferenceOfAFailure(t *testing.T) {
 			func(u session) answer { return u.get("/mfa").is(http.StatusInternalServerError, "error.internal") },
 			"enrollment page panicked",
 		},
+		"another site": {nil, func(u session) answer {
+			a := u.do(http.MethodPost, "/mfa/begin", nil, func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") })
+			again := u.do(http.MethodPost, "/mfa/remove", nil, func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") })
+			assert.Equal(u.t, a.reference(), again.reference(), "there is one line a minute")
+			return a.is(http.StatusForbidden, "error.cross_site")
+		}, "enrollment form may be of another site"},
 		"not removed": {nil, func(u session) answer {
-			form := []string{"type", "OTP", "confirm", "yes", "understood", "yes", "code", u.code(u.begin(otp).secret())}
 			u.genauth.Enroll(u.id, otp)
-			form[len(form)-1] = u.genauth.OTPCode(u.id)
 			u.withFault(resetPath, genauthtest.Envelope(422, 0))
-			return u.post("/mfa/remove", form...).is(http.StatusConflict, "error.not_removed")
+			return u.post("/mfa/remove", "type", "OTP", "confirm", "yes", "understood", "yes", "code", u.genauth.OTPCode(u.id)).
+				is(http.StatusConflict, "error.not_removed")
 		}, "GenAuth refused to remove a factor"},
 	}
 	for name, row := range rows {

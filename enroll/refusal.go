@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"github.com/echomfa/echomfa"
-	"github.com/echomfa/echomfa/client"
 )
 
 // RefusalConfig is the look of the pages that [RefusalPage] makes. It is copied:
@@ -81,7 +80,4 @@ type refusalPage struct {
 
 	About echomfa.Refusal
 	CSS   template.CSS
-	// Elsewhere are the alternatives that the pages of this package cannot set up; Missing
-	// are the others.
-	Elsewhere [][]client.FactorType
 }

@@ -26,7 +26,13 @@ func (v *visit) startWith(notice string) {
 	p.Satisfied, p.Missing, p.Enrolled = v.decision.Outcome == echomfa.Allowed, v.decision.Missing, v.decision.Enrolled.Types()
 	p.Helpful = helpful(p.Missing, offered)
 	if p.Satisfied {
-		p.Perhaps = v.perhaps()
+		for _, types := range v.perhaps() {
+			if skipped != nil || containsAll(offered, types) {
+				p.Perhaps = append(p.Perhaps, types)
+			} else {
+				p.Elsewhere = append(p.Elsewhere, types)
+			}
+		}
 	} else if can := slices.DeleteFunc(slices.Clone(p.Missing), func(types []client.FactorType) bool { return !containsAll(offered, types) }); len(can) > 0 {
 		p.Missing = can
 	}
