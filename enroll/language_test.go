@@ -165,7 +165,7 @@ func TestLanguage(t *testing.T) {
 	a := user.do(http.MethodPost, "/mfa/begin", formOf("type", "SMS"), inChinese)
 	assert.Contains(t, a.html, "中国")
 	a = user.do(http.MethodGet, "/mfa/x", nil, inChinese).is(http.StatusNotFound)
-	assert.Contains(t, a.html, "页面不存在。")
+	assert.Contains(t, a.html, "<h1>页面不存在</h1>")
 }
 
 // TestTraditionalChinese has an app that adds it once: all who read it get it, and those who

@@ -103,11 +103,9 @@ func TestReferenceOfAFailure(t *testing.T) {
 			assert.Equal(u.t, a.reference(), again.reference(), "there is one line a minute")
 			return a.is(http.StatusForbidden, "error.cross_site")
 		}, "enrollment form may be of another site"},
-		"not removed": {nil, func(u session) answer {
-			u.genauth.Enroll(u.id, otp)
-			u.withFault(resetPath, genauthtest.Envelope(422, 0))
-			return u.post("/mfa/remove", "type", "OTP", "confirm", "yes", "understood", "yes", "code", u.genauth.OTPCode(u.id)).
-				is(http.StatusConflict, "error.not_removed")
+		"not removed": {func(set *setup) { set.GenAuth.ImplicitSMS = true }, func(u session) answer {
+			ann := u.again(u.genauth.AddUser(genauthtest.User{Phone: "13800001111"}).ID)
+			return ann.post("/mfa/remove", "type", "SMS", "confirm", "yes").is(http.StatusConflict, "error.not_removed")
 		}, "GenAuth refused to remove a factor"},
 	}
 	for name, row := range rows {
