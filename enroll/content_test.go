@@ -98,6 +98,7 @@ func TestCancelOfAStepFromTheListLeadsBackThere(t *testing.T) {
 	sent := cancels(user.post("/mfa/send", form("state", address.state(), "region", "CN", "phone", "13912345678")...).is(http.StatusOK, "title.sent"))
 	cancels(user.do(http.MethodGet, strings.Replace(sent.at, "/code", "/address", 1), nil, with(sent.cookies)).is(http.StatusOK, "title.address"))
 
+	s = newSite(t, func(set *setup) { set.Policy = echomfa.AnyOf(echomfa.SMS) })
 	phone := s.signIn(sms)
 	late := s.with(phone.id, map[string]any{"auth_time": 1})
 	signIn := late.post("/mfa/remove", form("type", "SMS")...).is(http.StatusForbidden, "title.signin")

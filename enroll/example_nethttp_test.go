@@ -105,7 +105,7 @@ func newWebApp(
 	mux.Handle("/mfa", pages)
 	mux.Handle("/mfa/", pages)
 	admin := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "<h1>Hello, admin</h1>") })
-	mux.Handle("GET /admin", mfa.Handler(echomfa.HandlerConfig{Policy: policy})(admin))
+	mux.Handle("GET /admin", mfa.Middleware(echomfa.HandlerConfig{Policy: policy})(admin))
 	// A form of another site must not sign anybody in.
 	return http.NewCrossOriginProtection().Handler(mux), nil
 }

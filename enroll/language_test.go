@@ -219,11 +219,13 @@ func TestSupportByLanguage(t *testing.T) {
 			"IT", map[string]map[string]string{"zh-CN": {"support": "服务台"}}, map[string]string{"en": "IT", "zh-CN": "服务台"},
 		},
 		"both": {
-			"", map[string]map[string]string{"en": english, "zh-CN": {"support": "服务台"}},
+			"",
+			map[string]map[string]string{"en": english, "zh-CN": {"support": "服务台"}},
 			map[string]string{"en": "the help desk", "zh-CN": "服务台"},
 		},
 		"English for all": {
-			"", map[string]map[string]string{"en": english, "de": {"retry": "x"}},
+			"",
+			map[string]map[string]string{"en": english, "de": {"retry": "x"}},
 			map[string]string{"en": "the help desk", "zh-CN": "the help desk", "de": "the help desk"},
 		},
 		"nobody": {"", nil, map[string]string{"en": "the administrator of this app", "zh-CN": "此应用的管理员"}},

@@ -159,17 +159,20 @@ func TestRefusalPageTellsWhatCanBeSetUp(t *testing.T) {
 		"all here": {
 			echomfa.AnyOf(echomfa.OTP, echomfa.SMS), "",
 			[]string{"<h1>Set up two-step verification</h1>", "one of these:", "<li>authenticator app</li>"},
-			"Set it up now", []string{"cannot set"},
+			"Set it up now",
+			[]string{"cannot set"},
 		},
 		"one here, one not": {
 			echomfa.AnyOf(echomfa.OTP, echomfa.Face), "",
 			[]string{"set up: authenticator app.", "opens the page too: face. You cannot set it up here. Ask the help desk."},
-			"Set it up now", []string{"<li>", "one of these:"},
+			"Set it up now",
+			[]string{"<li>", "one of these:"},
 		},
 		"one here, two not": {
 			echomfa.AnyOf(echomfa.OTP, echomfa.Face, echomfa.Passkey), "",
 			[]string{"set up: authenticator app.", "One of these opens the page too.", "<li>face</li>", "<li>passkey</li>", "Ask the help desk."},
-			"Set it up now", []string{"<li>authenticator app</li>"},
+			"Set it up now",
+			[]string{"<li>authenticator app</li>"},
 		},
 		"together": {
 			echomfa.AnyOf(echomfa.SMS).Or(echomfa.AllOf(echomfa.OTP, echomfa.Face)), "",
@@ -177,17 +180,22 @@ func TestRefusalPageTellsWhatCanBeSetUp(t *testing.T) {
 			"Set it up now", nil,
 		},
 		"one, not here": {
-			face, "", []string{"<h1>You cannot set this up here</h1>", "you need: face. You cannot set it up here. Ask the help desk."},
-			"See your verification methods", []string{"Set it up now", "set up: "},
+			face, "",
+			[]string{"<h1>You cannot set this up here</h1>", "you need: face. You cannot set it up here. Ask the help desk."},
+			"See your verification methods",
+			[]string{"Set it up now", "set up: "},
 		},
 		"two, not here": {
 			echomfa.AnyOf(echomfa.Face, echomfa.Passkey), "",
 			[]string{"<h1>You cannot set this up here</h1>", "one of the following. You cannot", "<li>face</li>", "<li>passkey</li>"},
-			"See your verification methods", []string{"Set it up now"},
+			"See your verification methods",
+			[]string{"Set it up now"},
 		},
 		"on GenAuth's page": {
-			echomfa.AnyOf(echomfa.OTP, echomfa.Face), hosted, []string{"<li>authenticator app</li>", "<li>face</li>"},
-			"Set it up now", []string{"cannot set"},
+			echomfa.AnyOf(echomfa.OTP, echomfa.Face), hosted,
+			[]string{"<li>authenticator app</li>", "<li>face</li>"},
+			"Set it up now",
+			[]string{"cannot set"},
 		},
 	}
 	for name, row := range rows {

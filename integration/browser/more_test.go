@@ -89,7 +89,7 @@ func mountRefusals(t *testing.T, genauth *genauthtest.Server, lang string) strin
 		http.Redirect(w, r, enforcer.ReturnTo(r.FormValue("return_to")), http.StatusFound)
 	})
 	for path, policy := range map[string]echomfa.Policy{"/": echomfa.AnyOf(echomfa.OTP, echomfa.Face, echomfa.Passkey), "/face": echomfa.AnyOf(echomfa.Face)} {
-		mux.Handle(path, enforcer.Handler(echomfa.HandlerConfig{Policy: policy})(http.NotFoundHandler()))
+		mux.Handle(path, enforcer.Middleware(echomfa.HandlerConfig{Policy: policy})(http.NotFoundHandler()))
 	}
 	app := httptest.NewServer(mux)
 	t.Cleanup(app.Close)
