@@ -69,7 +69,7 @@ func mountRefusals(t *testing.T, genauth *genauthtest.Server, lang string) strin
 	require.NoError(t, err)
 	bob, alice := genauth.AccessToken("bob-id"), genauth.AccessToken("alice-id")
 	enforcer, err := echomfa.New(echomfa.Config{
-		Client: genauthClient, EnrollURL: "/back", LoginURL: "/back", RefusalPage: page,
+		Client: genauthClient, EnrollURL: "/back/enroll", LoginURL: "/back/sign-in", RefusalPage: page,
 		Lookup: echomfa.LookupConfig{Timeout: patience},
 		Token: func(r *http.Request) (string, error) {
 			switch r.URL.Path {
@@ -85,7 +85,7 @@ func mountRefusals(t *testing.T, genauth *genauthtest.Server, lang string) strin
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, enforcer.Close()) })
 	mux := http.NewServeMux()
-	mux.HandleFunc("/back", func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("/back/", func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, enforcer.ReturnTo(r.FormValue("return_to")), http.StatusFound)
 	})
 	for path, policy := range map[string]echomfa.Policy{"/": echomfa.AnyOf(echomfa.OTP, echomfa.Face, echomfa.Passkey), "/face": echomfa.AnyOf(echomfa.Face)} {
