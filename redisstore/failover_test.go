@@ -53,6 +53,18 @@ func onAnyMachine(c *setup) {
 	c.DialFor, c.AnswerFor = 3*time.Second, 1500*time.Millisecond
 }
 
+// TestFleetTellsWhoIsLetInForGood: the judge of these tests notices an instance that misses one
+// invalidation, however long it is waited for, and nothing else.
+func TestFleetTellsWhoIsLetInForGood(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, newSingle(t), 2, onAnyMachine, func(c *setup) { c.Misses = c.Name == "instance-1" })
+	f.grace, f.authors = 0, f.instances[:1]
+	f.play(func() {})
+	assert.Empty(t, f.silent)
+	require.Len(t, f.stillLet, 1)
+	assert.Contains(t, f.stillLet[0], "instance-1 token-1-of")
+}
+
 // TestTopologyCluster: R1 to R3, R5 and R8 on a cluster of three masters with a replica each.
 func TestTopologyCluster(t *testing.T) {
 	t.Parallel()
