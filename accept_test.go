@@ -95,15 +95,15 @@ func TestRequestsToken(t *testing.T) {
 	assert.Equal(t, echomfa.Exempted, decide(t, e, "", echomfa.Exempt("public")).Outcome)
 	bad, err := e.Decide(t.Context(), token, echomfa.Policy{})
 	require.ErrorIs(t, err, echomfa.ErrInvalidPolicy)
-	assert.Equal(t, echomfa.Denied, bad.Outcome)
+	assert.Equal(t, echomfa.InternalError, bad.Outcome)
 }
 
 // TestWords has the words of logs and errors.
 func TestWords(t *testing.T) {
 	t.Parallel()
 	for outcome, want := range map[echomfa.Outcome]string{
-		echomfa.Denied: "denied", echomfa.Allowed: "allowed", echomfa.NotEnrolled: "not_enrolled",
-		echomfa.Unauthenticated: "unauthenticated", echomfa.Unavailable: "unavailable", echomfa.Exempted: "exempt", 99: "denied",
+		echomfa.InternalError: "internal_error", echomfa.Allowed: "allowed", echomfa.NotEnrolled: "not_enrolled",
+		echomfa.Unauthenticated: "unauthenticated", echomfa.Unavailable: "unavailable", echomfa.Exempted: "exempt", 99: "internal_error",
 	} {
 		assert.Equal(t, want, outcome.String())
 	}

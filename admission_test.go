@@ -110,7 +110,7 @@ func TestN7WrongSubjectForEverybody(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			a := newAdmissionLog(t)
-			mount := a.e.Handler(echomfa.HandlerConfig{
+			mount := a.e.Middleware(echomfa.HandlerConfig{
 				Policy:  otp(),
 				Subject: func(*http.Request) (string, error) { return "bob@example.com", nil },
 			})(http.NotFoundHandler())
@@ -203,10 +203,10 @@ func TestN7NoTokenIsAccepted(t *testing.T) {
 		token string // with %d
 		want  string
 	}{
-		"GenAuth refuses them":  {"unknown-%d", "token was refused"},
-		"Verify refuses them":   {"verify-%d", "wrong issuer"},
-		"quoted, as some store": {`"quoted-%d"`, "malformed"},
-		"not a JWT after all":   {"e30.%d.x", "malformed"},
+		"GenAuth refuses them":    {"unknown-%d", "token was refused"},
+		"CheckToken refuses them": {"verify-%d", "wrong issuer"},
+		"quoted, as some store":   {`"quoted-%d"`, "malformed"},
+		"not a JWT after all":     {"e30.%d.x", "malformed"},
 	} {
 		for _, before := range []bool{false, true} {
 			t.Run(name, func(t *testing.T) {
@@ -215,7 +215,7 @@ func TestN7NoTokenIsAccepted(t *testing.T) {
 				d := newDirectory()
 				e := newEnforcer(t, d, func(c *echomfa.Config) {
 					c.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelError}))
-					c.Verify = func(_ context.Context, token string) error {
+					c.CheckToken = func(_ context.Context, token string) error {
 						if strings.HasPrefix(token, "verify") {
 							return refused
 						}
@@ -253,7 +253,7 @@ func TestN7NoTokenIsAccepted(t *testing.T) {
 func TestN7MalformedTokensForASubject(t *testing.T) {
 	t.Parallel()
 	a := newAdmissionLog(t)
-	handler := a.e.Handler(echomfa.HandlerConfig{
+	handler := a.e.Middleware(echomfa.HandlerConfig{
 		Policy:  otp(),
 		Subject: func(*http.Request) (string, error) { return "u1", nil },
 	})(http.NotFoundHandler())

@@ -97,7 +97,7 @@ func TestBreakerRule3Successes(t *testing.T) {
 			d.fail(client.ErrRateLimited)
 			_, _ = e.Decide(context.Background(), manyTokens(9), otp())
 		}, true},
-		"Verify's refusal": {func(d *directory, e *echomfa.Enforcer) {
+		"CheckToken's refusal": {func(d *directory, e *echomfa.Enforcer) {
 			d.fail(nil)
 			_, _ = e.Decide(context.Background(), "forged", otp())
 		}, true},
@@ -109,7 +109,7 @@ func TestBreakerRule3Successes(t *testing.T) {
 				enrollMany(d, 10)
 				d.enroll("new", echomfa.OTP)
 				e := newEnforcer(t, d, func(c *echomfa.Config) {
-					c.Verify = func(_ context.Context, token string) error {
+					c.CheckToken = func(_ context.Context, token string) error {
 						if token == "forged" {
 							return errors.New("forged")
 						}

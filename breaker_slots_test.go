@@ -55,7 +55,7 @@ func TestEverySlotIsGivenBack(t *testing.T) {
 				return found, nil
 			}), func(c *echomfa.Config) {
 				c.Lookup.MaxConcurrent = 8
-				c.Verify = func(ctx context.Context, _ string) error {
+				c.CheckToken = func(ctx context.Context, _ string) error {
 					if !calm() && draw(20) == 0 {
 						<-ctx.Done()
 					}

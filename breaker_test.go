@@ -210,7 +210,7 @@ func TestCheckTokenLeavesNoTime(t *testing.T) {
 		d := newDirectory()
 		enrollMany(d, 10)
 		e := newEnforcer(t, d, func(c *echomfa.Config) {
-			c.Verify = func(ctx context.Context, _ string) error {
+			c.CheckToken = func(ctx context.Context, _ string) error {
 				if slow.Load() {
 					<-ctx.Done()
 				}

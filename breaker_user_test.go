@@ -28,8 +28,8 @@ func TestBreakerBOneUserWithABrokenRecord(t *testing.T) {
 	}{
 		// Four at first, one after the other until another succeeds, then after 2, 4 and 8 s.
 		"known, 500": {known: true, behave: always(errServer), calls: 16},
-		// With a second try of the first.
-		"known, 503":       {known: true, behave: always(&client.APIError{HTTPStatus: 503}), calls: 16},
+		// Each may be tried twice.
+		"known, 503":       {known: true, behave: always(&client.APIError{HTTPStatus: 503}), calls: 32},
 		"known, malformed": {known: true, behave: always(client.ErrMalformed), calls: 16},
 		"known, it hangs":  {known: true, behave: hang, calls: 16, atOnce: 4},
 		// Nobody else succeeds, so it is not held: but one lookup is made after the other.

@@ -94,7 +94,7 @@ func TestT24AndT28TokenIsSeenByGenAuthOnly(t *testing.T) {
 			cfg.Audience, cfg.Namespace, cfg.EnrollURL, cfg.LoginURL = nil, "", "/mfa", "/login"
 			cfg.KeepDecision, cfg.Observer = true, &x
 			cfg.Logger = slog.New(slog.NewTextHandler(&x, &slog.HandlerOptions{Level: slog.LevelDebug}))
-			cfg.Verify = func(_ context.Context, token string) error { return verify(token) }
+			cfg.CheckToken = func(_ context.Context, token string) error { return verify(token) }
 		})
 		token.UserID = user
 		raw := genauth.Mint(token)
@@ -115,7 +115,7 @@ func TestT24AndT28TokenIsSeenByGenAuthOnly(t *testing.T) {
 				x.show(d)
 				return c.NoContent(http.StatusNoContent)
 			}, echomfa.WithConfig(echomfa.MiddlewareConfig{Enforcer: e, Policy: otp(), Mode: mode}))
-			for _, handler := range []http.Handler{app, e.Handler(echomfa.HandlerConfig{Policy: otp(), Mode: mode})(http.NotFoundHandler())} {
+			for _, handler := range []http.Handler{app, e.Middleware(echomfa.HandlerConfig{Policy: otp(), Mode: mode})(http.NotFoundHandler())} {
 				for _, kind := range []string{"Accept: */*", "Sec-Fetch-Mode: navigate", "HX-Request: true"} {
 					r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/admin?page=2", nil)
 					withToken(raw)(r)
@@ -177,7 +177,7 @@ func TestT24AndT28TokenIsSeenByGenAuthOnly(t *testing.T) {
 	assert.Greater(t, walked, 100)
 	assert.Greater(t, sent, 10, "GenAuth was asked")
 	text := x.text.String()
-	for _, outcome := range []string{"allowed", "not_enrolled", "unauthenticated", "unavailable", "denied"} {
+	for _, outcome := range []string{"allowed", "not_enrolled", "unauthenticated", "unavailable", "internal_error"} {
 		assert.Contains(t, text, outcome)
 	}
 	for i, raw := range tokens {

@@ -34,13 +34,13 @@ type Config struct {
 	// the request carries none: 401. A [*TokenError] is answered as it says.
 	// Every other error is a 500. Optional.
 	Token func(r *http.Request) (string, error)
-	// Verify checks a token beyond what GenAuth says of it, such as its
+	// CheckToken checks a token beyond what GenAuth says of it, such as its
 	// signature. It is called before facts about a token are kept, and again
 	// only when nothing is known of the token any more, within Lookup.Timeout.
 	// An error is a 401, unless it matches, among others, ErrUnavailable, an
 	// error class of the client package other than ErrUnauthenticated, a
 	// network error or the end of ctx: then it is a 503. Optional.
-	Verify func(ctx context.Context, token string) error
+	CheckToken func(ctx context.Context, token string) error
 	// MaxTokenBytes is the length of the longest token that is taken: a longer one is
 	// a 401. Set it to what everything on the way to GenAuth lets through: a stock
 	// nginx refuses tokens just under 8 KiB, as a request that cannot succeed.
@@ -96,10 +96,11 @@ type Config struct {
 // Observer is told decisions. Implementations must be safe for concurrent use
 // and quick: they run before the request goes on.
 type Observer interface {
-	// ObserveDecision is called once for every decision. Route is the
-	// registered route ("/admin/:id"), or empty where there is none, as in
-	// [Enforcer.Decide]. Method is an HTTP method, "OTHER" for one that is not
-	// in RFC 9110 or RFC 5789, or empty. Both are safe as metric labels.
+	// ObserveDecision is called once for every decision, also for a request that a
+	// Skipper let by, which is Exempted. Route is the registered route
+	// ("/admin/:id"), or empty where there is none, as in [Enforcer.Decide]. Method
+	// is an HTTP method, "_OTHER" for one that is not in RFC 9110, RFC 5789 or
+	// RFC 10008, or empty. Both are safe as metric labels.
 	ObserveDecision(ctx context.Context, d Decision, route, method string)
 }
 

@@ -217,7 +217,7 @@ func TestZeroEnforcer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			d, err := e.Decide(t.Context(), "token", otp())
-			assert.Equal(t, echomfa.Denied, d.Outcome)
+			assert.Equal(t, echomfa.InternalError, d.Outcome)
 			require.Error(t, err)
 			require.Error(t, e.Invalidate(t.Context(), "token"))
 			require.Error(t, e.InvalidateUser(t.Context(), "u"))

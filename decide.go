@@ -185,7 +185,7 @@ func (d *decider) conclude(out *Decision, r *reading) error {
 		out.Outcome = Unauthenticated
 		return r.err
 	case failurePanic:
-		return r.err // Denied
+		return r.err // InternalError
 	case noFailure: // cannot be: what is not known has an error
 		return errNoResult
 	case failureLimited, failureMisconfigured, failureUnavailable, failureMalformed, failureTurnedAway:

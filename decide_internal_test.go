@@ -111,7 +111,7 @@ func TestZeroReadingRefuses(t *testing.T) {
 	e := slowEnforcer(t, 0)
 	d := Decision{Enforced: true, Policy: AnyOf(OTP)}
 	require.Error(t, e.decider.conclude(&d, &reading{}))
-	assert.Equal(t, Denied, d.Outcome)
+	assert.Equal(t, InternalError, d.Outcome)
 	assert.False(t, d.proceeds())
 }
 

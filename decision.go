@@ -15,10 +15,10 @@ type Outcome uint8
 
 // The outcomes. Only Allowed and Exempted let a request through in Enforce mode.
 const (
-	// Denied refuses without a reason that the client could act upon: the
+	// InternalError refuses without a reason that the client could act upon: the
 	// policy is invalid or a callback failed. It is the zero value, and it
 	// refuses in every mode.
-	Denied Outcome = iota
+	InternalError Outcome = iota
 	// Allowed: the enrolled factors satisfy the policy.
 	Allowed
 	// NotEnrolled: they do not.
@@ -44,9 +44,9 @@ func (o Outcome) String() string {
 		return "unavailable"
 	case Exempted:
 		return "exempt"
-	case Denied:
+	case InternalError:
 	}
-	return "denied"
+	return "internal_error"
 }
 
 // Source tells where the facts of a decision come from.
@@ -92,7 +92,7 @@ const (
 	// Enforce refuses such a request.
 	Enforce Mode = iota
 	// ReportOnly lets it through and reports it, to see what a policy would do
-	// before it is enforced, or to open the doors knowingly in an outage. The
+	// before it is enforced. The
 	// request waits at most 100 ms for a lookup. What is the application's
 	// own mistake is still refused.
 	ReportOnly
@@ -109,6 +109,8 @@ type Decision struct {
 	Enforced bool
 	// Policy is the policy that was applied.
 	Policy Policy
+	// Rule is [Requirement].Rule, or empty.
+	Rule string
 	// Enrolled are the factor types that the user has enrolled, as far as
 	// they are known.
 	Enrolled FactorSet
@@ -132,7 +134,7 @@ func (d *Decision) proceeds() bool {
 		return true
 	case NotEnrolled, Unauthenticated, Unavailable:
 		return !d.Enforced
-	case Denied:
+	case InternalError:
 	}
 	return false
 }
@@ -156,11 +158,6 @@ func newID() string { return rand.Text() }
 
 type decisionKey struct{}
 
-// withDecision returns a context that carries d.
-func withDecision(ctx context.Context, d Decision) context.Context {
-	return context.WithValue(ctx, decisionKey{}, d)
-}
-
 // DecisionFrom returns the decision by which a request was let through, from
 // the request's context. It reports false unless [Config.KeepDecision] is set
 // and the middleware has run.
@@ -168,6 +165,24 @@ func DecisionFrom(ctx context.Context) (Decision, bool) {
 	d, ok := ctx.Value(decisionKey{}).(Decision)
 	return d, ok
 }
+
+// The types of the problem documents (RFC 9457, section 3.1.1) that programs are
+// refused by. They do not change; each is the address of its constant's documentation.
+const (
+	problems = "https://pkg.go.dev/github.com/echomfa/echomfa#"
+
+	// ProblemNotEnrolled is the type of a 403: the user has not enrolled what the
+	// route asks for.
+	ProblemNotEnrolled = problems + "ProblemNotEnrolled"
+	// ProblemUnauthenticated is the type of a 401: there is no access token, or it is
+	// malformed or refused.
+	ProblemUnauthenticated = problems + "ProblemUnauthenticated"
+	// ProblemUnavailable is the type of a 503: it could not be found out what the user
+	// has enrolled.
+	ProblemUnavailable = problems + "ProblemUnavailable"
+	// ProblemInternalError is the type of a 500: the application's own mistake.
+	ProblemInternalError = problems + "ProblemInternalError"
+)
 
 // Refusal is what [Config].RefusalPage makes a page of.
 type Refusal struct {

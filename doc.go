@@ -14,7 +14,7 @@
 //	...
 //	admin := e.Group("/admin", mfa.Require(echomfa.AnyOf(echomfa.OTP, echomfa.Face)))
 //
-// The same [Enforcer] serves net/http, by [Enforcer.Handler], and whatever is
+// The same [Enforcer] serves net/http, by [Enforcer.Middleware], and whatever is
 // not HTTP, by [Enforcer.Decide].
 //
 // # What it does not do
@@ -24,7 +24,7 @@
 // RFC 9470).
 //
 // It is not authentication. No signature is verified here: mount the middleware
-// that verifies your tokens first, or set [Config.Verify]. That GenAuth accepts
+// that verifies your tokens first, or set [Config.CheckToken]. That GenAuth accepts
 // a token is necessary and not sufficient: a JWT must also be meant for this
 // app and name a user.
 //

@@ -79,7 +79,7 @@ func TestMapAnswersQuestions(t *testing.T) {
 			if parts[2] != "" {
 				receiver = `\(\w+ \*?` + parts[2] + `(\[\w+\])?\) `
 			}
-			assert.Regexp(t, `(?m)^func `+receiver+parts[3]+`\(`, read(t, parts[1]), row[1])
+			assert.Regexp(t, `(?m)^func `+receiver+parts[3]+`(\[\w+ \w+\])?\(`, read(t, parts[1]), row[1])
 		}
 	}
 }

@@ -245,7 +245,7 @@ func TestProblemSampleIsAnAnswer(t *testing.T) {
 	mfa, err := echomfa.New(echomfa.Config{Client: genauth, EnrollURL: "/mfa"})
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, mfa.Close()) })
-	guard := mfa.Handler(echomfa.HandlerConfig{Policy: echomfa.AnyOf(echomfa.OTP, echomfa.Face)})
+	guard := mfa.Middleware(echomfa.HandlerConfig{Policy: echomfa.AnyOf(echomfa.OTP, echomfa.Face)})
 	w := ask(guard(http.NotFoundHandler()), http.MethodGet, "/", "Authorization: Bearer "+emulator.AccessToken("bob"))
 
 	var want, got map[string]any

@@ -47,7 +47,7 @@ func TestStampede(t *testing.T) {
 	t.Cleanup(release) // the emulator's Close would wait for it
 	genauth.SetFault(genauthtest.Fault{Change: func(*genauthtest.Answer) { <-held }})
 	jwt := genauth.AccessToken("alice")
-	handler := e.Handler(echomfa.HandlerConfig{Policy: otp()})(http.HandlerFunc(
+	handler := e.Middleware(echomfa.HandlerConfig{Policy: otp()})(http.HandlerFunc(
 		func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
 	serve := func(ctx context.Context) int {
 		r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil)

@@ -3,9 +3,11 @@ package echomfa
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/echomfa/echomfa/internal/hidden"
@@ -203,32 +205,58 @@ func (e *Enforcer) Client() FactorLister {
 	return e.cfg.Client
 }
 
-// Policies returns the policies that guard something: those of all mounts made
-// so far, each once, without exempt ones and without what a PolicyFunc may
-// choose. An enrollment page warns by them before a factor is removed.
+// Policies returns the policies that guard something, each once, without exempt ones:
+// those of all mounts made so far, and what RequireFuncs have returned, the first 64. An
+// enrollment page warns by them before a factor is removed.
 func (e *Enforcer) Policies() []Policy {
 	if !e.ready() {
 		return nil
 	}
-	return e.required.all()
+	return slices.Clone(e.required.all())
 }
 
-// policies is a list of distinct policies that grows as mounts are made.
-type policies struct {
-	mu   sync.Mutex
-	list []Policy
-}
-
-func (l *policies) add(p Policy) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if _, exempt := p.IsExempt(); !exempt && !slices.ContainsFunc(l.list, p.Equal) {
-		l.list = append(l.list, p)
+// learnPolicy makes a policy known to the enforcer, and logs what an operator should
+// know of it before it matters.
+func (e *Enforcer) learnPolicy(ctx context.Context, p Policy) {
+	if !e.required.add(p) {
+		return
+	}
+	for _, t := range p.weak() {
+		e.cfg.Logger.LogAttrs(ctx, slog.LevelWarn,
+			"mfa policy is satisfied by a factor that users may have without having enrolled it",
+			slog.String("policy", p.label()), slog.String("factor", string(t)))
 	}
 }
 
-func (l *policies) all() []Policy {
+// maxPolicies bounds what a RequireFunc that makes policies of requests can cause.
+const maxPolicies = 64
+
+// policies is a list of distinct policies that grows as mounts are made and as
+// RequireFuncs return others. Reading it takes no lock.
+type policies struct {
+	mu   sync.Mutex // held by who adds
+	list atomic.Pointer[[]Policy]
+}
+
+// add reports whether the policy is valid, not exempt, and new.
+func (l *policies) add(p Policy) bool {
+	if p.Err() != nil || p.p.exempt || slices.ContainsFunc(l.all(), p.same) {
+		return false
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return slices.Clone(l.list)
+	known := l.all()
+	if len(known) >= maxPolicies || slices.ContainsFunc(known, p.same) {
+		return false
+	}
+	longer := append(slices.Clone(known), p)
+	l.list.Store(&longer)
+	return true
+}
+
+func (l *policies) all() []Policy {
+	if list := l.list.Load(); list != nil {
+		return *list
+	}
+	return nil
 }

@@ -80,11 +80,11 @@ func TestErrorHandler(t *testing.T) {
 		"writes and returns nil": {
 			func(c echo.Context, _ error) error { return c.String(http.StatusTeapot, "mine") }, 418, "mine", true,
 		},
-		"returns nil and writes nothing": {func(echo.Context, error) error { return nil }, 403, "not-enrolled", true},
+		"returns nil and writes nothing": {func(echo.Context, error) error { return nil }, 403, "#ProblemNotEnrolled", true},
 		"returns the error": {
 			func(_ echo.Context, err error) error { return err }, 403, http.StatusText(http.StatusForbidden), false,
 		},
-		"panics": {func(echo.Context, error) error { panic("hook") }, 500, "internal", true},
+		"panics": {func(echo.Context, error) error { panic("hook") }, 500, "#ProblemInternalError", true},
 		"writes, then panics": {func(c echo.Context, _ error) error {
 			_ = c.String(http.StatusTeapot, "mine")
 			panic("hook")
@@ -118,8 +118,8 @@ func TestErrorHandlerHTTP(t *testing.T) {
 		"writes a status": {
 			func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusTeapot) }, 418, "",
 		},
-		"writes nothing": {func(http.ResponseWriter, *http.Request, error) {}, 403, "not-enrolled"},
-		"panics":         {func(http.ResponseWriter, *http.Request, error) { panic("hook") }, 500, "internal"},
+		"writes nothing": {func(http.ResponseWriter, *http.Request, error) {}, 403, "#ProblemNotEnrolled"},
+		"panics":         {func(http.ResponseWriter, *http.Request, error) { panic("hook") }, 500, "#ProblemInternalError"},
 		"reaches the writer below": {func(w http.ResponseWriter, _ *http.Request, _ error) {
 			w.WriteHeader(http.StatusTeapot)
 			_ = http.NewResponseController(w).Flush()
@@ -128,7 +128,7 @@ func TestErrorHandlerHTTP(t *testing.T) {
 	for name, row := range rows {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			handler := table(t, nil).Handler(echomfa.HandlerConfig{Policy: otp(), ErrorHandler: row.handle})(
+			handler := table(t, nil).Middleware(echomfa.HandlerConfig{Policy: otp(), ErrorHandler: row.handle})(
 				http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the handler ran") }))
 			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/admin", nil)
 			withToken(answertest.NotEnrolled)(r)
@@ -274,7 +274,7 @@ func TestStatusAndHeadersAgree(t *testing.T) {
 func TestFailedErrorHandlerLeavesNoHeaders(t *testing.T) {
 	t.Parallel()
 	for _, bearer := range []string{"token-refused", "token-unavailable"} {
-		handler := table(t, nil).Handler(echomfa.HandlerConfig{
+		handler := table(t, nil).Middleware(echomfa.HandlerConfig{
 			Policy:       otp(),
 			ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic("handler") },
 		})(http.NotFoundHandler())
@@ -289,7 +289,7 @@ func TestFailedErrorHandlerLeavesNoHeaders(t *testing.T) {
 // refusal's status, and not a 200.
 func TestFlushIsAnAnswer(t *testing.T) {
 	t.Parallel()
-	handler := table(t, nil).Handler(echomfa.HandlerConfig{
+	handler := table(t, nil).Middleware(echomfa.HandlerConfig{
 		Policy: otp(),
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) {
 			assert.NoError(t, http.NewResponseController(w).Flush())

@@ -89,6 +89,10 @@ func situationOf(err error) situation {
 	}
 }
 
+// Status returns the HTTP status by which an error of this package is answered, where
+// the answer is no redirect: 401, 403, 503, and 500 for nil and every other error.
+func Status(err error) int { return situationOf(err).status() }
+
 // status is the status of an answer that is no redirect.
 func (s situation) status() int {
 	switch s {
@@ -110,11 +114,11 @@ type failureClass uint8
 const (
 	failureUnavailable   failureClass = iota // timeout, transport, 5xx, 6xx, or unknown
 	noFailure                                // GenAuth told the factors
-	failureRefused                           // GenAuth or Verify refused the token
+	failureRefused                           // GenAuth or CheckToken refused the token
 	failureLimited                           // GenAuth said: too many requests
 	failureMisconfigured                     // GenAuth refused the question
 	failureMalformed                         // the answer could not be read
-	failurePanic                             // the lister or Verify panicked
+	failurePanic                             // the lister or CheckToken panicked
 	failureTurnedAway                        // not asked: budget, breaker, or closed
 
 	failureClasses = int(failureTurnedAway) + 1
@@ -281,7 +285,7 @@ func (e *panicError) Error() string {
 }
 
 // withoutToken returns err, or an error that says the same without the token. A
-// Verify function or a lister may quote what it was given, and their errors are
+// CheckToken function or a lister may quote what it was given, and their errors are
 // logged.
 func withoutToken(err error, token string) error { return withoutSecrets(err, redact.Of(token)) }
 
@@ -305,7 +309,7 @@ func withoutSecrets(err error, secrets redact.Secrets) error {
 const rememberedBytes = 256
 
 // remembered returns what the memory of a refused token keeps of its error: a
-// small value of this package. An error of a lister or of Verify may be large, or
+// small value of this package. An error of a lister or of CheckToken may be large, or
 // hold the request that it was made for.
 func remembered(err error) error {
 	var api *client.APIError

@@ -3,7 +3,6 @@ package echomfa_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -109,7 +108,7 @@ func ExampleConfig_percentEncodedCookie() {
 		panic(err)
 	}
 	defer func() { _ = mfa.Close() }()
-	admin := mfa.Handler(echomfa.HandlerConfig{Policy: echomfa.AnyOf(echomfa.OTP)})(http.NotFoundHandler())
+	admin := mfa.Middleware(echomfa.HandlerConfig{Policy: echomfa.AnyOf(echomfa.OTP)})(http.NotFoundHandler())
 
 	token := emulator.AccessToken("alice")
 	encoded := fmt.Sprintf("%%%02X", token[0]) + token[1:]
@@ -236,12 +235,12 @@ func ExampleMiddlewareConfig_tenants() {
 	}
 	guard := echomfa.WithConfig(echomfa.MiddlewareConfig{
 		Enforcer: mfa,
-		PolicyFunc: func(c echo.Context) (echomfa.Policy, error) {
+		RequireFunc: func(c echo.Context) (echomfa.Requirement, error) {
 			who, ok := c.Get("identity").(identity)
 			if !ok {
-				return echomfa.Policy{}, errors.New("no verified identity")
+				return echomfa.Requirement{}, echomfa.ErrUnauthenticated // nobody is signed in: a 401
 			}
-			return policies[who.tenant], nil // unknown: the zero Policy, a 500
+			return echomfa.Requirement{Policy: policies[who.tenant]}, nil // unknown: the zero Policy, a 500
 		},
 	})
 
@@ -251,10 +250,14 @@ func ExampleMiddlewareConfig_tenants() {
 		e.GET("/admin", hello, verified(identity{tenant: tenant}), guard)
 		fmt.Println(tenant, ask(e, "GET", "/admin", alice).Code)
 	}
+	e := echo.New()
+	e.GET("/admin", hello, guard)
+	fmt.Println("nobody", ask(e, "GET", "/admin").Code)
 	// Output:
 	// bank 403
 	// shop 200
 	// unknown 500
+	// nobody 401
 }
 
 // A service account is exempt because of what was verified about it.
@@ -267,11 +270,11 @@ func ExampleExempt() {
 	services := echomfa.Exempt("service account, verified by its signature")
 	guard := echomfa.WithConfig(echomfa.MiddlewareConfig{
 		Enforcer: mfa,
-		PolicyFunc: func(c echo.Context) (echomfa.Policy, error) {
+		RequireFunc: func(c echo.Context) (echomfa.Requirement, error) {
 			if who, ok := c.Get("identity").(identity); ok && who.service {
-				return services, nil
+				return echomfa.Requirement{Policy: services}, nil
 			}
-			return people, nil
+			return echomfa.Requirement{Policy: people}, nil
 		},
 	})
 

@@ -54,7 +54,7 @@ func ExampleHandlerConfig_errorHandler() {
 	defer done()
 	mfa := mustNew(genauth)
 	defer func() { _ = mfa.Close() }()
-	guard := mfa.Handler(echomfa.HandlerConfig{
+	guard := mfa.Middleware(echomfa.HandlerConfig{
 		Policy: echomfa.AnyOf(echomfa.OTP, echomfa.Face),
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
 			var missing *echomfa.NotEnrolledError

@@ -38,20 +38,20 @@ func ExampleLookupConfig() {
 }
 
 // The switch for the night of an outage.
-func ExampleMiddlewareConfig_modeFunc() {
+func ExampleMiddlewareConfig_requireFunc() {
 	emulator, genauth, done := kitchen()
 	defer done()
 	mfa := mustNew(genauth)
 	defer func() { _ = mfa.Close() }()
+	policy := echomfa.AnyOf(echomfa.OTP)
 	var reportOnly atomic.Bool // set it from your configuration or an operator's endpoint
 	guard := echomfa.WithConfig(echomfa.MiddlewareConfig{
 		Enforcer: mfa,
-		Policy:   echomfa.AnyOf(echomfa.OTP),
-		ModeFunc: func() echomfa.Mode {
+		RequireFunc: func(echo.Context) (echomfa.Requirement, error) {
 			if reportOnly.Load() {
-				return echomfa.ReportOnly
+				return echomfa.Requirement{Policy: policy, Mode: echomfa.ReportOnly}, nil
 			}
-			return echomfa.Enforce
+			return echomfa.Requirement{Policy: policy}, nil
 		},
 	})
 
@@ -84,12 +84,12 @@ func ExampleConfig_logger() {
 
 // Refuses the token of a user who has not finished signing in, in case that
 // GenAuth's factor endpoints take it.
-func ExampleConfig_verify() {
+func ExampleConfig_checkToken() {
 	emulator, genauth, done := kitchen()
 	defer done()
 	mfa, err := echomfa.New(echomfa.Config{
 		Client: genauth,
-		Verify: func(ctx context.Context, token string) error {
+		CheckToken: func(ctx context.Context, token string) error {
 			info, err := genauth.IntrospectMFAToken(ctx, token)
 			if err != nil {
 				return err

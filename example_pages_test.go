@@ -42,7 +42,7 @@ func ExampleRefusalPage() {
 	}
 	defer func() { _ = mfa.Close() }()
 
-	app := mfa.Handler(echomfa.HandlerConfig{Policy: echomfa.AnyOf(echomfa.OTP)})(http.NotFoundHandler())
+	app := mfa.Middleware(echomfa.HandlerConfig{Policy: echomfa.AnyOf(echomfa.OTP)})(http.NotFoundHandler())
 	w := ask(app, http.MethodGet, "/", "Sec-Fetch-Mode: navigate", "Accept-Language: de-CH")
 	fmt.Println(w.Code, w.Header().Get("Content-Language"), strings.Contains(w.Body.String(), "<h1>Anmelden</h1>"))
 	// Output: 401 de true

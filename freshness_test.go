@@ -285,8 +285,8 @@ func TestRenewedEntryEndsWithTheToken(t *testing.T) {
 	})
 }
 
-// TestVerify shows when Verify is called and what its errors become.
-func TestVerify(t *testing.T) {
+// TestCheckToken shows when CheckToken is called and what its errors become.
+func TestCheckToken(t *testing.T) {
 	t.Parallel()
 	rows := map[string]struct {
 		err  error
@@ -310,7 +310,7 @@ func TestVerify(t *testing.T) {
 				d.enroll(token, echomfa.OTP)
 				verified := 0
 				e := newEnforcer(t, d, func(c *echomfa.Config) {
-					c.Verify = func(_ context.Context, tok string) error {
+					c.CheckToken = func(_ context.Context, tok string) error {
 						assert.Equal(t, token, tok)
 						verified++
 						return row.err
@@ -328,7 +328,7 @@ func TestVerify(t *testing.T) {
 				if row.want == echomfa.Allowed {
 					assert.Equal(t, 1, verified, "not again for a renewal")
 				} else {
-					assert.Equal(t, 0, d.total(), "GenAuth is not asked about a token that Verify refused")
+					assert.Equal(t, 0, d.total(), "GenAuth is not asked about a token that CheckToken refused")
 				}
 			})
 		})

@@ -9,48 +9,85 @@ import (
 	"runtime/debug"
 	"strings"
 
+	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/internal/redact"
 )
 
-// guard is one place where a policy guards handlers: what the Echo adapter and
-// the net/http adapter have in common. C is what their callbacks are given.
-//
-// Which routes are guarded is decided where the guard is put, on a route or a
-// group, and never by comparing URL text.
-type guard[C any] struct {
-	enforcer   *Enforcer
-	policy     Policy
-	policyFunc func(C) (Policy, error)
-	token      func(C) (string, error)
-	subject    func(C) (string, error)
-	mode       Mode
-	modeFunc   func() Mode
-	skipper    func(C) bool
+// Requirement is what a route asks of a request.
+type Requirement struct {
+	// Policy is what the user must have enrolled. Required: with the zero Policy, or
+	// an invalid one, the answer is a 500.
+	Policy Policy
+	// Mode is Enforce or ReportOnly. Optional. Default Enforce.
+	Mode Mode
+	// Rule names the rule that this comes from, in the log, the problem document and
+	// the Decision. Clients see it. Optional.
+	Rule string
 }
 
-// validate reports all that is wrong with a guard.
-func (g *guard[C]) validate() error {
+// GuardConfig configures a [Guard].
+type GuardConfig[C any] struct {
+	// Enforcer decides. Required.
+	Enforcer *Enforcer
+	// Policy is what the user must have enrolled. Required, unless RequireFunc is set.
+	Policy Policy
+	// Mode is Enforce or ReportOnly. Optional. Default Enforce.
+	Mode Mode
+	// RequireFunc returns what a request needs, by role or tenant, instead of Policy
+	// and Mode. Optional. An error is a 401 if a [*TokenError] is in it, or if it
+	// matches ErrUnauthenticated and has neither a [*client.APIError] nor a network
+	// error in it: then it may be the application's own call that was refused. Every
+	// other error, and an invalid policy, is a 500.
+	RequireFunc func(c C) (Requirement, error)
+	// Token returns the access token instead of the Enforcer's TokenLookup or Token.
+	// "" or an error matching ErrUnauthenticated is a 401, a [*TokenError] is answered
+	// as it says, every other error is a 500. Optional.
+	Token func(c C) (string, error)
+	// Subject returns the identity that the handler serves. A token whose sub claim
+	// differs, or that names nobody, is a 401. Optional.
+	Subject func(c C) (string, error)
+	// Skipper reports whether a request goes by unchecked. Optional.
+	Skipper func(c C) bool
+}
+
+// Guard is one place where a policy guards handlers: what an adapter to a web
+// framework is made of. C is what its callbacks are given, such as the framework's
+// context. Make one for each mount with [NewGuard]. For each request call
+// [Guard.Check]; if it returns an error, answer by [Guard.Refuse] and do not call the
+// handler. All methods may be called concurrently. The zero Guard refuses everything.
+//
+// Which routes are guarded is decided where the guard is put, on a route or a group,
+// and never by comparing URL text.
+type Guard[C any] struct{ cfg GuardConfig[C] }
+
+// NewGuard returns a Guard, or all that is wrong with the configuration, each mistake
+// naming its field.
+func NewGuard[C any](cfg GuardConfig[C]) (*Guard[C], error) {
 	var errs []error
-	if !g.enforcer.ready() {
+	if !cfg.Enforcer.ready() {
 		errs = append(errs, errors.New("echomfa: Enforcer: required, made by New"))
 	}
 	switch {
-	case g.policyFunc == nil && g.policy.isZero():
-		errs = append(errs, errors.New("echomfa: Policy: required, or set PolicyFunc"))
-	case g.policyFunc == nil:
-		if err := g.policy.Err(); err != nil {
+	case cfg.RequireFunc != nil && (!cfg.Policy.isZero() || cfg.Mode != Enforce):
+		errs = append(errs, errors.New("echomfa: RequireFunc: it returns Policy and Mode: leave both out"))
+	case cfg.RequireFunc != nil:
+	case cfg.Policy.isZero():
+		errs = append(errs, errors.New("echomfa: Policy: required, or set RequireFunc"))
+	default:
+		if err := cfg.Policy.Err(); err != nil {
 			errs = append(errs, policyError{err})
 		}
-	case !g.policy.isZero():
-		errs = append(errs, errors.New("echomfa: Policy and PolicyFunc: set one of them"))
 	}
-	if g.mode != Enforce && g.mode != ReportOnly {
-		errs = append(errs, fmt.Errorf("echomfa: Mode: %d is neither Enforce nor ReportOnly", g.mode))
+	if cfg.Mode != Enforce && cfg.Mode != ReportOnly {
+		errs = append(errs, fmt.Errorf("echomfa: Mode: %d is neither Enforce nor ReportOnly", cfg.Mode))
 	}
-	if g.mode != Enforce && g.modeFunc != nil {
-		errs = append(errs, errors.New("echomfa: Mode and ModeFunc: set one of them"))
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
 	}
-	return errors.Join(errs...)
+	if cfg.RequireFunc == nil {
+		cfg.Enforcer.learnPolicy(context.Background(), cfg.Policy)
+	}
+	return &Guard[C]{cfg: cfg}, nil
 }
 
 // policyError names the field of an error that names this package.
@@ -61,52 +98,129 @@ func (e policyError) Error() string {
 }
 func (e policyError) Unwrap() error { return e.err }
 
-// announce makes the policy known to the enforcer, and logs what an operator
-// should know of it before it matters.
-func (g *guard[C]) announce() {
-	if g.policyFunc != nil {
-		return
+// Check decides about a request. The error is nil exactly if the handler may run; in
+// ReportOnly mode it may also where the Outcome is not Allowed. Route is the registered
+// route, such as "/admin/:id", and never the path of the URL. A panic of a callback is
+// an error, except [http.ErrAbortHandler], which goes on.
+func (g *Guard[C]) Check(c C, r *http.Request, route string) (Decision, error) {
+	var d Decision
+	if !g.cfg.Enforcer.ready() {
+		return d, errNotMade
 	}
-	g.enforcer.required.add(g.policy)
-	for _, t := range g.policy.weak() {
-		g.enforcer.cfg.Logger.LogAttrs(context.Background(), slog.LevelWarn,
-			"mfa policy is satisfied by a factor that users may have without having enrolled it",
-			slog.String("policy", g.policy.label()), slog.String("factor", string(t)))
+	token, err := g.check(c, r, route, &d)
+	if d.proceeds() {
+		return d, nil
 	}
+	return d, &refusedError{err: err, token: func() string { return token }}
 }
+
+// WithDecision returns the request that the handler is given: with the decision in its
+// context, for [DecisionFrom], if [Config.KeepDecision] is set, and otherwise r itself.
+func (g *Guard[C]) WithDecision(r *http.Request, d *Decision) *http.Request {
+	if g.cfg.Enforcer.ready() && g.cfg.Enforcer.cfg.KeepDecision {
+		return r.WithContext(context.WithValue(r.Context(), decisionKey{}, *d))
+	}
+	return r
+}
+
+// Refuse writes the default answer to an error of [Guard.Check], with its headers.
+func (g *Guard[C]) Refuse(w http.ResponseWriter, r *http.Request, err error) {
+	g.cfg.Enforcer.WriteRefusal(w, r, err)
+}
+
+// RefuseBy has the application answer an error of [Guard.Check]. It sets the headers of
+// the answer, and calls handle, which may be nil, with the refusal. If handle returns
+// nil, and written reports that there is no answer, the default one is written. What
+// handle returns is returned, without the token and other secrets of the request. A
+// panic of handle is logged, and is a 500 if there is no answer.
+func (g *Guard[C]) RefuseBy(w http.ResponseWriter, r *http.Request, err error, written func() bool, handle func(err error) error) (returned error) {
+	e := g.cfg.Enforcer
+	if !e.ready() {
+		e.WriteRefusal(w, r, err)
+		return nil
+	}
+	secrets, refusal := g.refusal(r, err)
+	defer func() {
+		if v := recover(); v != nil {
+			_, failure := panicked(r.Context(), e.cfg.Logger, "ErrorHandler", v, secrets())
+			if returned = nil; !written() {
+				e.refusals.write(w, r, failure)
+			}
+		}
+	}()
+	e.refusals.setHeaders(w.Header(), r, refusal)
+	if handle != nil {
+		if err := handle(refusal); err != nil {
+			return withoutSecrets(err, secrets())
+		}
+	}
+	if !written() {
+		e.refusals.write(w, r, refusal)
+	}
+	return nil
+}
+
+// Redact returns err, or an error that says the same without the token and other
+// secrets of a request that was refused by an error of [Guard.Check]. An adapter needs
+// it if its framework knows errors by their type, and has to take them apart:
+// [Guard.RefuseBy] does the same with errors as a whole.
+func (g *Guard[C]) Redact(r *http.Request, refusal, err error) error {
+	if !g.cfg.Enforcer.ready() {
+		return errNotMade
+	}
+	secrets, _ := g.refusal(r, refusal)
+	return withoutSecrets(err, secrets())
+}
+
+// refusal takes apart what Check returned.
+func (g *Guard[C]) refusal(r *http.Request, err error) (secrets func() redact.Secrets, refusal error) {
+	token := ""
+	if refused := (*refusedError)(nil); errors.As(err, &refused) {
+		err, token = refused.err, refused.token()
+	}
+	return func() redact.Secrets { return g.cfg.Enforcer.source.secrets(r, token) }, err
+}
+
+// refusedError is a refusal that knows what its answer must not show. The token is
+// behind a function, so that printing shows none.
+type refusedError struct {
+	err   error
+	token func() string
+}
+
+func (e *refusedError) Error() string { return e.err.Error() }
+func (e *refusedError) Unwrap() error { return e.err }
 
 // check decides about a request, and fills in the decision, which is the zero one
 // before. Whatever panics in a callback, the decision is then again the zero one,
 // which refuses. The token is the one that was read, for the one who answers the
 // refusal to keep it secret.
-func (g *guard[C]) check(c C, r *http.Request, route string, d *Decision) (token string, err error) {
+func (g *Guard[C]) check(c C, r *http.Request, route string, d *Decision) (token string, err error) {
+	e := g.cfg.Enforcer
 	rq := request{route: route, method: r.Method}
-	defer func() { //nolint:contextcheck // the request carries it
+	defer func() {
 		if v := recover(); v != nil {
-			*d, err = panicked(r.Context(), g.enforcer.cfg.Logger, "callback", v, g.enforcer.source.secrets(r, rq.token))
+			*d, err = panicked(r.Context(), e.cfg.Logger, "callback", v, e.source.secrets(r, rq.token))
 			token = rq.token
 		}
 	}()
-	if g.skipper != nil && g.skipper(c) {
-		d.Outcome, d.Enforced = Exempted, true
-		return "", nil
+	d.Enforced = true
+	if g.cfg.Skipper != nil && g.cfg.Skipper(c) {
+		d.Policy, d.Outcome = g.cfg.Policy, Exempted
+	} else {
+		err = g.decide(c, r, d, &rq)
 	}
-	d.Enforced, d.Policy = g.enforced(), g.policy
-	err = g.decide(c, r, d, &rq)
-	if err = g.enforcer.settle(r.Context(), d, err, &rq); err != nil {
-		g.enforcer.refusals.warnOfGuardedPages(r, d) //nolint:contextcheck // the request carries it
+	if err = e.settle(r.Context(), d, err, &rq); err != nil {
+		e.refusals.warnOfGuardedPages(r, d)
 	}
 	return rq.token, err
 }
 
-// decide goes the way of a request: policy, token, facts.
-func (g *guard[C]) decide(c C, r *http.Request, d *Decision, rq *request) error {
-	if g.policyFunc != nil {
-		p, err := g.policyFunc(c)
-		if err != nil {
-			return fmt.Errorf("echomfa: PolicyFunc: %w", concealed{g.enforcer.source.withoutSecrets(r, err)})
-		}
-		d.Policy = p
+// decide goes the way of a request: requirement, token, facts.
+func (g *Guard[C]) decide(c C, r *http.Request, d *Decision, rq *request) error {
+	e := g.cfg.Enforcer
+	if err := g.require(c, r, d); err != nil {
+		return err
 	}
 	if done, err := d.withoutFacts(); done {
 		return err
@@ -118,28 +232,56 @@ func (g *guard[C]) decide(c C, r *http.Request, d *Decision, rq *request) error 
 		}
 		return err
 	}
-	if g.subject != nil {
+	if g.cfg.Subject != nil {
 		rq.checkSubject = true
-		if rq.subject, err = g.subject(c); err != nil {
-			return subjectFailed(d, g.enforcer.source.withoutSecrets(r, err, rq.token))
+		if rq.subject, err = g.cfg.Subject(c); err != nil {
+			return subjectFailed(d, e.source.withoutSecrets(r, err, rq.token))
 		}
 	}
-	return g.enforcer.decider.decide(r.Context(), d, rq)
+	return e.decider.decide(r.Context(), d, rq)
 }
 
-func (g *guard[C]) enforced() bool {
-	if g.modeFunc != nil {
-		return g.modeFunc() != ReportOnly
+// require settles what the request needs.
+func (g *Guard[C]) require(c C, r *http.Request, d *Decision) error {
+	if g.cfg.RequireFunc == nil {
+		d.Policy, d.Enforced = g.cfg.Policy, g.cfg.Mode != ReportOnly
+		return nil
 	}
-	return g.mode != ReportOnly
+	required, err := g.cfg.RequireFunc(c)
+	if err != nil {
+		return requireFailed(d, g.cfg.Enforcer.source.withoutSecrets(r, err))
+	}
+	d.Policy, d.Enforced, d.Rule = required.Policy, required.Mode != ReportOnly, required.Rule
+	g.cfg.Enforcer.learnPolicy(r.Context(), d.Policy)
+	return nil
 }
 
-func (g *guard[C]) readToken(c C, r *http.Request) (string, error) {
-	if g.token == nil {
-		return g.enforcer.source.read(r)
+func (g *Guard[C]) readToken(c C, r *http.Request) (string, error) {
+	source := &g.cfg.Enforcer.source
+	if g.cfg.Token == nil {
+		return source.read(r)
 	}
-	token, err := g.token(c)
-	return g.enforcer.source.readCustom(token, g.enforcer.source.withoutSecrets(r, err, token))
+	token, err := g.cfg.Token(c)
+	return source.readCustom(token, source.withoutSecrets(r, err, token))
+}
+
+// requireFailed is a RequireFunc's error. A service of roles that refuses the
+// application's own call has not judged the user's token: to send the user to sign in
+// again would not end.
+func requireFailed(d *Decision, err error) error {
+	var (
+		token *TokenError
+		api   *client.APIError
+	)
+	ofToken := errors.As(err, &token)
+	if situationOf(err) != unauthenticated || !ofToken && (errors.As(err, &api) || undetermined(err)) {
+		return fmt.Errorf("echomfa: RequireFunc: %w", concealed{err})
+	}
+	d.Outcome = Unauthenticated
+	if ofToken {
+		return err
+	}
+	return &TokenError{Reason: "no signed-in user", Err: err}
 }
 
 // subjectFailed is a Subject function's error: without an identity to serve
@@ -153,7 +295,7 @@ func subjectFailed(d *Decision, err error) error {
 }
 
 // concealed keeps an application's error from being taken for one of ours: a
-// PolicyFunc whose own call ended in some "unauthenticated" has not judged the
+// RequireFunc whose own call ended in some "unauthenticated" has not judged the
 // user's token, and a session store that is away is not GenAuth being away.
 type concealed struct{ err error }
 
@@ -192,9 +334,9 @@ func methodLabel(method string) string {
 	switch method {
 	case "", // of Decide: there is no request
 		http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,
-		http.MethodDelete, http.MethodConnect, http.MethodOptions, http.MethodTrace:
+		http.MethodDelete, http.MethodConnect, http.MethodOptions, http.MethodTrace, "QUERY":
 		return method
 	default:
-		return "OTHER"
+		return "_OTHER"
 	}
 }

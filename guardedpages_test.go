@@ -43,7 +43,7 @@ func TestN5GuardedPages(t *testing.T) {
 				app := echo.New()
 				app.Use(echomfa.WithConfig(echomfa.MiddlewareConfig{Enforcer: e, Policy: otp(), Mode: mode}))
 				app.Any("/*", func(c echo.Context) error { return c.NoContent(http.StatusOK) })
-				handler := e.Handler(echomfa.HandlerConfig{Policy: otp(), Mode: mode})(http.NotFoundHandler())
+				handler := e.Middleware(echomfa.HandlerConfig{Policy: otp(), Mode: mode})(http.NotFoundHandler())
 				for _, over := range []http.Handler{app, handler, app} {
 					for _, kind := range []string{"navigate", "cors"} {
 						r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, row.target, nil)

@@ -6,22 +6,23 @@ import (
 	"net/http"
 )
 
-// HandlerConfig configures one mount of the net/http adapter.
+// HandlerConfig configures one mount of the net/http middleware.
 type HandlerConfig struct {
-	// Policy is what the user must have enrolled. Required, unless PolicyFunc
+	// Policy is what the user must have enrolled. Required, unless RequireFunc
 	// is set.
 	Policy Policy
-	// PolicyFunc chooses the policy for a request, by role or tenant, instead
-	// of Policy. An error, or an invalid policy, is a 500. Optional.
-	PolicyFunc func(r *http.Request) (Policy, error)
+	// Mode is Enforce or ReportOnly. Optional. Default Enforce.
+	Mode Mode
+	// RequireFunc returns what a request needs, by role or tenant, instead of
+	// Policy and Mode. Errors are answered as [GuardConfig] says. Optional.
+	RequireFunc func(r *http.Request) (Requirement, error)
+	// Token returns the access token instead of the Enforcer's TokenLookup or
+	// Token. "" or an error matching ErrUnauthenticated is a 401, a [*TokenError] is
+	// answered as it says, every other error is a 500. Optional.
+	Token func(r *http.Request) (string, error)
 	// Subject returns the identity that the handler serves. A token whose sub
 	// claim differs, or that names nobody, is a 401. Optional.
 	Subject func(r *http.Request) (string, error)
-	// Mode is Enforce or ReportOnly. Optional. Default Enforce.
-	Mode Mode
-	// ModeFunc is asked for the mode on every request, instead of Mode.
-	// Optional.
-	ModeFunc func() Mode
 	// Skipper reports whether a request goes by unchecked. Decide by what the
 	// application knows for certain, never by headers or unverified claims.
 	// Optional.
@@ -31,61 +32,52 @@ type HandlerConfig struct {
 	ErrorHandler func(w http.ResponseWriter, r *http.Request, err error)
 }
 
-// Handler returns a middleware for net/http, and for every framework that
-// takes one, such as Echo v5 by its WrapMiddleware. Inside of [http.StripPrefix] the
-// return-to is the path that the browser asked for, which net/http keeps, unless
-// ReturnTo.BaseURL has a path. After any other rewriting it is made of the path that
-// the middleware is given. It panics on an invalid configuration, at start-up.
-func (e *Enforcer) Handler(cfg HandlerConfig) func(http.Handler) http.Handler {
-	g := &guard[*http.Request]{
-		enforcer:   e,
-		policy:     cfg.Policy,
-		policyFunc: cfg.PolicyFunc,
-		subject:    cfg.Subject,
-		mode:       cfg.Mode,
-		modeFunc:   cfg.ModeFunc,
-		skipper:    cfg.Skipper,
-	}
-	if err := g.validate(); err != nil {
+// Middleware returns a middleware for net/http, and for every framework that takes
+// one, such as chi. Inside of [http.StripPrefix] the return-to is the path that the
+// browser asked for, which net/http keeps, unless ReturnTo.BaseURL has a path. After
+// any other rewriting it is made of the path that the middleware is given. It panics on
+// an invalid configuration, at start-up.
+func (e *Enforcer) Middleware(cfg HandlerConfig) func(http.Handler) http.Handler {
+	mw, err := e.NewMiddleware(cfg)
+	if err != nil {
 		panic(err)
 	}
-	g.announce()
-	return func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			var d Decision
-			token, err := g.check(r, r, r.Pattern, &d)
-			if !d.proceeds() {
-				e.refusals.answerHTTP(w, r, err, token, cfg.ErrorHandler)
-				return
-			}
-			if e.cfg.KeepDecision {
-				r = r.WithContext(withDecision(r.Context(), d))
-			}
-			next.ServeHTTP(w, r)
-		})
-	}
+	return mw
 }
 
-// answerHTTP answers a refusal. The token is the request's, as far as it is known.
-func (f *refusals) answerHTTP(w http.ResponseWriter, r *http.Request, err error, token string,
-	handle func(http.ResponseWriter, *http.Request, error),
-) {
-	tracked := &writeTracker{ResponseWriter: w, status: situationOf(err).status()}
-	defer func() {
-		if v := recover(); v != nil {
-			_, err := panicked(r.Context(), f.log, "ErrorHandler", v, f.source.secrets(r, token))
-			if !tracked.wrote {
-				f.write(w, r, err)
+// NewMiddleware is [Enforcer.Middleware] that returns all that is wrong with the
+// configuration, and does not panic.
+func (e *Enforcer) NewMiddleware(cfg HandlerConfig) (func(http.Handler) http.Handler, error) {
+	g, err := NewGuard(GuardConfig[*http.Request]{
+		Enforcer: e, Policy: cfg.Policy, Mode: cfg.Mode, RequireFunc: cfg.RequireFunc,
+		Token: cfg.Token, Subject: cfg.Subject, Skipper: cfg.Skipper,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			d, err := g.Check(r, r, r.Pattern)
+			if err != nil {
+				refuseHTTP(g, w, r, err, cfg.ErrorHandler)
+				return
 			}
+			next.ServeHTTP(w, g.WithDecision(r, &d))
+		})
+	}, nil
+}
+
+// refuseHTTP answers a refusal.
+func refuseHTTP(g *Guard[*http.Request], w http.ResponseWriter, r *http.Request, err error, handler func(http.ResponseWriter, *http.Request, error)) {
+	tracked := &writeTracker{ResponseWriter: w, status: Status(err)}
+	var handle func(error) error
+	if handler != nil {
+		handle = func(refusal error) error {
+			handler(tracked, r, refusal)
+			return nil
 		}
-	}()
-	f.setHeaders(w.Header(), r, err)
-	if handle != nil {
-		handle(tracked, r, err)
 	}
-	if !tracked.wrote {
-		f.write(tracked, r, err)
-	}
+	_ = g.RefuseBy(tracked, r, err, func() bool { return tracked.wrote }, handle)
 }
 
 // writeTracker knows whether an answer has been written. Nothing written would

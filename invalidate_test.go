@@ -162,7 +162,7 @@ func TestT48ForgottenTokenIsVerifiedAgain(t *testing.T) {
 		var verified atomic.Int32
 		e := newEnforcer(t, d, func(c *echomfa.Config) {
 			c.Lookup.Timeout = 30 * time.Second
-			c.Verify = func(context.Context, string) error {
+			c.CheckToken = func(context.Context, string) error {
 				if verified.Add(1) > 1 {
 					return errors.New("signed out")
 				}

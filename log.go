@@ -78,7 +78,7 @@ func logRefusal(ctx context.Context, log *slog.Logger, d *Decision, err error, r
 	}
 	level := slog.LevelInfo
 	switch {
-	case d.Outcome == Denied, errors.Is(err, ErrMisconfigured):
+	case d.Outcome == InternalError, errors.Is(err, ErrMisconfigured):
 		level = slog.LevelError
 	case d.Outcome == Unavailable && ctx.Err() == nil:
 		level = slog.LevelWarn
@@ -91,6 +91,7 @@ func logRefusal(ctx context.Context, log *slog.Logger, d *Decision, err error, r
 		slog.String("outcome", d.Outcome.String()),
 		slog.Bool("enforced", d.Enforced),
 		slog.String("policy", d.Policy.label()),
+		slog.String("rule", d.Rule),
 		slog.String("missing", alternatives(d.Missing)),
 		slog.String("enrolled", d.Enrolled.String()),
 		slog.String("source", d.Source.String()),

@@ -1,3 +1,5 @@
+//go:build !echomfa_noechov4
+
 package echomfa
 
 import (
@@ -9,8 +11,6 @@ import (
 
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
-
-	"github.com/echomfa/echomfa/internal/redact"
 )
 
 // MiddlewareConfig configures one mount of the Echo middleware.
@@ -21,12 +21,14 @@ type MiddlewareConfig struct {
 	Skipper middleware.Skipper
 	// Enforcer decides. Required.
 	Enforcer *Enforcer
-	// Policy is what the user must have enrolled. Required, unless PolicyFunc
+	// Policy is what the user must have enrolled. Required, unless RequireFunc
 	// is set.
 	Policy Policy
-	// PolicyFunc chooses the policy for a request, by role or tenant, instead
-	// of Policy. An error, or an invalid policy, is a 500. Optional.
-	PolicyFunc func(c echo.Context) (Policy, error)
+	// Mode is Enforce or ReportOnly. Optional. Default Enforce.
+	Mode Mode
+	// RequireFunc returns what a request needs, by role or tenant, instead of
+	// Policy and Mode. Errors are answered as [GuardConfig] says. Optional.
+	RequireFunc func(c echo.Context) (Requirement, error)
 	// Token returns the access token instead of the Enforcer's TokenLookup or
 	// Token, for instance from echo-jwt's context value. "" or an error
 	// matching ErrUnauthenticated is a 401, a [*TokenError] is answered as it
@@ -35,11 +37,6 @@ type MiddlewareConfig struct {
 	// Subject returns the identity that the handler serves. A token whose sub
 	// claim differs, or that names nobody, is a 401. Optional.
 	Subject func(c echo.Context) (string, error)
-	// Mode is Enforce or ReportOnly. Optional. Default Enforce.
-	Mode Mode
-	// ModeFunc is asked for the mode on every request, instead of Mode: the
-	// switch for the night of an outage. Optional.
-	ModeFunc func() Mode
 	// ErrorHandler answers refusals, after their headers have been set. The
 	// error is an *echo.HTTPError with an error of this package inside. What it
 	// returns is returned to Echo: return that error to have the app's own
@@ -72,41 +69,34 @@ func WithConfig(cfg MiddlewareConfig) echo.MiddlewareFunc {
 // ToMiddleware returns the Echo middleware, or all that is wrong with the
 // configuration.
 func (cfg MiddlewareConfig) ToMiddleware() (echo.MiddlewareFunc, error) {
-	shared := &guard[echo.Context]{
-		enforcer:   cfg.Enforcer,
-		policy:     cfg.Policy,
-		policyFunc: cfg.PolicyFunc,
-		token:      cfg.Token,
-		subject:    cfg.Subject,
-		mode:       cfg.Mode,
-		modeFunc:   cfg.ModeFunc,
-		skipper:    cfg.Skipper,
-	}
-	if err := shared.validate(); err != nil {
+	g, err := NewGuard(GuardConfig[echo.Context]{
+		Enforcer: cfg.Enforcer, Policy: cfg.Policy, Mode: cfg.Mode, RequireFunc: cfg.RequireFunc,
+		Token: cfg.Token, Subject: cfg.Subject, Skipper: cfg.Skipper,
+	})
+	if err != nil {
 		return nil, err
 	}
-	shared.announce()
-	g := &echoGuard{guard: shared, cfg: &cfg}
+	m := &echoMiddleware{guard: g, errorHandler: cfg.ErrorHandler}
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		// Echo does this for each request: the less is captured, the better.
-		return func(c echo.Context) error { return g.serve(c, next) }
+		return func(c echo.Context) error { return m.serve(c, next) }
 	}, nil
 }
 
-// echoGuard is the middleware of one mount.
-type echoGuard struct {
-	guard *guard[echo.Context]
-	cfg   *MiddlewareConfig
+// echoMiddleware is the middleware of one mount.
+type echoMiddleware struct {
+	guard        *Guard[echo.Context]
+	errorHandler func(c echo.Context, err error) error
 }
 
-func (g *echoGuard) serve(c echo.Context, next echo.HandlerFunc) error {
-	var d Decision
-	token, err := g.guard.check(c, c.Request(), c.Path(), &d)
-	if !d.proceeds() {
-		return g.cfg.refuse(c, err, token)
+func (m *echoMiddleware) serve(c echo.Context, next echo.HandlerFunc) error {
+	r := c.Request()
+	d, err := m.guard.Check(c, r, c.Path())
+	if err != nil {
+		return m.refuse(c, err)
 	}
-	if g.cfg.Enforcer.cfg.KeepDecision {
-		c.SetRequest(c.Request().WithContext(withDecision(c.Request().Context(), d)))
+	if kept := m.guard.WithDecision(r, &d); kept != r {
+		c.SetRequest(kept)
 	}
 	return next(c)
 }
@@ -114,60 +104,41 @@ func (g *echoGuard) serve(c echo.Context, next echo.HandlerFunc) error {
 // refuse answers a refusal. It returns nil where it has written the answer: some
 // middleware drops what was written when an error comes back (labstack/echo#2763),
 // and the client would get an empty 200.
-func (cfg *MiddlewareConfig) refuse(c echo.Context, err error, token string) (returned error) {
+func (m *echoMiddleware) refuse(c echo.Context, err error) error {
 	w, r := c.Response(), c.Request()
 	if w.Committed {
 		// An earlier middleware has begun an answer, and nothing can be added to
 		// it. Its status does not tell that the request was refused. The error does.
 		return httpError(err)
 	}
-	defer func() {
-		if v := recover(); v != nil {
-			_, err := panicked(r.Context(), cfg.Enforcer.cfg.Logger, "ErrorHandler", v, cfg.Enforcer.source.secrets(r, token))
-			cfg.answer(c, err)
-			returned = nil
-		}
-	}()
-	cfg.Enforcer.refusals.setHeaders(w.Header(), r, err)
-	if cfg.ErrorHandler != nil {
-		if returned := cfg.ErrorHandler(c, httpError(err)); returned != nil {
-			return withoutSecretsHTTP(returned, cfg.Enforcer.source.secrets(r, token))
+	var handle func(error) error
+	if m.errorHandler != nil {
+		handle = func(refusal error) error {
+			return withoutSecretsHTTP(m.errorHandler(c, httpError(refusal)), func(err error) error { return m.guard.Redact(r, refusal, err) })
 		}
 	}
-	cfg.answer(c, err)
-	return nil
-}
-
-// answer writes the default answer, unless there is one.
-func (cfg *MiddlewareConfig) answer(c echo.Context, err error) {
-	if !c.Response().Committed {
-		cfg.Enforcer.refusals.write(c.Response(), c.Request(), err)
-	}
+	return m.guard.RefuseBy(w, r, err, func() bool { return c.Response().Committed }, handle)
 }
 
 // httpError is how Echo is told a refusal.
 func httpError(err error) *echo.HTTPError {
-	status := situationOf(err).status()
+	status := Status(err)
 	return echo.NewHTTPError(status, http.StatusText(status)).WithInternal(err)
 }
 
-// withoutSecretsHTTP is withoutSecrets for an error that Echo is given: its error
-// handler knows an *echo.HTTPError by its type, and sends its message.
-func withoutSecretsHTTP(err error, secrets redact.Secrets) error {
+// withoutSecretsHTTP redacts an error that Echo is given: its error handler knows an
+// *echo.HTTPError by its type, and sends its message.
+func withoutSecretsHTTP(err error, redact func(error) error) error {
 	h, ok := err.(*echo.HTTPError) //nolint:errorlint // as Echo does
 	if !ok {
-		return withoutSecrets(err, secrets)
+		return redact(err)
 	}
-	said := fmt.Sprintf("%v %+v", h.Message, h.Message)
-	if !secrets.Shown(said) && (h.Internal == nil || !secrets.Told(h.Internal)) {
+	clean := &echo.HTTPError{Code: h.Code, Message: h.Message, Internal: withoutSecretsHTTP(h.Internal, redact)}
+	said := fmt.Errorf("%v %+v", h.Message, h.Message)
+	if redact(said) != said { //nolint:errorlint // the same value
+		clean.Message = redact(fmt.Errorf("%v", h.Message)).Error()
+	} else if clean.Internal == h.Internal { //nolint:errorlint // the same value
 		return err
-	}
-	clean := &echo.HTTPError{Code: h.Code, Message: h.Message}
-	if secrets.Shown(said) {
-		clean.Message = secrets.Hide(fmt.Sprint(h.Message))
-	}
-	if h.Internal != nil {
-		clean.Internal = withoutSecretsHTTP(h.Internal, secrets)
 	}
 	return clean
 }

@@ -53,7 +53,7 @@ func TestAnswersEcho(t *testing.T) {
 func TestAnswersHTTP(t *testing.T) {
 	t.Parallel()
 	answertest.Run(t, func(e *echomfa.Enforcer, p echomfa.Policy, handler http.Handler) http.Handler {
-		return e.Handler(echomfa.HandlerConfig{Policy: p})(handler)
+		return e.Middleware(echomfa.HandlerConfig{Policy: p})(handler)
 	}, answers)
 }
 
@@ -113,11 +113,15 @@ func TestMiddlewareCallbacks(t *testing.T) {
 	subjectIs := func(subject string, err error) func(*config) {
 		return func(c *config) { c.Subject = func(echo.Context) (string, error) { return subject, err } }
 	}
-	policyIs := func(p echomfa.Policy, err error) func(*config) {
+	requireIs := func(required echomfa.Requirement, err error) func(*config) {
 		return func(c *config) {
 			c.Policy = echomfa.Policy{}
-			c.PolicyFunc = func(echo.Context) (echomfa.Policy, error) { return p, err }
+			c.RequireFunc = func(echo.Context) (echomfa.Requirement, error) { return required, err }
 		}
+	}
+	modeIs := func(m echomfa.Mode) func(*config) { return requireIs(echomfa.Requirement{Policy: otp(), Mode: m}, nil) }
+	policyIs := func(p echomfa.Policy, err error) func(*config) {
+		return requireIs(echomfa.Requirement{Policy: p}, err)
 	}
 	rows := map[string]struct {
 		token  string
@@ -131,13 +135,13 @@ func TestMiddlewareCallbacks(t *testing.T) {
 		"Token: judges it":                      {"", tokenIs("", &echomfa.TokenError{Code: "invalid_request"}), 401},
 		"Token: malformed":                      {"", tokenIs("a b", nil), 401},
 		"Token: fails":                          {answertest.Enrolled, tokenIs(answertest.Enrolled, errTest), 500},
-		"PolicyFunc: satisfied":                 {answertest.Enrolled, policyIs(otp(), nil), 200},
-		"PolicyFunc: not satisfied":             {answertest.Enrolled, policyIs(echomfa.AnyOf(echomfa.Face), nil), 403},
-		"PolicyFunc: exempt, without a token":   {"", policyIs(echomfa.Exempt("public"), nil), 200},
-		"PolicyFunc: zero":                      {answertest.Enrolled, policyIs(echomfa.Policy{}, nil), 500},
-		"PolicyFunc: invalid":                   {answertest.Enrolled, policyIs(echomfa.AnyOf(), nil), 500},
-		"PolicyFunc: fails":                     {answertest.Enrolled, policyIs(otp(), errTest), 500},
-		"PolicyFunc: fails in our words":        {answertest.Enrolled, policyIs(otp(), echomfa.ErrUnauthenticated), 500},
+		"RequireFunc: satisfied":                {answertest.Enrolled, policyIs(otp(), nil), 200},
+		"RequireFunc: not satisfied":            {answertest.Enrolled, policyIs(echomfa.AnyOf(echomfa.Face), nil), 403},
+		"RequireFunc: exempt, without a token":  {"", policyIs(echomfa.Exempt("public"), nil), 200},
+		"RequireFunc: zero":                     {answertest.Enrolled, policyIs(echomfa.Policy{}, nil), 500},
+		"RequireFunc: invalid":                  {answertest.Enrolled, policyIs(echomfa.AnyOf(), nil), 500},
+		"RequireFunc: fails":                    {answertest.Enrolled, policyIs(otp(), errTest), 500},
+		"RequireFunc: nobody is signed in":      {answertest.Enrolled, policyIs(otp(), echomfa.ErrUnauthenticated), 401},
 		"Subject: an opaque token names nobody": {answertest.Enrolled, subjectIs("u1", nil), 401},
 		"Subject: no token at all":              {"no token", subjectIs("u1", nil), 401},
 		"Subject: a JWT that cannot be read":    {"e30.e30", subjectIs("u1", nil), 401},
@@ -150,15 +154,10 @@ func TestMiddlewareCallbacks(t *testing.T) {
 		"Skipper: no":                           {"", func(c *config) { c.Skipper = func(echo.Context) bool { return false } }, 401},
 		"SkipRoutes: the route":                 {"", func(c *config) { c.Skipper = echomfa.SkipRoutes("/admin/:id") }, 200},
 		"SkipRoutes: the address is not":        {"", func(c *config) { c.Skipper = echomfa.SkipRoutes("/admin/7", "/admin/*") }, 401},
-		"ModeFunc: report only": {answertest.NotEnrolled, func(c *config) {
-			c.ModeFunc = func() echomfa.Mode { return echomfa.ReportOnly }
-		}, 200},
-		"ModeFunc: enforce": {answertest.NotEnrolled, func(c *config) {
-			c.ModeFunc = func() echomfa.Mode { return echomfa.Enforce }
-		}, 403},
-		"ModeFunc: nonsense enforces": {answertest.NotEnrolled, func(c *config) {
-			c.ModeFunc = func() echomfa.Mode { return 7 }
-		}, 403},
+		"RequireFunc: report only":              {answertest.NotEnrolled, modeIs(echomfa.ReportOnly), 200},
+		"RequireFunc: enforce":                  {answertest.NotEnrolled, modeIs(echomfa.Enforce), 403},
+		"RequireFunc: nonsense enforces":        {answertest.NotEnrolled, modeIs(7), 403},
+		"RequireFunc: fails, report only":       {answertest.NotEnrolled, requireIs(echomfa.Requirement{Policy: otp(), Mode: echomfa.ReportOnly}, errTest), 500},
 	}
 	for name, row := range rows {
 		t.Run(name, func(t *testing.T) {
@@ -194,7 +193,9 @@ func TestReportOnly(t *testing.T) {
 	assert.False(t, got.ran)
 	assert.Equal(t, http.StatusInternalServerError, got.Code)
 
-	cfg.Policy, cfg.PolicyFunc = echomfa.Policy{}, func(echo.Context) (echomfa.Policy, error) { return echomfa.Policy{}, nil }
+	cfg = echomfa.MiddlewareConfig{Enforcer: e, RequireFunc: func(echo.Context) (echomfa.Requirement, error) {
+		return echomfa.Requirement{Mode: echomfa.ReportOnly}, nil
+	}}
 	got = serve(t, cfg, withToken(answertest.Enrolled))
 	assert.False(t, got.ran)
 	assert.Equal(t, http.StatusInternalServerError, got.Code)
@@ -208,11 +209,10 @@ func TestT42PanicsInCallbacks(t *testing.T) {
 		"Skipper": func(c *echomfa.MiddlewareConfig) { c.Skipper = func(echo.Context) bool { panic("x") } },
 		"Token":   func(c *echomfa.MiddlewareConfig) { c.Token = func(echo.Context) (string, error) { panic("x") } },
 		"Subject": func(c *echomfa.MiddlewareConfig) { c.Subject = func(echo.Context) (string, error) { panic("x") } },
-		"PolicyFunc": func(c *echomfa.MiddlewareConfig) {
+		"RequireFunc": func(c *echomfa.MiddlewareConfig) {
 			c.Policy = echomfa.Policy{}
-			c.PolicyFunc = func(echo.Context) (echomfa.Policy, error) { panic("x") }
+			c.RequireFunc = func(echo.Context) (echomfa.Requirement, error) { panic("x") }
 		},
-		"ModeFunc": func(c *echomfa.MiddlewareConfig) { c.ModeFunc = func() echomfa.Mode { panic("x") } },
 		"Observer": func(c *echomfa.MiddlewareConfig) {
 			c.Enforcer = table(t, func(cfg *echomfa.Config) { cfg.Observer = panickingObserver{} })
 		},
@@ -247,17 +247,17 @@ func TestAbortHandlerGoesOn(t *testing.T) {
 func TestMountMistakes(t *testing.T) {
 	t.Parallel()
 	e := table(t, nil)
-	policy := func(echo.Context) (echomfa.Policy, error) { return otp(), nil }
+	required := func(echo.Context) (echomfa.Requirement, error) { return echomfa.Requirement{Policy: otp()}, nil }
 	rows := map[string]struct {
 		config echomfa.MiddlewareConfig
 		want   []string
 	}{
-		"nothing":           {echomfa.MiddlewareConfig{}, []string{"Enforcer", "Policy"}},
-		"zero Enforcer":     {echomfa.MiddlewareConfig{Enforcer: &echomfa.Enforcer{}, Policy: otp()}, []string{"Enforcer"}},
-		"invalid Policy":    {echomfa.MiddlewareConfig{Enforcer: e, Policy: echomfa.AllOf()}, []string{"echomfa: Policy: invalid policy"}},
-		"two policies":      {echomfa.MiddlewareConfig{Enforcer: e, Policy: otp(), PolicyFunc: policy}, []string{"PolicyFunc"}},
-		"unknown Mode":      {echomfa.MiddlewareConfig{Enforcer: e, Policy: otp(), Mode: 9}, []string{"Mode"}},
-		"Mode and ModeFunc": {echomfa.MiddlewareConfig{Enforcer: e, Policy: otp(), Mode: echomfa.ReportOnly, ModeFunc: func() echomfa.Mode { return 0 }}, []string{"ModeFunc"}},
+		"nothing":        {echomfa.MiddlewareConfig{}, []string{"Enforcer", "Policy"}},
+		"zero Enforcer":  {echomfa.MiddlewareConfig{Enforcer: &echomfa.Enforcer{}, Policy: otp()}, []string{"Enforcer"}},
+		"invalid Policy": {echomfa.MiddlewareConfig{Enforcer: e, Policy: echomfa.AllOf()}, []string{"echomfa: Policy: invalid policy"}},
+		"two policies":   {echomfa.MiddlewareConfig{Enforcer: e, Policy: otp(), RequireFunc: required}, []string{"RequireFunc"}},
+		"unknown Mode":   {echomfa.MiddlewareConfig{Enforcer: e, Policy: otp(), Mode: 9}, []string{"Mode"}},
+		"two modes":      {echomfa.MiddlewareConfig{Enforcer: e, Mode: echomfa.ReportOnly, RequireFunc: required}, []string{"RequireFunc"}},
 	}
 	for name, row := range rows {
 		t.Run(name, func(t *testing.T) {
@@ -271,7 +271,11 @@ func TestMountMistakes(t *testing.T) {
 		})
 	}
 	assert.Panics(t, func() { e.Require(echomfa.Policy{}) })
-	assert.Panics(t, func() { e.Handler(echomfa.HandlerConfig{}) })
+	assert.Panics(t, func() { e.Middleware(echomfa.HandlerConfig{}) })
+	mw, err := e.NewMiddleware(echomfa.HandlerConfig{Mode: 9})
+	assert.Nil(t, mw)
+	require.ErrorContains(t, err, "echomfa: Policy: ")
+	require.ErrorContains(t, err, "echomfa: Mode: ")
 	assert.Panics(t, func() { echomfa.SkipRoutes() })
 	for _, pattern := range []string{"", "mfa", " /mfa", "*"} { // no route is called so
 		assert.PanicsWithError(t, fmt.Sprintf("echomfa: SkipRoutes: %q skips nothing: routes begin with a slash", pattern), func() {

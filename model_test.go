@@ -93,7 +93,7 @@ func (v *view) permitted(q query) []answer {
 		satisfied := q.policy.Evaluate(w.types).Satisfied
 		switch {
 		case w.verdict == panicking && joined:
-			list = append(list, answer{echomfa.Denied, w})
+			list = append(list, answer{echomfa.InternalError, w})
 		case !asked && v.void(w, q):
 		case w.verdict == refused && (joined || within(v.rules.RefusedFor)):
 			list = append(list, answer{echomfa.Unauthenticated, w})

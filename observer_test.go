@@ -35,7 +35,7 @@ func (r *recorder) ObserveDecision(_ context.Context, d echomfa.Decision, route,
 }
 
 // TestObserver shows what an Observer is told: the registered route and a
-// method from a fixed list.
+// method from a fixed list, also of a request that was skipped.
 func TestObserver(t *testing.T) {
 	t.Parallel()
 	seen := &recorder{}
@@ -47,14 +47,18 @@ func TestObserver(t *testing.T) {
 	require.NoError(t, err)
 
 	mux := http.NewServeMux()
-	mux.Handle("/people/{id}", e.Handler(echomfa.HandlerConfig{Policy: otp()})(http.NotFoundHandler()))
+	mux.Handle("/people/{id}", e.Middleware(echomfa.HandlerConfig{Policy: otp()})(http.NotFoundHandler()))
 	mux.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), "BREW", "/people/4", nil))
+
+	cfg.Skipper = func(echo.Context) bool { return true }
+	serve(t, cfg, nil)
 
 	assert.Equal(t, []observed{
 		{echomfa.Allowed, "/admin/:id", "GET"},
 		{echomfa.NotEnrolled, "/admin/:id", "GET"},
 		{echomfa.Allowed, "", ""},
-		{echomfa.Unauthenticated, "/people/{id}", "OTHER"},
+		{echomfa.Unauthenticated, "/people/{id}", "_OTHER"},
+		{echomfa.Exempted, "/admin/:id", "GET"},
 	}, seen.seen)
 }
 
@@ -70,7 +74,7 @@ func TestKeepDecision(t *testing.T) {
 		})
 		app := echo.New()
 		app.Any("/*", echo.WrapHandler(check), e.Require(otp()))
-		for _, handler := range []http.Handler{app, e.Handler(echomfa.HandlerConfig{Policy: otp()})(check)} {
+		for _, handler := range []http.Handler{app, e.Middleware(echomfa.HandlerConfig{Policy: otp()})(check)} {
 			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
 			withToken(answertest.Enrolled)(r)
 			w := httptest.NewRecorder()

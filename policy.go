@@ -37,8 +37,8 @@ const (
 	maxPolicySets  = 256
 )
 
-// Result is the outcome of an evaluation.
-type Result struct {
+// Evaluation is the outcome of an evaluation.
+type Evaluation struct {
 	// Satisfied reports whether the enrolled factors satisfy the policy.
 	Satisfied bool
 	// Missing lists the smallest additions that would: enrolling all types of
@@ -266,12 +266,12 @@ func (p Policy) satisfied(enrolled FactorSet) bool {
 // Evaluate reports whether the enrolled factors satisfy the policy, and what is
 // missing if not. An invalid policy is never satisfied, an exempt one always.
 // It does not allocate if the policy is satisfied.
-func (p Policy) Evaluate(enrolled FactorSet) Result {
+func (p Policy) Evaluate(enrolled FactorSet) Evaluation {
 	if p.satisfied(enrolled) {
-		return Result{Satisfied: true}
+		return Evaluation{Satisfied: true}
 	}
 	if p.p == nil || p.p.err != nil {
-		return Result{}
+		return Evaluation{}
 	}
 	has := enrolled.mask(p.p.others)
 	short := make([]uint32, len(p.p.sets))
@@ -287,12 +287,17 @@ func (p Policy) Evaluate(enrolled FactorSet) Result {
 			missing = append(missing, typesOf(s, p.p.others))
 		}
 	}
-	return Result{Missing: missing}
+	return Evaluation{Missing: missing}
 }
 
 // Equal reports whether the same factors satisfy both policies. An invalid
 // policy equals none.
 func (p Policy) Equal(q Policy) bool { return p.Implies(q) && q.Implies(p) }
+
+// same is Equal for valid policies that are not exempt, without an allocation.
+func (p Policy) same(q Policy) bool {
+	return p.p == q.p || slices.Equal(p.p.sets, q.p.sets) && slices.Equal(p.p.others, q.p.others)
+}
 
 // Implies reports whether whoever satisfies p satisfies q. An invalid policy
 // implies none and is implied by none.

@@ -130,7 +130,7 @@ func TestT03PolicyAgainstBruteForce(t *testing.T) {
 
 // checkMissing checks that each alternative suffices, that none can do without
 // one of its types, and that none is missing.
-func checkMissing(t *testing.T, f truth, enrolled []echomfa.FactorType, got echomfa.Result) {
+func checkMissing(t *testing.T, f truth, enrolled []echomfa.FactorType, got echomfa.Evaluation) {
 	t.Helper()
 	if got.Satisfied {
 		require.Nil(t, got.Missing)
@@ -230,8 +230,8 @@ func TestAllOf(t *testing.T) {
 	require.NoError(t, p.Err())
 	assert.Equal(t, "OTP and FACE", p.String())
 	assert.True(t, p.Evaluate(echomfa.Factors(echomfa.OTP, echomfa.Face, echomfa.SMS)).Satisfied)
-	assert.Equal(t, echomfa.Result{Missing: [][]echomfa.FactorType{{echomfa.Face}}}, p.Evaluate(echomfa.Factors(echomfa.OTP)))
-	assert.Equal(t, echomfa.Result{Missing: [][]echomfa.FactorType{{echomfa.OTP, echomfa.Face}}}, p.Evaluate(echomfa.FactorSet{}))
+	assert.Equal(t, echomfa.Evaluation{Missing: [][]echomfa.FactorType{{echomfa.Face}}}, p.Evaluate(echomfa.Factors(echomfa.OTP)))
+	assert.Equal(t, echomfa.Evaluation{Missing: [][]echomfa.FactorType{{echomfa.OTP, echomfa.Face}}}, p.Evaluate(echomfa.FactorSet{}))
 }
 
 // TestT02WeakPoliciesAreLogged shows which policies the operator is warned of:

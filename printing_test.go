@@ -46,9 +46,10 @@ func TestX14PrintingTellsNoSecret(t *testing.T) {
 		// An address and an app's id are no secrets, and no error keeps what it is about.
 		"client.Client", "client.Config", "client.APIError", "client.CheckError", "client.PartialError", "client.TransportError",
 		"client.MFATokenInfo",
-		"echomfa.CacheConfig", "echomfa.Config", "echomfa.Decision", "echomfa.FactorSet", "echomfa.HandlerConfig", "echomfa.LookupConfig",
+		"echomfa.CacheConfig", "echomfa.Config", "echomfa.Decision", "echomfa.Evaluation", "echomfa.FactorSet",
+		"echomfa.Guard", "echomfa.GuardConfig", "echomfa.HandlerConfig", "echomfa.LookupConfig",
 		"echomfa.LookupError", "echomfa.LookupStats", "echomfa.MiddlewareConfig", "echomfa.NotEnrolledError", "echomfa.Policy",
-		"echomfa.PolicySyntaxError", "echomfa.Refusal", "echomfa.RefusalPage", "echomfa.Result", "echomfa.ReturnToConfig", "echomfa.Stats", "echomfa.StoreEvent",
+		"echomfa.PolicySyntaxError", "echomfa.Refusal", "echomfa.RefusalPage", "echomfa.Requirement", "echomfa.ReturnToConfig", "echomfa.Stats", "echomfa.StoreEvent",
 		"echomfa.StoreStats", "echomfa.StoredFacts", "echomfa.TokenError", "echomfa.WouldBlock",
 	}
 	all := append(hiddentest.ExportedStructs(t, "echomfa", "*.go"), hiddentest.ExportedStructs(t, "client", "client/*.go")...)

@@ -95,16 +95,18 @@ func TestH2X9CallbacksCannotSpreadSecrets(t *testing.T) {
 		"MiddlewareConfig.Token": {mount: func(c *echomfa.MiddlewareConfig, fail func() error) {
 			c.Token = func(echo.Context) (string, error) { return "", fail() }
 		}},
-		"PolicyFunc": {mount: func(c *echomfa.MiddlewareConfig, fail func() error) {
-			c.Policy, c.PolicyFunc = echomfa.Policy{}, func(echo.Context) (echomfa.Policy, error) { return otp(), fail() }
+		"RequireFunc": {mount: func(c *echomfa.MiddlewareConfig, fail func() error) {
+			c.Policy, c.RequireFunc = echomfa.Policy{}, func(echo.Context) (echomfa.Requirement, error) {
+				return echomfa.Requirement{Policy: otp()}, fail()
+			}
 		}},
 		"Subject": {mount: func(c *echomfa.MiddlewareConfig, fail func() error) {
 			c.Token = func(echo.Context) (string, error) { return canary, nil }
 			c.Subject = func(echo.Context) (string, error) { return "", fail() }
 		}},
-		"Verify": {config: func(c *echomfa.Config, fail func() error) {
+		"CheckToken": {config: func(c *echomfa.Config, fail func() error) {
 			c.TokenLookup, c.Token = "", func(*http.Request) (string, error) { return canary, nil }
-			c.Verify = func(context.Context, string) error { return fail() }
+			c.CheckToken = func(context.Context, string) error { return fail() }
 		}},
 		"lister": {config: func(c *echomfa.Config, fail func() error) {
 			c.TokenLookup, c.Token = "", func(*http.Request) (string, error) { return canary, nil }
@@ -116,9 +118,6 @@ func TestH2X9CallbacksCannotSpreadSecrets(t *testing.T) {
 		}},
 		"Skipper": {panics: true, mount: func(c *echomfa.MiddlewareConfig, fail func() error) {
 			c.Skipper = func(echo.Context) bool { panic(fail()) }
-		}},
-		"ModeFunc": {panics: true, mount: func(c *echomfa.MiddlewareConfig, fail func() error) {
-			c.ModeFunc = func() echomfa.Mode { panic(fail()) }
 		}},
 		"Observer": {panics: true, config: func(c *echomfa.Config, fail func() error) {
 			c.Observer = observing(func() { panic(fail()) })
@@ -140,7 +139,7 @@ func TestH2X9CallbacksCannotSpreadSecrets(t *testing.T) {
 		for how, quote := range quotes() {
 			for place, at := range places {
 				for _, panics := range []bool{false, true} {
-					if cb.panics && !panics || place == "a declared header" && (name == "Config.Token" || name == "Verify" || name == "lister") {
+					if cb.panics && !panics || place == "a declared header" && (name == "Config.Token" || name == "CheckToken" || name == "lister") {
 						continue // with Config.Token no header is declared
 					}
 					t.Run(fmt.Sprintf("%s: %s in %s, panics %v", name, how, place, panics), func(t *testing.T) {
@@ -195,8 +194,8 @@ func TestX9ShortValuesDoNotShredLines(t *testing.T) {
 	var log bytes.Buffer
 	want := errors.New("role service: id 1 of 1,111")
 	cfg := echomfa.MiddlewareConfig{
-		Enforcer:   table(t, func(c *echomfa.Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) }),
-		PolicyFunc: func(echo.Context) (echomfa.Policy, error) { return echomfa.Policy{}, want },
+		Enforcer:    table(t, func(c *echomfa.Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) }),
+		RequireFunc: func(echo.Context) (echomfa.Requirement, error) { return echomfa.Requirement{}, want },
 	}
 	given := toldError(&cfg)
 	serve(t, cfg, func(r *http.Request) { r.Header.Set("Cookie", "id=1; ids=1,111") })
@@ -259,7 +258,7 @@ func TestX21RefusalsKeepNothingForeign(t *testing.T) {
 				e := newEnforcer(t, lister, func(c *echomfa.Config) {
 					c.Cache.RefusedFor = time.Minute
 					if verifies {
-						c.Verify = func(context.Context, string) error { return fail }
+						c.CheckToken = func(context.Context, string) error { return fail }
 					}
 				})
 				_, first := e.Decide(t.Context(), canary, otp())

@@ -19,7 +19,7 @@ import (
 	"github.com/echomfa/echomfa/client"
 )
 
-// TestT24CallbacksCannotSpreadTheToken has listers and Verify functions that
+// TestT24CallbacksCannotSpreadTheToken has listers and CheckToken functions that
 // quote the token in their errors and panics. Neither the error nor the log has
 // it, and what the error is called by is kept.
 func TestT24CallbacksCannotSpreadTheToken(t *testing.T) {
@@ -58,7 +58,7 @@ func TestT24CallbacksCannotSpreadTheToken(t *testing.T) {
 				e := newEnforcer(t, lister, func(c *echomfa.Config) {
 					c.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 					if verifies {
-						c.Verify = func(_ context.Context, token string) error { return test.fail(token) }
+						c.CheckToken = func(_ context.Context, token string) error { return test.fail(token) }
 					}
 				})
 				d, err := e.Decide(t.Context(), secret, otp())
@@ -93,7 +93,7 @@ func TestT24MountCallbacksCannotSpreadTheToken(t *testing.T) {
 	policy := func(answer func() error) func(*config) {
 		return func(c *config) {
 			c.Policy = echomfa.Policy{}
-			c.PolicyFunc = func(echo.Context) (echomfa.Policy, error) { return otp(), answer() }
+			c.RequireFunc = func(echo.Context) (echomfa.Requirement, error) { return echomfa.Requirement{Policy: otp()}, answer() }
 		}
 	}
 	subject := func(answer func() error) func(*config) {
@@ -104,8 +104,8 @@ func TestT24MountCallbacksCannotSpreadTheToken(t *testing.T) {
 		code   int
 		want   error
 	}{
-		"PolicyFunc fails":           {policy(quote), 500, custom},
-		"PolicyFunc panics":          {policy(func() error { panic(quote()) }), 500, nil},
+		"RequireFunc fails":          {policy(quote), 500, custom},
+		"RequireFunc panics":         {policy(func() error { panic(quote()) }), 500, nil},
 		"Subject fails":              {subject(quote), 500, custom},
 		"Subject panics":             {subject(func() error { panic("no " + secret) }), 500, nil},
 		"Subject says there is none": {subject(func() error { return errors.Join(quote(), echomfa.ErrUnauthenticated) }), 401, custom},
@@ -183,13 +183,13 @@ type quotingError struct{ token string }
 func (e *quotingError) Error() string { return "bad token " + e.token }
 
 // TestT28RefusalsDoNotKeepTheToken shows that the memory of a refused token does
-// not hold the error in which Verify quoted it, nor can it be had from there.
+// not hold the error in which CheckToken quoted it, nor can it be had from there.
 func TestT28RefusalsDoNotKeepTheToken(t *testing.T) {
 	t.Parallel()
 	const secret = "canary-0123456789-canary"
 	var quoted weak.Pointer[quotingError]
 	e := newEnforcer(t, newDirectory(), func(c *echomfa.Config) {
-		c.Verify = func(_ context.Context, token string) error {
+		c.CheckToken = func(_ context.Context, token string) error {
 			err := &quotingError{token}
 			quoted = weak.Make(err)
 			return err

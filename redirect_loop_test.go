@@ -136,7 +136,7 @@ func TestFieldF07CirclesByBothPagesEnd(t *testing.T) {
 
 // circling is an app whose sign-in and enrollment send browsers back at once.
 func circling(e *echomfa.Enforcer, adapter string, cookies []string, asked *atomic.Int64) http.Handler {
-	admin := e.Handler(echomfa.HandlerConfig{Policy: otp()})(http.NotFoundHandler())
+	admin := e.Middleware(echomfa.HandlerConfig{Policy: otp()})(http.NotFoundHandler())
 	if adapter == "Echo" {
 		router := echo.New()
 		router.Any("/*", func(echo.Context) error { return nil }, e.Require(otp()))
@@ -213,7 +213,7 @@ func TestFieldF07CirclesBehindAPrefixEnd(t *testing.T) {
 		c.EnrollURL, c.LoginURL, c.TokenLookup = "/tools/mfa", "/tools/login", "cookie:session"
 	})
 	mux := http.NewServeMux()
-	mux.Handle("/admin/", e.Handler(echomfa.HandlerConfig{Policy: echomfa.AnyOf(echomfa.OTP)})(http.NotFoundHandler()))
+	mux.Handle("/admin/", e.Middleware(echomfa.HandlerConfig{Policy: echomfa.AnyOf(echomfa.OTP)})(http.NotFoundHandler()))
 	mux.Handle("/login", http.RedirectHandler("/tools/admin/users", http.StatusSeeOther))
 	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r = r.Clone(r.Context())

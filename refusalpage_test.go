@@ -208,7 +208,7 @@ func TestRefusalPageThatFails(t *testing.T) {
 			e := enforcer(row.page)
 			for adapter, app := range map[string]http.Handler{
 				"Echo":     guarded(t, e),
-				"net/http": e.Handler(echomfa.HandlerConfig{Policy: otp()})(http.NotFoundHandler()),
+				"net/http": e.Middleware(echomfa.HandlerConfig{Policy: otp()})(http.NotFoundHandler()),
 				"WriteRefusal": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 					e.WriteRefusal(w, r, &echomfa.LookupError{DecisionID: "4KXZQ2M7N5J3W6RBYTAV5C2DHE", RetryAfter: time.Second})
 				}),

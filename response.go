@@ -38,11 +38,7 @@ type refusals struct {
 	guarded struct{ enroll, login sync.Once }          // it has been said that the page is guarded
 }
 
-// Refusals to programs are in the words of RFC 9457. The types are pages of this
-// project: an address that explains itself.
-const problemBase = "https://github.com/echomfa/echomfa/blob/main/docs/problems.md#"
-
-// problem is the body of a refusal to a program.
+// problem is the body of a refusal to a program, in the words of RFC 9457.
 type problem struct {
 	Type       string `json:"type"`
 	Title      string `json:"title"`
@@ -54,6 +50,7 @@ type problem struct {
 // enrollmentProblem adds what a program needs to help its user.
 type enrollmentProblem struct {
 	problem
+	Rule      string         `json:"rule,omitempty"`
 	Missing   [][]FactorType `json:"missing"`
 	Enrolled  []FactorType   `json:"enrolled"`
 	EnrollURL string         `json:"enroll_url,omitempty"`
@@ -83,7 +80,7 @@ func (f *refusals) replyTo(err error) reply {
 	case unavailable:
 		var lookup *LookupError
 		p := problem{
-			Type: problemBase + "unavailable", Title: "Service Unavailable", Status: http.StatusServiceUnavailable,
+			Type: ProblemUnavailable, Title: "Service Unavailable", Status: http.StatusServiceUnavailable,
 			Detail: "It could not be found out which sign-in factors you have enrolled. Please try again in a moment.",
 		}
 		if errors.As(err, &lookup) {
@@ -94,7 +91,7 @@ func (f *refusals) replyTo(err error) reply {
 	}
 	var internal *internalError
 	p := problem{
-		Type: problemBase + "internal", Title: "Internal Server Error", Status: http.StatusInternalServerError,
+		Type: ProblemInternalError, Title: "Internal Server Error", Status: http.StatusInternalServerError,
 		Detail: "The request could not be checked.",
 	}
 	if errors.As(err, &internal) {
@@ -105,7 +102,7 @@ func (f *refusals) replyTo(err error) reply {
 
 func (f *refusals) replyNotEnrolled(d *Decision) reply {
 	p := problem{
-		Type: problemBase + "not-enrolled", Title: "Enrollment Required", Status: http.StatusForbidden,
+		Type: ProblemNotEnrolled, Title: "Enrollment Required", Status: http.StatusForbidden,
 		Detail:     "This page needs a sign-in factor that you have not enrolled: " + alternatives(d.Missing) + ".",
 		DecisionID: d.ID,
 	}
@@ -114,7 +111,7 @@ func (f *refusals) replyNotEnrolled(d *Decision) reply {
 	}
 	// The slices are never nil, so that they are arrays in JSON.
 	body := enrollmentProblem{
-		problem: p, EnrollURL: f.enroll.Text,
+		problem: p, Rule: d.Rule, EnrollURL: f.enroll.Text,
 		Missing:  append([][]FactorType{}, d.Missing...),
 		Enrolled: append([]FactorType{}, d.Enrolled.Types()...),
 	}
@@ -127,7 +124,7 @@ func (f *refusals) replyNotEnrolled(d *Decision) reply {
 
 func (f *refusals) replyUnauthenticated(t *TokenError) reply {
 	p := problem{
-		Type: problemBase + "unauthenticated", Title: "Unauthorized", Status: http.StatusUnauthorized,
+		Type: ProblemUnauthenticated, Title: "Unauthorized", Status: http.StatusUnauthorized,
 		Detail: "Please sign in.", DecisionID: t.DecisionID,
 	}
 	return reply{problem: p, body: p, destination: &f.login, step: "Sign in", reason: t.Reason}

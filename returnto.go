@@ -75,7 +75,7 @@ func (f *refusals) warnOfLoginURL() {
 // could get past the refusals is refused too. It cannot be known before: neither
 // Echo nor net/http tells a middleware on which routes it is put.
 func (f *refusals) warnOfGuardedPages(r *http.Request, d *Decision) {
-	if d.Outcome == Denied {
+	if d.Outcome == InternalError {
 		return // the app's own mistake says nothing of the policy
 	}
 	if f.enroll.Is(r) {

@@ -29,7 +29,7 @@ func TestT30ReturnToIsNotMadeFromHeaders(t *testing.T) {
 	r.Header.Set("Sec-Fetch-Mode", "navigate")
 	withToken(answertest.NotEnrolled)(r)
 	w := httptest.NewRecorder()
-	e.Handler(echomfa.HandlerConfig{Policy: otp()})(http.NotFoundHandler()).ServeHTTP(w, r)
+	e.Middleware(echomfa.HandlerConfig{Policy: otp()})(http.NotFoundHandler()).ServeHTTP(w, r)
 	assert.Equal(t, "https://id.example/u?return_to=https%3A%2F%2Fadmin.example.com%2Fadmin%3Freturn_to%3Dhttps%3A%2F%2Fevil.example",
 		w.Header().Get("Location"))
 }
@@ -60,7 +60,7 @@ func TestT29ReturnToNamesTheSameAddress(t *testing.T) {
 		r.Header.Set("Sec-Fetch-Mode", "navigate")
 		withToken(answertest.NotEnrolled)(r)
 		w := httptest.NewRecorder()
-		e.Handler(echomfa.HandlerConfig{Policy: otp()})(http.NotFoundHandler()).ServeHTTP(w, r)
+		e.Middleware(echomfa.HandlerConfig{Policy: otp()})(http.NotFoundHandler()).ServeHTTP(w, r)
 		location, err := url.Parse(w.Header().Get("Location"))
 		require.NoError(t, err)
 		assert.Equal(t, "/mfa", location.Path)
@@ -90,9 +90,11 @@ func TestPolicies(t *testing.T) {
 	assert.Empty(t, e.Policies())
 	e.Require(otp())
 	e.Require(otp().Named("again"))
-	e.Handler(echomfa.HandlerConfig{Policy: echomfa.AnyOf(echomfa.Face)})
+	e.Middleware(echomfa.HandlerConfig{Policy: echomfa.AnyOf(echomfa.Face)})
 	e.Require(echomfa.Exempt("public"))
-	e.Handler(echomfa.HandlerConfig{PolicyFunc: func(*http.Request) (echomfa.Policy, error) { return otp(), nil }})
+	e.Middleware(echomfa.HandlerConfig{RequireFunc: func(*http.Request) (echomfa.Requirement, error) {
+		return echomfa.Requirement{Policy: otp()}, nil
+	}})
 	got := e.Policies()
 	require.Len(t, got, 2)
 	assert.True(t, got[0].Equal(otp()))

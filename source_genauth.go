@@ -63,7 +63,7 @@ const retryPause = 50 * time.Millisecond
 func newGenauthSource(cfg *Config, c *cache, r *running) *genauthSource {
 	g := &genauthSource{
 		lister:     cfg.Client,
-		checkToken: cfg.Verify,
+		checkToken: cfg.CheckToken,
 		budget:     budget.New(cfg.Lookup.MaxConcurrent, cfg.Lookup.MaxPerSecond, cfg.Lookup.MaxWait),
 		log:        panicProof(cfg.Logger),
 		maxToken:   cfg.MaxTokenBytes,

@@ -70,7 +70,7 @@ func newStoreSource(cfg *Config, c *cache, r *running) *storeSource {
 		return nil
 	}
 	t := &storeSource{
-		store: cfg.Cache.Store, namespace: cfg.Namespace, checkToken: cfg.Verify,
+		store: cfg.Cache.Store, namespace: cfg.Namespace, checkToken: cfg.CheckToken,
 		log: panicProof(cfg.Logger),
 	}
 	t.lookups = lookups{cache: c, table: storeTable, running: r, timeout: cfg.Lookup.Timeout, start: t.start}

@@ -128,7 +128,7 @@ func (c *decisionCounts) add(d *Decision) {
 		c.unauthenticated.Add(1)
 	case Unavailable:
 		c.unavailable.Add(1)
-	case Denied, Allowed, Exempted:
+	case InternalError, Allowed, Exempted:
 	}
 }
 

@@ -137,7 +137,7 @@ func TestF41FactsThatAreNotBelieved(t *testing.T) {
 	}
 }
 
-// TestStoreFactsAreVerified calls Verify for a token that this instance has not
+// TestStoreFactsAreVerified calls CheckToken for a token that this instance has not
 // seen, also if another instance has.
 func TestStoreFactsAreVerified(t *testing.T) {
 	t.Parallel()
@@ -152,7 +152,7 @@ func TestStoreFactsAreVerified(t *testing.T) {
 			calls := 0
 			e := newEnforcer(t, d, func(c *echomfa.Config) {
 				c.Cache.Store = store
-				c.Verify = func(context.Context, string) error { calls++; return verdict }
+				c.CheckToken = func(context.Context, string) error { calls++; return verdict }
 			})
 			got := decide(t, e, "token", otp())
 			assert.Equal(t, 1, calls, name)
@@ -165,9 +165,9 @@ func TestStoreFactsAreVerified(t *testing.T) {
 		}
 		panics := newEnforcer(t, d, func(c *echomfa.Config) {
 			c.Cache.Store = store
-			c.Verify = func(context.Context, string) error { panic("verify") }
+			c.CheckToken = func(context.Context, string) error { panic("verify") }
 		})
-		assert.Equal(t, echomfa.Denied, decide(t, panics, "token", otp()).Outcome)
+		assert.Equal(t, echomfa.InternalError, decide(t, panics, "token", otp()).Outcome)
 	})
 }
 

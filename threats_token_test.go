@@ -55,7 +55,7 @@ func TestT45MFATokenIsNoAccessToken(t *testing.T) {
 	t.Cleanup(c.CloseIdleConnections)
 	e := newEnforcer(t, c, func(cfg *echomfa.Config) {
 		cfg.Audience = nil
-		cfg.Verify = func(ctx context.Context, token string) error {
+		cfg.CheckToken = func(ctx context.Context, token string) error {
 			info, err := c.IntrospectMFAToken(ctx, token)
 			if err == nil && info.Active {
 				return fmt.Errorf("the sign-in is not finished: %w", echomfa.ErrUnauthenticated)
@@ -69,7 +69,7 @@ func TestT45MFATokenIsNoAccessToken(t *testing.T) {
 	assert.Equal(t, echomfa.Allowed, decide(t, e, genauth.AccessToken("alice"), otp()).Outcome)
 
 	open := newEnforcer(t, c, nil)
-	assert.Equal(t, echomfa.Allowed, decide(t, open, unfinished, otp()).Outcome, "this is why Verify exists")
+	assert.Equal(t, echomfa.Allowed, decide(t, open, unfinished, otp()).Outcome, "this is why CheckToken exists")
 }
 
 // TestT46AndT47TokensForOthers shows that GenAuth accepting a token is not

@@ -179,7 +179,7 @@ func TestCheckTokenRunsOnce(t *testing.T) {
 		var checks atomic.Int64
 		e := newEnforcer(t, d, func(c *echomfa.Config) {
 			c.Cache.Store = memory
-			c.Verify = func(context.Context, string) error { checks.Add(1); return nil }
+			c.CheckToken = func(context.Context, string) error { checks.Add(1); return nil }
 		})
 		synctest.Wait()
 		assert.Equal(t, echomfa.NotEnrolled, decide(t, e, token, otp()).Outcome)

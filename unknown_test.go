@@ -45,11 +45,11 @@ func TestUnknownIsNotNoWhateverElseIsSaid(t *testing.T) {
 			d.enroll(token, echomfa.OTP)
 			verdict := cause
 			e := newEnforcer(t, d, func(c *echomfa.Config) {
-				c.Verify = func(context.Context, string) error { return verdict }
+				c.CheckToken = func(context.Context, string) error { return verdict }
 				c.Cache.StaleIfError = 5 * time.Minute
 			})
 			got, err := e.Decide(t.Context(), token, otp())
-			assert.Equal(t, echomfa.Unavailable, got.Outcome, "Verify: %v", err)
+			assert.Equal(t, echomfa.Unavailable, got.Outcome, "CheckToken: %v", err)
 			assert.Zero(t, d.total(), "what is not verified is not asked about")
 
 			verdict = nil

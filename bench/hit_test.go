@@ -82,7 +82,7 @@ func BenchmarkHit(b *testing.B) {
 	}
 	for name, token := range map[string]string{"jwt": user.RS256, "40B": user.Opaque} {
 		b.Run("token="+name+"/peer=echomfa in net∕http", func(b *testing.B) {
-			guard := newEnforcer(b, 1<<16).Handler(echomfa.HandlerConfig{Policy: peer.Policy()})
+			guard := newEnforcer(b, 1<<16).Middleware(echomfa.HandlerConfig{Policy: peer.Policy()})
 			run(b, guard(app()), token)
 		})
 	}

@@ -52,7 +52,7 @@ func BenchmarkParallelHit(b *testing.B) {
 		for i, token := range opaqueTokens(users) {
 			requests[i] = request(token)
 		}
-		guard := newEnforcer(b, 2*users).Handler(echomfa.HandlerConfig{Policy: peer.Policy()})
+		guard := newEnforcer(b, 2*users).Middleware(echomfa.HandlerConfig{Policy: peer.Policy()})
 		handlers := []struct {
 			peer string
 			http.Handler

@@ -91,7 +91,7 @@ func ExampleRefusalPage() {
 	if err != nil {
 		log.Panic(err)
 	}
-	server := httptest.NewServer(mfa.Handler(echomfa.HandlerConfig{Policy: echomfa.AnyOf(echomfa.OTP)})(http.NotFoundHandler()))
+	server := httptest.NewServer(mfa.Middleware(echomfa.HandlerConfig{Policy: echomfa.AnyOf(echomfa.OTP)})(http.NotFoundHandler()))
 	defer server.Close()
 	genauth.Stop()
 

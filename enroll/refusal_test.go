@@ -36,7 +36,7 @@ func refuse(t *testing.T, cfg enroll.RefusalConfig, policy echomfa.Policy, metho
 		r.Header.Add(key, value)
 	}
 	w := httptest.NewRecorder()
-	mfa.Handler(echomfa.HandlerConfig{Policy: policy})(http.NotFoundHandler()).ServeHTTP(w, r)
+	mfa.Middleware(echomfa.HandlerConfig{Policy: policy})(http.NotFoundHandler()).ServeHTTP(w, r)
 	return w
 }
 

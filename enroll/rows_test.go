@@ -99,7 +99,7 @@ func TestN3ExemptPolicy(t *testing.T) {
 func TestN9RouteAsksForMore(t *testing.T) {
 	t.Parallel()
 	const warning = "enrollment pages ask for less than a route"
-	mounted := func(s *site, p echomfa.Policy) { s.mfa.Handler(echomfa.HandlerConfig{Policy: p}) }
+	mounted := func(s *site, p echomfa.Policy) { s.mfa.Middleware(echomfa.HandlerConfig{Policy: p}) }
 	s := newSite(t, nil)
 	mounted(s, echomfa.AllOf(echomfa.OTP, echomfa.SMS).Or(echomfa.AllOf(echomfa.OTP, echomfa.Email)))
 	user := s.signIn(otp)

@@ -114,7 +114,7 @@ func newSite(t *testing.T, change func(*setup)) *site {
 	mux := http.NewServeMux()
 	mux.Handle("/mfa", s.pages)
 	mux.Handle("/mfa/", s.pages)
-	mux.Handle("/admin", s.mfa.Handler(echomfa.HandlerConfig{Policy: echomfa.AnyOf(echomfa.OTP)})(http.HandlerFunc(
+	mux.Handle("/admin", s.mfa.Middleware(echomfa.HandlerConfig{Policy: echomfa.AnyOf(echomfa.OTP)})(http.HandlerFunc(
 		func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })))
 	s.app = mux
 	return s

@@ -17,7 +17,7 @@ func TestAnswersEchoV5(t *testing.T) {
 	t.Parallel()
 	answertest.Run(t, func(e *echomfa.Enforcer, p echomfa.Policy, handler http.Handler) http.Handler {
 		app := echo.New()
-		app.Any("/*", echo.WrapHandler(handler), echo.WrapMiddleware(e.Handler(echomfa.HandlerConfig{Policy: p})))
+		app.Any("/*", echo.WrapHandler(handler), echo.WrapMiddleware(e.Middleware(echomfa.HandlerConfig{Policy: p})))
 		return app
 	}, "../testdata/answers")
 }

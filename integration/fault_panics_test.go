@@ -67,11 +67,11 @@ func TestF42HooksPanic(t *testing.T) {
 				return r.Header.Get("Authorization")[len("Bearer "):], nil
 			}
 		}},
-		"Config.Verify": {setup: func(s *setup, b *bad) {
-			s.enforcer.Verify = func(context.Context, string) error { b.hook(); return nil }
+		"Config.CheckToken": {setup: func(s *setup, b *bad) {
+			s.enforcer.CheckToken = func(context.Context, string) error { b.hook(); return nil }
 		}},
-		"Config.Verify, runtime.Goexit": {setup: func(s *setup, b *bad) {
-			s.enforcer.Verify = func(context.Context, string) error {
+		"Config.CheckToken, runtime.Goexit": {setup: func(s *setup, b *bad) {
+			s.enforcer.CheckToken = func(context.Context, string) error {
 				if b.Load() {
 					runtime.Goexit()
 				}
@@ -89,11 +89,11 @@ func TestF42HooksPanic(t *testing.T) {
 				return c.Request().Header.Get("Authorization")[len("Bearer "):], nil
 			}
 		}},
-		"PolicyFunc": {setup: func(s *setup, b *bad) {
-			s.mount.PolicyFunc = func(echo.Context) (echomfa.Policy, error) { b.hook(); return otpPolicy(), nil }
-		}},
-		"ModeFunc": {setup: func(s *setup, b *bad) {
-			s.mount.ModeFunc = func() echomfa.Mode { b.hook(); return echomfa.Enforce }
+		"RequireFunc": {setup: func(s *setup, b *bad) {
+			s.mount.RequireFunc = func(echo.Context) (echomfa.Requirement, error) {
+				b.hook()
+				return echomfa.Requirement{Policy: otpPolicy()}, nil
+			}
 		}},
 		"Skipper": {setup: func(s *setup, b *bad) {
 			s.mount.Skipper = func(echo.Context) bool { b.hook(); return false }

@@ -146,7 +146,7 @@ func (r *rig) serve(mount echomfa.MiddlewareConfig, before []echo.MiddlewareFunc
 // be sent to.
 func (r *rig) route(mount echomfa.MiddlewareConfig, before []echo.MiddlewareFunc) {
 	mount.Enforcer = r.enforcer
-	if mount.Policy.Err() != nil && mount.PolicyFunc == nil {
+	if mount.Policy.Err() != nil && mount.RequireFunc == nil {
 		mount.Policy = otpPolicy()
 	}
 	r.echo = echo.New()

@@ -115,7 +115,7 @@ func (r *fleetRig) newInstance(cache echomfa.CacheConfig) *appInstance {
 	})
 	require.NoError(r.t, err)
 	r.t.Cleanup(func() { assert.NoError(r.t, i.mfa.Close()) })
-	guard := i.mfa.Handler(echomfa.HandlerConfig{Policy: otpPolicy()})
+	guard := i.mfa.Middleware(echomfa.HandlerConfig{Policy: otpPolicy()})
 	i.guarded = guard(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	return i
 }

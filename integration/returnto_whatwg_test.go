@@ -53,7 +53,7 @@ func newSites(tb testing.TB) []*site {
 		s := site{enroll: enroll.Href(false), absolute: cfg.ReturnTo.BaseURL != "", enforcer: enforcer}
 		overEcho, overHTTP := s, s
 		overEcho.name, overEcho.handler = "Echo, "+cfg.EnrollURL, app
-		overHTTP.name, overHTTP.handler = "net/http, "+cfg.EnrollURL, enforcer.Handler(echomfa.HandlerConfig{Policy: policy})(page)
+		overHTTP.name, overHTTP.handler = "net/http, "+cfg.EnrollURL, enforcer.Middleware(echomfa.HandlerConfig{Policy: policy})(page)
 		sites = append(sites, &overEcho, &overHTTP)
 	}
 	return sites

@@ -65,7 +65,7 @@ func newFleet(n int, genauth *genauthtest.Server, shared *redis, freshFor time.D
 		if err != nil {
 			return f, err
 		}
-		guard := i.mfa.Handler(echomfa.HandlerConfig{Policy: echomfa.AnyOf(echomfa.OTP)})
+		guard := i.mfa.Middleware(echomfa.HandlerConfig{Policy: echomfa.AnyOf(echomfa.OTP)})
 		i.guarded = guard(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, "Hello, admin\n")
 		}))

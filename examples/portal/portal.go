@@ -121,7 +121,9 @@ func (p *portal) handler() http.Handler {
 	e.Any(p.settings.enrollPath(), echo.WrapHandler(p.enroll))
 	e.Any(p.settings.enrollPath()+"/*", echo.WrapHandler(p.enroll))
 
-	guard := echomfa.WithConfig(echomfa.MiddlewareConfig{Enforcer: p.mfa, Policy: p.settings.policy, ModeFunc: p.ops.mode})
+	guard := echomfa.WithConfig(echomfa.MiddlewareConfig{Enforcer: p.mfa, RequireFunc: func(echo.Context) (echomfa.Requirement, error) {
+		return echomfa.Requirement{Policy: p.settings.policy, Mode: p.ops.mode()}, nil
+	}})
 	e.GET("/admin", p.page("admin"), guard)
 	e.GET("/admin/*", p.page("admin"), guard)
 	e.GET("/api/admin", func(c echo.Context) error {

@@ -138,7 +138,7 @@ func startScripted(t *testing.T, modules http.Handler, token, body string) strin
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/npm/", modules)
-	mux.Handle("/admin", enforcer.Handler(echomfa.HandlerConfig{Policy: echomfa.AnyOf(echomfa.OTP)})(http.NotFoundHandler()))
+	mux.Handle("/admin", enforcer.Middleware(echomfa.HandlerConfig{Policy: echomfa.AnyOf(echomfa.OTP)})(http.NotFoundHandler()))
 	mux.HandleFunc("/", write("first", body))
 	mux.HandleFunc("/mfa", write("fresh", "<main><h1>Help</h1></main>"))
 	mux.HandleFunc("/login", write("fresh", "<main><h1>Help</h1></main>"))

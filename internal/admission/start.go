@@ -10,7 +10,7 @@ import (
 )
 
 // StartWatch notices when no token at all is accepted after the start: a wrong host,
-// an app id of others, a Verify that asks the wrong issuer, or a TokenLookup that
+// an app id of others, a CheckToken that asks the wrong issuer, or a TokenLookup that
 // reads something else looks to each user like an expired session. After the first
 // accepted token it says nothing more: what is refused then is the clients' doing.
 // All methods may be called at the same time.
@@ -33,11 +33,11 @@ func (w *StartWatch) Accepted() {
 	}
 }
 
-// Refused notes that a token is malformed, or that GenAuth or Verify refused it, and
+// Refused notes that a token is malformed, or that GenAuth or CheckToken refused it, and
 // says so at Error, once, at the tenth distinct one if none was accepted before.
 func (w *StartWatch) Refused(ctx context.Context, k digest.Key, err error) {
 	if !w.done.Load() && w.full(k) && w.done.CompareAndSwap(false, true) {
-		w.log.LogAttrs(ctx, slog.LevelError, "mfa no token has been accepted since the start: check AppID, BaseURL, Verify and TokenLookup",
+		w.log.LogAttrs(ctx, slog.LevelError, "mfa no token has been accepted since the start: check AppID, BaseURL, CheckToken and TokenLookup",
 			slog.Int("refused", watchLeast), slog.String("error", err.Error()))
 	}
 }

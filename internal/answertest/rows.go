@@ -57,7 +57,7 @@ func unauthenticated() map[string]Row {
 	invalidToken := func(header string) Row {
 		return Row{
 			request: "GET /admin", headers: []string{header}, wantStatus: 401, wantError: "invalid_token",
-			want: map[string]string{"Content-Type": isJSON}, wantBody: "unauthenticated",
+			want: map[string]string{"Content-Type": isJSON}, wantBody: "#ProblemUnauthenticated",
 		}
 	}
 	invalidRequest := func(headers ...string) Row {

@@ -19,7 +19,7 @@ import (
 )
 
 // TestInvalidateWhileVerifyRunsForStoredFacts has a request that comes after an invalidation,
-// while Verify still judges the token of facts that the Store had.
+// while CheckToken still judges the token of facts that the Store had.
 func TestInvalidateWhileVerifyRunsForStoredFacts(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -31,11 +31,11 @@ func TestInvalidateWhileVerifyRunsForStoredFacts(t *testing.T) {
 		e := newEnforcer(t, d, func(c *echomfa.Config) {
 			c.Cache.Store = memory
 			c.Lookup.Timeout = 5 * time.Second
-			c.Verify = func(context.Context, string) error { pass(3 * time.Second); return nil }
+			c.CheckToken = func(context.Context, string) error { pass(3 * time.Second); return nil }
 		})
 		synctest.Wait()
 		go func() { _, _ = e.Decide(context.Background(), token, otp()) }()
-		pass(100 * time.Millisecond) // Verify is under way
+		pass(100 * time.Millisecond) // CheckToken is under way
 		d.enroll(token)              // the factor is removed
 		require.NoError(t, e.Invalidate(t.Context(), token))
 		synctest.Wait()                   // until the instance has heard its own word
@@ -59,7 +59,7 @@ func TestStoredFactsAgeWhileVerifyRuns(t *testing.T) {
 		asked := time.Now()
 		e := newEnforcer(t, d, func(c *echomfa.Config) {
 			c.Cache.Store = memory
-			c.Verify = func(context.Context, string) error { pass(1900 * time.Millisecond); return nil }
+			c.CheckToken = func(context.Context, string) error { pass(1900 * time.Millisecond); return nil }
 		})
 		synctest.Wait()
 		got := decide(t, e, token, otp())
@@ -80,7 +80,7 @@ func TestInvalidateWhileVerifyRefuses(t *testing.T) {
 		var good atomic.Bool
 		e := newEnforcer(t, d, func(c *echomfa.Config) {
 			c.Cache.Store = memory
-			c.Verify = func(context.Context, string) error {
+			c.CheckToken = func(context.Context, string) error {
 				ok := good.Load()
 				pass(time.Second)
 				if !ok {
@@ -109,7 +109,7 @@ func TestInvalidateWhileVerifyAccepts(t *testing.T) {
 		var good atomic.Bool
 		good.Store(true)
 		e := newEnforcer(t, d, func(c *echomfa.Config) {
-			c.Verify = func(context.Context, string) error {
+			c.CheckToken = func(context.Context, string) error {
 				ok := good.Load()
 				pass(time.Second)
 				if !ok {
@@ -168,7 +168,7 @@ func TestTokensThatVerifyRefusesDoNotCloseTheBreaker(t *testing.T) {
 		d := newDirectory()
 		d.fail(dead())
 		e := newEnforcer(t, d, func(c *echomfa.Config) {
-			c.Verify = func(_ context.Context, tok string) error {
+			c.CheckToken = func(_ context.Context, tok string) error {
 				if strings.HasPrefix(tok, "forged") {
 					return errors.New("bad signature")
 				}
@@ -185,7 +185,7 @@ func TestTokensThatVerifyRefusesDoNotCloseTheBreaker(t *testing.T) {
 }
 
 // TestOutageOfVerifyDoesNotStopRenewals shows that facts are renewed while
-// the host of Verify is away: these tokens were verified long ago.
+// the host of CheckToken is away: these tokens were verified long ago.
 func TestOutageOfVerifyDoesNotStopRenewals(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -193,7 +193,7 @@ func TestOutageOfVerifyDoesNotStopRenewals(t *testing.T) {
 		enrollMany(d, 100)
 		var down atomic.Bool
 		e := newEnforcer(t, d, func(c *echomfa.Config) {
-			c.Verify = func(context.Context, string) error {
+			c.CheckToken = func(context.Context, string) error {
 				if down.Load() {
 					return context.DeadlineExceeded // the JWKS host, which is not GenAuth
 				}
