@@ -9,7 +9,6 @@ import (
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 
-	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/internal/breaker"
 	"github.com/echomfa/echomfa/internal/digest"
 	"github.com/echomfa/echomfa/internal/typelists"
@@ -249,6 +248,21 @@ func (c *cache) standIn(k digest.Key, p Policy, now moment) (reading, bool) {
 	return r, r.judge(p) == satisfied && (r.source == Cached || heard && r.age <= c.rules.StaleIfError)
 }
 
+// verdict reports whether a token was accepted, by facts of whatever age, or returns why
+// it was refused, however long ago.
+func (c *cache) verdict(k digest.Key, now moment) (accepted bool, err error) {
+	s := c.shard(k)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e, ok := s.entries.Peek(k); ok && c.usable(&e, now) {
+		return true, nil
+	}
+	if r, ok := s.refused.Peek(k); ok && r.err != nil && !c.buried(r.graves, r.at, false) {
+		return false, r.err
+	}
+	return false, nil
+}
+
 // usable reports whether the token's own life has not ended, and the entry has not
 // been invalidated.
 func (c *cache) usable(e *entry, now moment) bool {
@@ -315,30 +329,4 @@ func (c *cache) freshFor(k digest.Key) time.Duration {
 func jitter(k digest.Key, limit time.Duration) time.Duration {
 	part := float64(binary.BigEndian.Uint16(k[8:])) / (1 << 16)
 	return time.Duration(part * float64(limit))
-}
-
-// Bounds on what one answer may put into the cache. A type or a number of
-// types over them comes from no GenAuth that is documented: such facts are
-// partial, and may allow but not refuse.
-const (
-	maxOtherTypes = 32
-	maxTypeBytes  = 64
-)
-
-// newFacts keeps of an answer what the cache may hold.
-func newFacts(list []client.Factor, partial bool) facts {
-	types := make([]FactorType, 0, len(list))
-	for _, f := range list {
-		if len(f.Type) == 0 || len(f.Type) > maxTypeBytes {
-			partial = true
-			continue
-		}
-		types = append(types, f.Type)
-	}
-	set := Factors(types...)
-	if kept := set.Types(); len(kept) > maxOtherTypes {
-		// The constants come first: they are not lost.
-		set, partial = Factors(kept[:maxOtherTypes]...), true
-	}
-	return facts{enrolled: set, partial: partial}
 }

@@ -36,7 +36,8 @@ type Config struct {
 	Token func(r *http.Request) (string, error)
 	// CheckToken checks a token beyond what GenAuth says of it, such as its
 	// signature. It is called before facts about a token are kept, and again
-	// only when nothing is known of the token any more, within Lookup.Timeout.
+	// only when nothing is known of the token any more, within Lookup.Timeout. Where
+	// OnUnavailable is InsecureAllow it has as long once more after a lookup that failed.
 	// An error is a 401, unless it matches, among others, ErrUnavailable, an
 	// error class of the client package other than ErrUnauthenticated, a
 	// network error or the end of ctx: then it is a 503. Optional.
@@ -55,6 +56,9 @@ type Config struct {
 	// Optional with a [*client.Client], whose base URL and app id are always
 	// part of it.
 	Namespace string
+	// OnUnavailable says what happens to a request in an enforcing mount while lookups
+	// fail. Optional. Default Refuse. [Enforcer.SetOnUnavailable] changes it for a while.
+	OnUnavailable OnUnavailable
 	// Realm is the protection space that a 401 names. Optional. Default "mfa".
 	Realm string
 
@@ -203,6 +207,9 @@ func (c Config) prepared() (Config, error) {
 	}
 	if strings.ContainsFunc(c.Realm, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }) {
 		errs = append(errs, fmt.Errorf("echomfa: Realm: %q: only printable ASCII without quotes and backslashes", c.Realm))
+	}
+	if c.OnUnavailable > InsecureAllow {
+		errs = append(errs, fmt.Errorf("echomfa: OnUnavailable: %d is neither Refuse nor InsecureAllow", c.OnUnavailable))
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

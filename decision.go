@@ -98,6 +98,24 @@ const (
 	ReportOnly
 )
 
+// OnUnavailable says what happens to a request in Enforce mode while it cannot be found
+// out what the user has enrolled. The zero value is Refuse.
+type OnUnavailable uint8
+
+const (
+	// Refuse answers 503.
+	Refuse OnUnavailable = iota
+	// InsecureAllow lets the request through: its Outcome is Unavailable, and Enforced
+	// is false. Whoever can make lookups fail gets in with any token that is not known
+	// to be bad: one that GenAuth has refused, or that names another audience or
+	// subject, is still a 401, and so is one that CheckToken, which is called for
+	// tokens of which nothing is known, does not accept. Without a CheckToken or a
+	// token verifier before the middleware, a made-up opaque token is not known to
+	// be bad. No token is still a 401, and a user who is known to lack a factor is
+	// still refused: what is known is at most DenyFreshFor old.
+	InsecureAllow
+)
+
 // Decision is the answer to one request, and its reasons.
 type Decision struct {
 	// ID names the decision in the answer and in the log line. It is empty
@@ -105,7 +123,8 @@ type Decision struct {
 	ID string
 	// Outcome is what was decided. The zero value refuses.
 	Outcome Outcome
-	// Enforced is false if the decision was made in ReportOnly mode.
+	// Enforced is false if the decision was made in ReportOnly mode, or if
+	// InsecureAllow let an unknown user through.
 	Enforced bool
 	// Policy is the policy that was applied.
 	Policy Policy

@@ -126,8 +126,8 @@ func (a *echoAnswer) differences(want *echoAnswer) []string {
 }
 
 // TestEchoMiddleware has every middleware that ships with Echo v4, before routing,
-// in front of the guard and behind it: the answer is that of the README, or the row
-// says why not.
+// in front of the guard and behind it: the answer is that of
+// docs/answers.md, or the row says why not.
 func TestEchoMiddleware(t *testing.T) {
 	t.Parallel()
 	for name, row := range echoRows() {

@@ -3,6 +3,7 @@ package echomfa
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/echomfa/echomfa/internal/danger"
 	"github.com/echomfa/echomfa/internal/hidden"
 	"github.com/echomfa/echomfa/internal/redact"
 )
@@ -30,11 +32,12 @@ type Enforcer struct {
 	decider  *decider  // decides
 	refusals *refusals // answers
 	required policies
+	insecure *danger.Switch // OnUnavailable is InsecureAllow
 }
 
 // New returns an Enforcer, or all that is wrong with the configuration, each
-// mistake naming its field. It asks nobody, and starts nothing but, with a Store,
-// the goroutine that hears it.
+// mistake naming its field. New makes no network calls and starts no goroutine unless
+// a Store is set.
 func New(cfg Config) (*Enforcer, error) {
 	cfg, err := cfg.prepared()
 	e := &Enforcer{cfg: cfg}
@@ -48,6 +51,10 @@ func New(cfg Config) (*Enforcer, error) {
 		return nil, err
 	}
 	e.decider = newDecider(&e.cfg)
+	e.insecure = danger.New(e.logInsecure)
+	if e.cfg.OnUnavailable == InsecureAllow {
+		e.insecure.Start(time.Time{})
+	}
 	return e, nil
 }
 
@@ -58,6 +65,7 @@ func (e *Enforcer) Close() error {
 	if !e.ready() {
 		return nil
 	}
+	e.insecure.Close()
 	return e.decider.close()
 }
 
@@ -70,7 +78,8 @@ var errNotMade = errors.New("echomfa: Enforcer was not made by New")
 // are not HTTP handlers, such as a gRPC interceptor or a job. It reads the
 // cache and asks GenAuth as the middleware does.
 //
-// The error is nil exactly if the Outcome is Allowed or Exempted; otherwise it is
+// The error is nil exactly if the Outcome is Allowed or Exempted; otherwise, also where
+// OnUnavailable lets a user through (Enforced is then false), it is
 // a [*NotEnrolledError], [*TokenError] or [*LookupError], an error matching
 // [ErrInvalidPolicy], the end of ctx, or what a panic of a callback became.
 func (e *Enforcer) Decide(ctx context.Context, token string, p Policy) (d Decision, err error) {
@@ -97,7 +106,47 @@ func (e *Enforcer) decideToken(ctx context.Context, d *Decision, rq *request) er
 		d.Outcome = Unauthenticated
 		return err
 	}
-	return e.decider.decide(ctx, d, rq)
+	return e.decide(ctx, d, rq)
+}
+
+// decide settles a decision whose policy is valid and asks for factors.
+func (e *Enforcer) decide(ctx context.Context, d *Decision, rq *request) error {
+	err := e.decider.decide(ctx, d, rq)
+	if d.Outcome != Unavailable || !d.Enforced || ctx.Err() != nil || !e.insecure.On() {
+		return err
+	}
+	refusal := e.decider.badToken(ctx, rq.token)
+	switch failureOf(refusal) {
+	case noFailure:
+		d.Enforced = false
+	case failureRefused:
+		d.Outcome = Unauthenticated
+		return refusal
+	case failurePanic, failureLimited, failureMisconfigured, failureUnavailable, failureMalformed, failureTurnedAway:
+	}
+	return err
+}
+
+// MaxInsecure is the longest time for which [Enforcer.SetOnUnavailable] allows.
+const MaxInsecure = 24 * time.Hour
+
+// SetOnUnavailable changes what Config.OnUnavailable says, on this instance. InsecureAllow
+// is for a time above zero and at most [MaxInsecure]: it ends by itself, by Refuse. It is
+// logged at Warn each minute while it is on. With Refuse the time does not matter.
+func (e *Enforcer) SetOnUnavailable(what OnUnavailable, during time.Duration) error {
+	switch {
+	case !e.ready():
+		return errNotMade
+	case what == Refuse:
+		e.insecure.End()
+	case what != InsecureAllow:
+		return fmt.Errorf("echomfa: SetOnUnavailable: %d is neither Refuse nor InsecureAllow", what)
+	case during <= 0 || during > MaxInsecure:
+		return fmt.Errorf("echomfa: SetOnUnavailable: %v is not above zero and at most %v", during, MaxInsecure)
+	default:
+		e.insecure.Start(time.Now().Add(during))
+	}
+	return nil
 }
 
 // EnrolledFactors returns the factor types that the user of an access token has

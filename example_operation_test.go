@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"sync/atomic"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -64,6 +65,25 @@ func ExampleMiddlewareConfig_requireFunc() {
 	// Output:
 	// 403
 	// 200 1
+}
+
+// The switch for the night of an outage: it lets unknown users through, and ends by itself.
+func ExampleEnforcer_SetOnUnavailable() {
+	emulator, genauth, done := kitchen()
+	defer done()
+	mfa := mustNew(genauth)
+	defer func() { _ = mfa.Close() }()
+	e := echo.New()
+	e.GET("/admin", hello, mfa.Require(echomfa.AnyOf(echomfa.OTP)))
+	alice := "Authorization: Bearer " + emulator.AccessToken("alice")
+	done() // GenAuth is away
+
+	fmt.Println(ask(e, "GET", "/admin", alice).Code)
+	err := mfa.SetOnUnavailable(echomfa.InsecureAllow, 2*time.Hour) // at most 24 h
+	fmt.Println(ask(e, "GET", "/admin", alice).Code, err)
+	// Output:
+	// 503
+	// 200 <nil>
 }
 
 // Where the log line of each refusal comes from.

@@ -227,3 +227,29 @@ func unknownType(t FactorType) string {
 	}
 	return fmt.Sprintf("unknown factor type %q: the known ones are %s", t, strings.Join(known, ", "))
 }
+
+// Bounds on what one answer may put into the cache. A type or a number of
+// types over them comes from no GenAuth that is documented: such facts are
+// partial, and may allow but not refuse.
+const (
+	maxOtherTypes = 32
+	maxTypeBytes  = 64
+)
+
+// newFacts keeps of an answer what the cache may hold.
+func newFacts(list []client.Factor, partial bool) facts {
+	types := make([]FactorType, 0, len(list))
+	for _, f := range list {
+		if len(f.Type) == 0 || len(f.Type) > maxTypeBytes {
+			partial = true
+			continue
+		}
+		types = append(types, f.Type)
+	}
+	set := Factors(types...)
+	if kept := set.Types(); len(kept) > maxOtherTypes {
+		// The constants come first: they are not lost.
+		set, partial = Factors(kept[:maxOtherTypes]...), true
+	}
+	return facts{enrolled: set, partial: partial}
+}

@@ -238,7 +238,7 @@ func (g *Guard[C]) decide(c C, r *http.Request, d *Decision, rq *request) error 
 			return subjectFailed(d, e.source.withoutSecrets(r, err, rq.token))
 		}
 	}
-	return e.decider.decide(r.Context(), d, rq)
+	return e.decide(r.Context(), d, rq)
 }
 
 // require settles what the request needs.

@@ -61,8 +61,8 @@ func withID(err error, d *Decision) error {
 	return &internalError{decisionID: d.ID, err: err}
 }
 
-// internalError is the application's own mistake: 500. It says nothing to the
-// client but the decision's ID.
+// internalError is an error in the application's code or configuration: 500. The
+// client learns the decision's ID and nothing else.
 type internalError struct {
 	decisionID string
 	err        error
@@ -101,6 +101,21 @@ func logRefusal(ctx context.Context, log *slog.Logger, d *Decision, err error, r
 		slog.String("method", methodLabel(rq.method)),
 		slog.String("error", err.Error()),
 	)
+}
+
+// logInsecure logs that requests go on although nothing is known of the user, and that
+// they do not any more.
+func (e *Enforcer) logInsecure(on bool, until time.Time) {
+	log, ctx := panicProof(e.cfg.Logger), context.Background()
+	switch {
+	case !on:
+		log.LogAttrs(ctx, slog.LevelInfo, "mfa refuses requests again while lookups fail")
+	case until.IsZero():
+		log.LogAttrs(ctx, slog.LevelWarn, "mfa lets requests through while lookups fail: OnUnavailable is InsecureAllow")
+	default:
+		log.LogAttrs(ctx, slog.LevelWarn, "mfa lets requests through while lookups fail: OnUnavailable is InsecureAllow",
+			slog.Time("until", until))
+	}
 }
 
 // ownFailed logs that the app could not make the page of a refusal.

@@ -14,8 +14,8 @@ type Stats struct {
 	Hits, Misses uint64
 	// Stale counts requests let through on facts older than FreshFor.
 	Stale uint64
-	// WouldBlock counts requests that ReportOnly let through, by what would
-	// have been their outcome.
+	// WouldBlock counts requests that ReportOnly or InsecureAllow let through, by
+	// what would have been their outcome.
 	WouldBlock WouldBlock
 	// Lookups counts lookups by what came of them.
 	Lookups LookupStats
@@ -44,6 +44,9 @@ type Stats struct {
 	// Paused reports that no lookups are made for a while, because GenAuth limits the
 	// rate for more than one user.
 	Paused bool
+	// InsecureAllow reports that OnUnavailable is InsecureAllow. WouldBlock.Unavailable
+	// counts the requests that it has let through, too.
+	InsecureAllow bool
 	// Store counts what came of asking the Store, if there is one.
 	Store StoreStats
 	// Entries and Refused are how many tokens' facts and how many tokens that were
@@ -76,6 +79,7 @@ func (e *Enforcer) Stats() Stats {
 	s.BreakerOpen, s.BreakerCause = figures.Cause != breaker.NotOpen, figures.Cause.String()
 	s.ColdStart, s.FailingUsers, s.Held = figures.ColdStart, figures.Users, d.genauth.holds.Count(time.Now())
 	s.HeldUsers, s.Paused = d.genauth.users.Held(time.Now()), d.genauth.budget.Paused(time.Now())
+	s.InsecureAllow = e.insecure.On()
 	s.Entries, s.Refused, s.Hits = d.cache.size()
 	return s
 }
@@ -85,7 +89,7 @@ type StoreStats struct {
 	// Hits and Misses count lookups that did and did not find facts.
 	Hits, Misses uint64
 	// Rejected counts facts that were found and not believed: those of another
-	// key, and those of the future.
+	// key, and those dated more than 2 s ahead.
 	Rejected uint64
 	// Failed counts calls that ended in an error, and Skipped those that were
 	// not made because the ones before had failed.

@@ -1,5 +1,5 @@
 // Package answertest holds the table of answers, one row for each row of the
-// README's table, to be run over every adapter: Echo v4, net/http, and in the
+// table in docs/answers.md, to be run over every adapter: Echo v4, net/http, and in the
 // integration module Echo v5.
 package answertest
 
