@@ -42,7 +42,7 @@ type setup struct {
 	FreshFor                      time.Duration
 	DialFor, AnswerFor            time.Duration // defaults if zero
 	OnlyWhileHeard                bool
-	Misses                        bool // the first invalidation that it should hear
+	Misses                        bool // what it hears first
 }
 
 // order is what an instance is told to do, and answer what came of it.
@@ -73,7 +73,8 @@ type answer struct {
 type spy struct {
 	*redisstore.Store
 
-	misses bool
+	misses bool // the first one, however often it is told
+	missed echomfa.StoreKey
 	rounds atomic.Uint64
 	last   atomic.Int64 // Unix nanoseconds; 0 if the last round has failed
 }
@@ -81,8 +82,12 @@ type spy struct {
 func (s *spy) Watch(ctx context.Context, hear func(echomfa.StoreEvent)) error {
 	return s.Store.Watch(ctx, func(event echomfa.StoreEvent) {
 		if s.misses && event.Kind == echomfa.Invalidated {
-			s.misses = false
-			return
+			if s.missed == (echomfa.StoreKey{}) {
+				s.missed = event.Key
+			}
+			if s.missed == event.Key {
+				return
+			}
 		}
 		hear(event)
 		switch event.Kind {

@@ -21,10 +21,9 @@ type readerRig struct {
 
 func newReaderRig(t *testing.T) *readerRig {
 	t.Helper()
-	s, err := New(Config{
-		Redis:   rueidis.ClientOption{InitAddress: []string{redistest.New(t).Addr}},
-		Secrets: [][]byte{make([]byte, 32)},
-	})
+	option := rueidis.ClientOption{InitAddress: []string{redistest.New(t).Addr}, ConnWriteTimeout: time.Minute}
+	option.Dialer.Timeout = time.Minute // a machine may be busy
+	s, err := New(Config{Redis: option, Secrets: [][]byte{make([]byte, 32)}})
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, s.Close()) })
 	r := &readerRig{t: t}
