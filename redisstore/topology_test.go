@@ -67,21 +67,22 @@ func newCluster(t *testing.T, nodeTimeout string) *topology {
 			require.NoError(t, err)
 			at = []string{"CLUSTER", "MEET", "127.0.0.1", port, bus}
 			return []string{
-				"--cluster-enabled", "yes", "--cluster-node-timeout", nodeTimeout, "--cluster-announce-ip", "127.0.0.1",
+				"--cluster-enabled", "yes", "--cluster-node-timeout", "5000", "--cluster-announce-ip", "127.0.0.1",
 				"--cluster-announce-port", port, "--cluster-announce-bus-port", bus,
 			}
 		})
 		meet = append(meet, at)
 		n.setup.Addresses = append(n.setup.Addresses, n.announced[s])
 	}
-	n.join(t, meet)
+	n.join(t, meet, nodeTimeout)
 	n.settled(t)
 	return n
 }
 
 // join makes a cluster of servers: three masters with a third of the slots each, and a replica
-// of each. It does what redis-cli --cluster create does, which waits by the second.
-func (n *topology) join(t *testing.T, meet [][]string) {
+// of each. It does what redis-cli --cluster create does, which waits by the second. Nodes that
+// do not answer in time do not meet, so that the time is short afterwards only.
+func (n *topology) join(t *testing.T, meet [][]string, nodeTimeout string) {
 	t.Helper()
 	const slots, masters = 16384, 3
 	for i, s := range n.servers {
@@ -105,6 +106,9 @@ func (n *topology) join(t *testing.T, meet [][]string) {
 	for i, s := range n.servers[masters:] {
 		master := ask(t, n.servers[i], "CLUSTER", "MYID")
 		eventually(t, func() bool { return ask(t, s, "CLUSTER", "REPLICATE", master) == "OK" }, "it does not know its master")
+	}
+	for _, s := range n.servers {
+		command(t, rawClient(t, s.Addr), "CONFIG", "SET", "cluster-node-timeout", nodeTimeout)
 	}
 }
 
