@@ -19,6 +19,7 @@ import (
 	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/enroll"
 	"github.com/echomfa/echomfa/genauthtest"
+	"github.com/echomfa/echomfa/internal/child"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -47,6 +48,7 @@ func startPortal(t *testing.T, genauth *genauthtest.Server, environ ...string) s
 	}
 	var logged buffer
 	cmd.Stderr = &logged
+	child.EndWithParent(cmd, syscall.SIGKILL)
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
