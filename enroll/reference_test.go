@@ -178,7 +178,7 @@ func TestLimitIsLoggedOnceAMinute(t *testing.T) {
 			assert.Len(t, slices.Compact(references), 1)
 			assert.Equal(t, references[:1], s.references("enrollment limit reached"))
 			logged := s.logged.String()
-			assert.Contains(t, logged, "level=WARN msg=\"enrollment limit reached\" path=/mfa")
+			assert.Contains(t, logged, "level=WARN msg=\"enrollment limit reached\" event=enroll_limit_reached path=/mfa")
 			assert.Regexp(t, `limit="?`+row.limit+`"? for=\d`, logged)
 			for _, secret := range []string{user.id, user.token, "13800000000"} {
 				assert.NotContains(t, logged, secret)
