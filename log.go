@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/echomfa/echomfa/internal/breaker"
+	"github.com/echomfa/echomfa/internal/claims"
+	"github.com/echomfa/echomfa/internal/digest"
 )
 
 // settle ends a decision: it gets its ID, is counted, logged and observed.
@@ -20,6 +22,9 @@ func (e *Enforcer) settle(ctx context.Context, d *Decision, err error, rq *reque
 		if rq.token != "" {
 			keys := e.decider.cache.keys
 			d.TokenRef = keys.Ref(keys.Key(rq.token))
+		}
+		if err != nil {
+			d.UserRef = e.userRefOf(rq.token)
 		}
 		err = withID(err, d)
 		e.decider.counts.add(d)
@@ -34,6 +39,33 @@ func (e *Enforcer) settle(ctx context.Context, d *Decision, err error, rq *reque
 		e.cfg.Observer.ObserveDecision(ctx, observed, rq.route, methodLabel(rq.method))
 	}
 	return err
+}
+
+// UserRef returns a short name of a user that only those who have the key can make of
+// the user's id, which is the sub claim of the user's tokens. Compute it to find the log
+// lines of a user, by their user_ref. It is the same on all instances that have the key
+// of [Config].UserRefKey, and after restarts.
+func UserRef(key []byte, userID string) string { return digest.UserRef(key, userID) }
+
+// UserRef is the function [UserRef] with the key of the configuration. It returns "" if
+// there is none, or no user id.
+func (e *Enforcer) UserRef(userID string) string {
+	if !e.ready() || e.userRef == nil || userID == "" {
+		return ""
+	}
+	return e.userRef(userID)
+}
+
+// userRefOf returns the UserRef of whom a token names.
+func (e *Enforcer) userRefOf(token string) string {
+	if e.userRef == nil || checkToken(token) != nil {
+		return ""
+	}
+	said, err := claims.Parse(token)
+	if err != nil {
+		return ""
+	}
+	return e.UserRef(said.Subject)
 }
 
 // withID returns the error with the decision's ID in it. The error is copied:
@@ -51,21 +83,21 @@ func withID(err error, d *Decision) error {
 		return &NotEnrolledError{Decision: *d}
 	case errors.As(err, &lookup):
 		c := *lookup
-		c.DecisionID = d.ID
+		c.DecisionID, c.UserRef = d.ID, d.UserRef
 		return &c
 	case errors.As(err, &token):
 		c := *token
-		c.DecisionID = d.ID
+		c.DecisionID, c.UserRef = d.ID, d.UserRef
 		return &c
 	}
-	return &internalError{decisionID: d.ID, err: err}
+	return &internalError{decisionID: d.ID, userRef: d.UserRef, err: err}
 }
 
 // internalError is an error in the application's code or configuration: 500. The
-// client learns the decision's ID and nothing else.
+// client learns the decision's ID and UserRef and nothing else.
 type internalError struct {
-	decisionID string
-	err        error
+	decisionID, userRef string
+	err                 error
 }
 
 func (e *internalError) Error() string { return e.err.Error() }
@@ -87,6 +119,7 @@ func logRefusal(ctx context.Context, log *slog.Logger, d *Decision, err error, r
 		return
 	}
 	log.LogAttrs(ctx, level, "mfa refused",
+		slog.String("event", "refused"),
 		slog.String("decision_id", d.ID),
 		slog.String("outcome", d.Outcome.String()),
 		slog.Bool("enforced", d.Enforced),
@@ -97,6 +130,7 @@ func logRefusal(ctx context.Context, log *slog.Logger, d *Decision, err error, r
 		slog.String("source", d.Source.String()),
 		slog.Duration("age", d.Age),
 		slog.String("token_ref", d.TokenRef),
+		slog.String("user_ref", d.UserRef),
 		slog.String("route", rq.route),
 		slog.String("method", methodLabel(rq.method)),
 		slog.String("error", err.Error()),
@@ -109,12 +143,13 @@ func (e *Enforcer) logInsecure(on bool, until time.Time) {
 	log, ctx := panicProof(e.cfg.Logger), context.Background()
 	switch {
 	case !on:
-		log.LogAttrs(ctx, slog.LevelInfo, "mfa refuses requests again while lookups fail")
+		log.LogAttrs(ctx, slog.LevelInfo, "mfa refuses requests again while lookups fail", slog.String("event", "insecure_allow_ended"))
 	case until.IsZero():
-		log.LogAttrs(ctx, slog.LevelWarn, "mfa lets requests through while lookups fail: OnUnavailable is InsecureAllow")
+		log.LogAttrs(ctx, slog.LevelWarn, "mfa lets requests through while lookups fail: OnUnavailable is InsecureAllow",
+			slog.String("event", "insecure_allow"))
 	default:
 		log.LogAttrs(ctx, slog.LevelWarn, "mfa lets requests through while lookups fail: OnUnavailable is InsecureAllow",
-			slog.Time("until", until))
+			slog.String("event", "insecure_allow"), slog.Time("until", until))
 	}
 }
 
@@ -122,7 +157,7 @@ func (e *Enforcer) logInsecure(on bool, until time.Time) {
 func (f *refusals) ownFailed(r *http.Request, about *Refusal, cause any, stack []byte) {
 	secrets := f.source.secrets(r)
 	panicProof(f.log).LogAttrs(r.Context(), slog.LevelError, "mfa RefusalPage failed: the built-in page is shown",
-		slog.String("decision_id", about.DecisionID), slog.String("error", secrets.Hide(fmt.Sprint(cause))),
+		slog.String("event", "refusal_page_failed"), slog.String("decision_id", about.DecisionID), slog.String("error", secrets.Hide(fmt.Sprint(cause))),
 		slog.String("stack", secrets.Hide(string(stack))))
 }
 
@@ -141,11 +176,12 @@ func (g *genauthSource) logChange(ctx context.Context, now time.Time, pass *brea
 	switch change {
 	case breaker.Opened:
 		g.log.LogAttrs(ctx, slog.LevelError, "mfa lookups keep failing: one at a time is tried until GenAuth answers",
-			slog.String("class", figures.Cause.String()), users)
+			slog.String("event", "breaker_opened"), slog.String("class", figures.Cause.String()), users)
 	case breaker.Closed, breaker.Warmed:
-		g.log.LogAttrs(ctx, slog.LevelInfo, "mfa lookups work again")
+		g.log.LogAttrs(ctx, slog.LevelInfo, "mfa lookups work again", slog.String("event", "lookups_recovered"))
 	case breaker.Cooled:
-		g.log.LogAttrs(ctx, slog.LevelError, "mfa lookups have failed since the start: four at a time are tried until GenAuth answers", users)
+		g.log.LogAttrs(ctx, slog.LevelError, "mfa lookups have failed since the start: four at a time are tried until GenAuth answers",
+			slog.String("event", "cold_start_failing"), users)
 	case breaker.Same:
 	}
 }
@@ -158,11 +194,11 @@ func (g *genauthSource) logToken(ctx context.Context, now time.Time, f *flight, 
 	case errors.As(err, &long):
 		if g.said.tooLong.again(now) {
 			g.log.LogAttrs(ctx, slog.LevelError, "mfa token is too long on the way to GenAuth: raise the limit there, or lower MaxTokenBytes",
-				slog.Int("length", long.Length), slog.Int("max_token_bytes", g.maxToken), withoutTokenAttr(err, f))
+				slog.String("event", "token_too_long"), slog.Int("length", long.Length), slog.Int("max_token_bytes", g.maxToken), withoutTokenAttr(err, f))
 		}
 	case rest > 0 && !limited && g.said.held.again(now):
 		g.log.LogAttrs(ctx, slog.LevelWarn, "mfa lookups of a token are held: GenAuth fails for it, and not for others",
-			slog.String("token_ref", g.cache.keys.Ref(f.q.key)), slog.Duration("for", rest), slog.Int("held", g.holds.Count(now)),
+			slog.String("event", "token_held"), slog.String("token_ref", g.cache.keys.Ref(f.q.key)), slog.Duration("for", rest), slog.Int("held", g.holds.Count(now)),
 			slog.Int("held_users", g.users.Held(now)), withoutTokenAttr(err, f))
 	}
 }
@@ -171,7 +207,7 @@ func (g *genauthSource) logToken(ctx context.Context, now time.Time, f *flight, 
 func (g *genauthSource) logPause(ctx context.Context, now, until time.Time, err error, f *flight) {
 	if g.said.paused.again(now) {
 		g.log.LogAttrs(ctx, slog.LevelWarn, "mfa lookups pause: GenAuth limits the rate, for more than one user",
-			slog.Duration("for", until.Sub(now)), withoutTokenAttr(err, f))
+			slog.String("event", "lookups_paused"), slog.Duration("for", until.Sub(now)), withoutTokenAttr(err, f))
 	}
 }
 
