@@ -23,7 +23,7 @@ import (
 func documents(t *testing.T) map[string]string {
 	t.Helper()
 	texts := make(map[string]string)
-	for _, pattern := range []string{"*.md", "docs/*.md", "examples/*.md", "redisstore/*.md"} {
+	for _, pattern := range []string{"*.md", "docs/*.md", "echov5/*.md", "examples/*.md", "redisstore/*.md"} {
 		for _, name := range glob(t, pattern) {
 			texts[name] = read(t, name)
 		}
@@ -52,7 +52,7 @@ func TestGoBlocksOfDocumentsAreCompiled(t *testing.T) {
 	t.Parallel()
 	var compiled []string
 	for _, pattern := range []string{
-		"*example*_test.go", "client/*example*_test.go", "enroll/*example*_test.go", "genauthtest/*example*_test.go",
+		"*example*_test.go", "client/*example*_test.go", "echov5/*example*_test.go", "enroll/*example*_test.go", "genauthtest/*example*_test.go",
 		"integration/*example*_test.go", "redisstore/*example*_test.go", "examples/*/*.go",
 	} {
 		names := glob(t, pattern)

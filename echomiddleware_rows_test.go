@@ -14,13 +14,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
 	"github.com/stretchr/testify/require"
-
-	"github.com/echomfa/echomfa/internal/answertest"
 )
-
-// places are where a middleware may be: before routing, in front of the guard and
-// behind it.
-var places = []string{"pre", "front", "behind"} //nolint:gochecknoglobals // read only
 
 // echoRow is one of Echo's own middleware.
 type echoRow struct {
@@ -33,36 +27,6 @@ type echoRow struct {
 	// situation or "*", and why. The value is the name of a header that differs, or
 	// "answer" if another one answers, a colon, and the reason.
 	differs map[string]string
-}
-
-// echoSituations are the rows of the table in docs/answers.md, and the status without any
-// middleware.
-func echoSituations() map[string]struct {
-	request string
-	token   string
-	headers []string
-	status  int
-} {
-	type situation = struct {
-		request string
-		token   string
-		headers []string
-		status  int
-	}
-	browser := []string{"Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"}
-	return map[string]situation{
-		"missing, browser":     {"GET /admin?page=2", answertest.NotEnrolled, browser, 302},
-		"missing, form":        {"POST /admin?page=2", answertest.NotEnrolled, browser, 303},
-		"missing, program":     {"GET /admin", answertest.NotEnrolled, nil, 403},
-		"missing, HTMX":        {"GET /admin", answertest.NotEnrolled, []string{"HX-Request: true"}, 403},
-		"no token, browser":    {"GET /admin?page=2", "", browser, 302},
-		"no token, program":    {"GET /admin", "", nil, 401},
-		"refused, program":     {"GET /admin", "token-refused", nil, 401},
-		"unavailable, browser": {"GET /admin", "token-unavailable", browser, 503},
-		"unavailable, program": {"GET /admin", "token-limited", nil, 503},
-		"failed, program":      {"GET /admin", "token-panicking", nil, 500},
-		"allowed":              {"GET /admin", answertest.Enrolled, browser, 200},
-	}
 }
 
 func echoRows() map[string]echoRow {

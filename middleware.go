@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -114,7 +115,7 @@ func (m *echoMiddleware) refuse(c echo.Context, err error) error {
 	var handle func(error) error
 	if m.errorHandler != nil {
 		handle = func(refusal error) error {
-			return withoutSecretsHTTP(m.errorHandler(c, httpError(refusal)), func(err error) error { return m.guard.Redact(r, refusal, err) })
+			return withoutSecretsHTTP(m.errorHandler(c, httpError(refusal)), func(said error) error { return m.guard.Redact(r, err, said) })
 		}
 	}
 	return m.guard.RefuseBy(w, r, err, func() bool { return c.Response().Committed }, handle)
@@ -137,7 +138,7 @@ func withoutSecretsHTTP(err error, redact func(error) error) error {
 	said := fmt.Errorf("%v %+v", h.Message, h.Message)
 	if redact(said) != said { //nolint:errorlint // the same value
 		clean.Message = redact(fmt.Errorf("%v", h.Message)).Error()
-	} else if clean.Internal == h.Internal { //nolint:errorlint // the same value
+	} else if reflect.ValueOf(h.Internal).Comparable() && clean.Internal == h.Internal { //nolint:errorlint // the same value
 		return err
 	}
 	return clean

@@ -282,3 +282,28 @@ func TestX21RefusalsKeepNothingForeign(t *testing.T) {
 		}
 	}
 }
+
+// sliceError cannot be compared.
+type sliceError struct{ words []string }
+
+func (e sliceError) Error() string { return strings.Join(e.words, " ") }
+
+// TestErrorOfErrorHandlerKeepsItsStatus has an ErrorHandler return an error of Echo's
+// that quotes a token which a callback has read from elsewhere than the request, and
+// one that cannot be compared: Echo answers as the error says.
+func TestErrorOfErrorHandlerKeepsItsStatus(t *testing.T) {
+	t.Parallel()
+	for want, given := range map[string]error{
+		"no session [redacted]": echo.NewHTTPError(http.StatusTeapot, "no session "+canary),
+		"no cause":              echo.NewHTTPError(http.StatusTeapot, "no cause").WithInternal(sliceError{[]string{"a", "b"}}),
+	} {
+		got := serve(t, echomfa.MiddlewareConfig{
+			Enforcer: table(t, nil), Policy: otp(),
+			Token:        func(echo.Context) (string, error) { return canary, nil },
+			ErrorHandler: func(echo.Context, error) error { return given },
+		}, nil)
+		assert.Equal(t, http.StatusTeapot, got.Code, want)
+		assert.Contains(t, got.Body.String(), want)
+		assert.Equal(t, given.(*echo.HTTPError).Internal, got.err.(*echo.HTTPError).Internal)
+	}
+}

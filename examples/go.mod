@@ -4,9 +4,11 @@ go 1.25.0
 
 require (
 	github.com/echomfa/echomfa v0.0.0
+	github.com/echomfa/echomfa/echov5 v0.0.0
 	github.com/echomfa/echomfa/enroll v0.0.0
 	github.com/echomfa/echomfa/redisstore v0.0.0
 	github.com/labstack/echo/v4 v4.16.0
+	github.com/labstack/echo/v5 v5.4.4
 	github.com/redis/rueidis v1.0.79
 	github.com/stretchr/testify v1.12.1
 	golang.org/x/text v0.41.0
@@ -30,6 +32,8 @@ require (
 )
 
 replace github.com/echomfa/echomfa => ../
+
+replace github.com/echomfa/echomfa/echov5 => ../echov5
 
 replace github.com/echomfa/echomfa/enroll => ../enroll
 

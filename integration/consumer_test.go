@@ -25,6 +25,7 @@ import (
 func publishable() map[string]string {
 	return map[string]string{
 		"github.com/echomfa/echomfa":            "..",
+		"github.com/echomfa/echomfa/echov5":     filepath.Join("..", "echov5"),
 		"github.com/echomfa/echomfa/enroll":     filepath.Join("..", "enroll"),
 		"github.com/echomfa/echomfa/redisstore": filepath.Join("..", "redisstore"),
 	}
@@ -81,7 +82,7 @@ func TestModulesAreUsableFromOutside(t *testing.T) {
 		get = append(get, path+"@"+publishedVersion)
 	}
 	run(get...)
-	assert.Equal(t, "403 200 401\n", run("run", "."))
+	assert.Equal(t, "403 200 401 401\n", run("run", "."))
 	for path := range publishable() {
 		built := run("list", "-deps", "-f", "{{with .Module}}{{.Path}} {{.Version}}{{end}}", path+"/...")
 		assert.Contains(t, built, path+" "+publishedVersion)
