@@ -32,7 +32,8 @@ type Enforcer struct {
 	decider  *decider  // decides
 	refusals *refusals // answers
 	required policies
-	insecure *danger.Switch // OnUnavailable is InsecureAllow
+	insecure *danger.Switch             // OnUnavailable is InsecureAllow
+	userRef  func(userID string) string // or nil; it holds the key, so that printing shows none
 }
 
 // New returns an Enforcer, or all that is wrong with the configuration, each
@@ -49,6 +50,10 @@ func New(cfg Config) (*Enforcer, error) {
 	errs = append(errs, err)
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
+	}
+	if key := slices.Clone(cfg.UserRefKey); key != nil {
+		e.userRef = func(userID string) string { return UserRef(key, userID) }
+		e.cfg.UserRefKey = nil
 	}
 	e.decider = newDecider(&e.cfg)
 	e.insecure = danger.New(e.logInsecure)

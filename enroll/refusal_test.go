@@ -215,3 +215,16 @@ func TestRefusalPageTellsWhatCanBeSetUp(t *testing.T) {
 	_, err := enroll.RefusalPage(enroll.RefusalConfig{HostedURL: "genauth.example/u"})
 	assert.ErrorContains(t, err, "HostedURL")
 }
+
+// TestRefusalPageNamesTheUser has what a user quotes, if the app names users at all.
+func TestRefusalPageNamesTheUser(t *testing.T) {
+	t.Parallel()
+	page, err := enroll.RefusalPage(enroll.RefusalConfig{})
+	require.NoError(t, err)
+	for ref, want := range map[string]bool{"IW422ZB5XKDFNLQ4": true, "": false} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/admin", nil)
+		made, err := page(r, echomfa.Refusal{Status: http.StatusForbidden, UserRef: ref})
+		require.NoError(t, err)
+		assert.Equal(t, want, strings.Contains(string(made.HTML), "User: <code>"+ref+"</code>"))
+	}
+}
