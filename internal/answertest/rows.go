@@ -90,6 +90,7 @@ func unauthenticated() map[string]Row {
 		"refused by rule 9: a machine's token":       invalidToken(claims(map[string]any{"sub": nil})),
 		"refused by rule 9: an ID token":             invalidToken(claims(map[string]any{"nonce": "n"})),
 		"refused by rule 9: an ID token's hash":      invalidToken(claims(map[string]any{"at_hash": "h"})),
+		"refused by rule 9: a delegated token":       invalidToken(claims(map[string]any{"act": map[string]any{"sub": "agent"}})),
 		"refused by rule 9: no audience":             invalidToken(claims(map[string]any{"aud": nil})),
 		"refused by rule 9: an audience of numbers":  invalidToken(claims(map[string]any{"aud": 7})),
 		"refused, browser: LoginURL with return-to":  browserTo("GET /admin/users?page=2", bearer(refused), 302, "/login?return_to=%2Fadmin%2Fusers%3Fpage%3D2"),
