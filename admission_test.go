@@ -223,7 +223,7 @@ func TestN7TextOfClientsIsBounded(t *testing.T) {
 	assert.Equal(t, 1, a.lines(`audience="a b"`), a.log.String())
 }
 
-// TestN7OpaqueTokensSayNothing shows that a token which says nothing of itself is
+// TestN7OpaqueTokensSayNothing shows that a token without claims is
 // not taken for a sign that the app id is right.
 func TestN7OpaqueTokensSayNothing(t *testing.T) {
 	t.Parallel()

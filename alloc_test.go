@@ -42,7 +42,7 @@ func (*discard) WriteHeader(int)             {}
 
 // TestHitDoesNotAllocate shows that a request which is let through from the cache
 // costs no more allocations than with a middleware that does nothing: one, for
-// Echo wraps the handler anew for each request. It is held to that where the
+// Echo wraps the handler for each request. It is held to that where the
 // race detector is off, as in make cover and make fips.
 func TestHitDoesNotAllocate(t *testing.T) {
 	e := table(t, func(c *echomfa.Config) { c.UserRefKey = []byte(userRefKey) })

@@ -17,7 +17,7 @@ import (
 )
 
 // TestBreakerRule2Classes has what a lookup may end in, and what that tells of GenAuth: of a
-// known token, and of one of which nothing is known.
+// known token, and of an unknown one.
 func TestBreakerRule2Classes(t *testing.T) {
 	t.Parallel()
 	const none, success, lost, failed, limited = breaker.NoEvidence, breaker.Success, breaker.NoConnection, breaker.Failed, breaker.Limited

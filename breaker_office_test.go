@@ -24,7 +24,7 @@ const (
 	tick        = 10 * time.Millisecond
 )
 
-// office is an Enforcer with the default budgets, users at work, and a GenAuth that
+// office is an Enforcer with the default budgets, users who are cached, and a GenAuth that
 // does as it is told, all in virtual time.
 type office struct {
 	t    *testing.T
@@ -39,7 +39,7 @@ type office struct {
 	of      map[string][]time.Time // by token
 	atOnce  int
 	most    int
-	answers map[echomfa.Outcome]int // to users at work
+	answers map[echomfa.Outcome]int // to users who are cached
 }
 
 // lockedBuffer is a buffer for the lines of many.
@@ -169,7 +169,7 @@ func (o *office) neverOpen(others func(i int)) func(int) {
 	}
 }
 
-// nobodyNoticed checks that all users at work were let in.
+// nobodyNoticed checks that all cached users were let in.
 func (o *office) nobodyNoticed() {
 	o.t.Helper()
 	assert.Equal(o.t, map[echomfa.Outcome]int{echomfa.Allowed: usersAtWork / 2 * int(attackFor/time.Second)}, o.answers)

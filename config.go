@@ -36,12 +36,12 @@ type Config struct {
 	// Every other error is a 500. Optional.
 	Token func(r *http.Request) (string, error)
 	// CheckToken checks a token beyond what GenAuth says of it, such as its
-	// signature. It is called before facts about a token are kept, and again
-	// only when nothing is known of the token any more, within Lookup.Timeout. Where
+	// signature. It is called before a token's factor list is cached, and again
+	// only when the token is unknown again, within Lookup.Timeout. Where
 	// OnUnavailable is InsecureAllow it has as long once more after a lookup that failed.
-	// An error is a 401, unless it matches, among others, ErrUnavailable, an
-	// error class of the client package other than ErrUnauthenticated, a
-	// network error or the end of ctx: then it is a 503. Optional.
+	// Optional. Its errors are answered by
+	//   - 503: ErrUnavailable, the client's classes but ErrUnauthenticated, network, end of ctx
+	//   - 401: every other error
 	CheckToken func(ctx context.Context, token string) error
 	// MaxTokenBytes is the length of the longest token that is taken: a longer one is
 	// a 401. Set it to what everything on the way to GenAuth lets through: a stock
@@ -109,20 +109,18 @@ type Config struct {
 	KeepDecision bool
 }
 
-// CacheConfig says how long what GenAuth told is relied upon. The zero value
-// is the default.
+// CacheConfig says how long a factor list is used. The zero value is the default.
 //
-// GenAuth sends no event when a factor is enrolled or removed, so time is the
-// mechanism, and it is asymmetric by decision: facts that satisfy a policy
-// serve for FreshFor, facts that do not for DenyFreshFor only, so that a user
-// who has just enrolled is let in. The same facts may do both at once, for two
-// routes with different policies.
+// GenAuth sends no event when a factor is enrolled or removed, so entries expire by
+// age; refusals expire sooner. A list that satisfies a policy is used for FreshFor,
+// one that does not for DenyFreshFor only, so that a user who has just enrolled is
+// let in. One list may do both, for two routes with different policies.
 type CacheConfig struct {
 	// Size is how many tokens' facts are kept, the least recently used going
 	// first. Optional. Default 65,536, at about 165 bytes each.
 	Size int
-	// FreshFor is how old facts may be that let a request through, and so how
-	// long a removed factor still serves. Each entry's own life is up to a
+	// FreshFor is how old a list may be that lets a request through, and so how
+	// long a removed factor keeps granting access. Each entry's own life is up to a
 	// tenth shorter, so that entries made together do not end together.
 	// Optional. Default 60 s, at most 5 minutes.
 	FreshFor time.Duration
@@ -155,7 +153,7 @@ type CacheConfig struct {
 	OnlyWhileHeard bool
 }
 
-// LookupConfig bounds what asking GenAuth may cost. The zero value is the
+// LookupConfig limits the calls to GenAuth. The zero value is the
 // default. The limits are per process: GenAuth's own limit is per user pool
 // and shared with the sign-ins, so divide what may be spent by the instances.
 type LookupConfig struct {
@@ -163,9 +161,9 @@ type LookupConfig struct {
 	// reading the answer, and one retry. No request waits longer. Optional.
 	// Default 2 s.
 	Timeout time.Duration
-	// MaxConcurrent is how many lookups may be under way at once. Tokens of
-	// which nothing is known may use half of it, re-checks of facts that did
-	// not satisfy a policy a quarter. Optional. Default 64.
+	// MaxConcurrent is how many lookups may be in progress at once. Unknown
+	// tokens may use half of it, re-checks of lists that did not satisfy a policy a
+	// quarter. Optional. Default 64.
 	MaxConcurrent int
 	// MaxPerSecond is how many lookups may start in a second, in bursts of
 	// as many, with the same shares. Optional. Default 100, at least 0.01.

@@ -64,7 +64,7 @@ func TestConfigMistakes(t *testing.T) {
 		"B: EnrollURL, secret, no URL":  {func(c *config) { c.EnrollURL = "https://u:hunter2@id.example:x/" }, "EnrollURL: cannot be parsed"},
 		"B: TokenLookup in capitals":    {func(c *config) { c.TokenLookup = "Header:Authorization:Bearer " }, `TokenLookup: "Header:Authorization:Bearer ": write "header:", in lower case`},
 		"B: TokenLookup, blank before":  {func(c *config) { c.TokenLookup = " cookie:session" }, `TokenLookup: " cookie:session": write "cookie:"`},
-		"B: TokenLookup, blank behind":  {func(c *config) { c.TokenLookup = "cookie: session" }, `TokenLookup: "cookie: session": no blank may follow "cookie:"`},
+		"B: TokenLookup, blank behind":  {func(c *config) { c.TokenLookup = "cookie: session" }, `TokenLookup: "cookie: session": no space may follow "cookie:"`},
 		"B: TokenLookup of ours, https": {func(c *config) { c.TokenLookup = "cookie:__Host-echomfa_round_x" }, `TokenLookup: "cookie:__Host-echomfa_round_x": the cookie is one that this middleware sets itself`},
 		"B: TokenLookup of our cookie":  {func(c *config) { c.TokenLookup = "cookie:echomfa_round_x" }, `TokenLookup: "cookie:echomfa_round_x": the cookie is one that this middleware sets itself`},
 		"EnrollURL with a blank":        {func(c *config) { c.EnrollURL = "/my mfa" }, "EnrollURL: \"/my mfa\" has a character"},

@@ -25,7 +25,7 @@ const (
 	NotEnrolled
 	// Unauthenticated: the request has no token, or a bad one.
 	Unauthenticated
-	// Unavailable: the enrolled factors could not be found out.
+	// Unavailable: the enrollment status is unknown.
 	Unavailable
 	// Exempted: the policy asks for nothing, or the request was skipped.
 	Exempted
@@ -92,24 +92,23 @@ const (
 	// Enforce refuses such a request.
 	Enforce Mode = iota
 	// ReportOnly lets it through and reports it, to see what a policy would do
-	// before it is enforced. The
-	// request waits at most 100 ms for a lookup. What is the application's
-	// own mistake is still refused.
+	// before it is enforced. The request waits at most 100 ms for a lookup. An
+	// error in the application's code or configuration is still a 500.
 	ReportOnly
 )
 
-// OnUnavailable says what happens to a request in Enforce mode while it cannot be found
-// out what the user has enrolled. The zero value is Refuse.
+// OnUnavailable says what happens to a request in Enforce mode while the
+// enrollment status is unknown. The zero value is Refuse.
 type OnUnavailable uint8
 
 const (
 	// Refuse answers 503.
 	Refuse OnUnavailable = iota
 	// InsecureAllow lets the request through: its Outcome is Unavailable, and Enforced
-	// is false. Whoever can make lookups fail gets in with any token that is not known
+	// is false. Anybody who can make lookups fail gets in with any token that is not known
 	// to be bad: one that GenAuth has refused, or that names another audience or
 	// subject, is still a 401, and so is one that CheckToken, which is called for
-	// tokens of which nothing is known, does not accept. Without a CheckToken or a
+	// unknown tokens, does not accept. Without a CheckToken or a
 	// token verifier before the middleware, a made-up opaque token is not known to
 	// be bad. No token is still a 401, and a user who is known to lack a factor is
 	// still refused: what is known is at most DenyFreshFor old.
@@ -162,7 +161,7 @@ type Decision struct {
 	UserRef string
 }
 
-// proceeds reports whether the handler may run. It is the only door.
+// proceeds reports whether the handler may run. Nothing else decides it.
 func (d *Decision) proceeds() bool {
 	switch d.Outcome {
 	case Allowed, Exempted:
@@ -209,13 +208,13 @@ const (
 	// ProblemNotEnrolled is the type of a 403: the user has not enrolled what the
 	// route asks for.
 	ProblemNotEnrolled = problems + "ProblemNotEnrolled"
-	// ProblemUnauthenticated is the type of a 401: there is no access token, or it is
-	// malformed or refused.
+	// ProblemUnauthenticated is the type of a 401: the access token is missing, malformed
+	// or rejected.
 	ProblemUnauthenticated = problems + "ProblemUnauthenticated"
-	// ProblemUnavailable is the type of a 503: it could not be found out what the user
-	// has enrolled.
+	// ProblemUnavailable is the type of a 503: the enrollment status is unknown.
 	ProblemUnavailable = problems + "ProblemUnavailable"
-	// ProblemInternalError is the type of a 500: the application's own mistake.
+	// ProblemInternalError is the type of a 500: an error in the application's code
+	// or configuration.
 	ProblemInternalError = problems + "ProblemInternalError"
 )
 

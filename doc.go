@@ -77,5 +77,5 @@
 // The two newest Go releases are supported, from Go 1.25. Before version 1.0
 // the API may change between minor versions, as the changelog says. Error
 // texts, log messages and the wording of answers may change at any time; the
-// names of log attributes and of the members of problem documents are kept.
+// events and keys of log lines and the members of problem documents are kept.
 package echomfa

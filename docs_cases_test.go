@@ -55,6 +55,29 @@ func TestDocumentsNameTestsThatExist(t *testing.T) {
 	assert.Greater(t, named, 300)
 }
 
+// TestDocumentsUseTheWordList looks in all documents for the phrases that CONTRIBUTING
+// replaces by others.
+func TestDocumentsUseTheWordList(t *testing.T) {
+	t.Parallel()
+	_, section, found := strings.Cut(read(t, "CONTRIBUTING.md"), "\n## Words\n")
+	require.True(t, found)
+	section, _, _ = strings.Cut(section, "\n## ")
+	var phrases []string
+	for _, row := range regexp.MustCompile(`(?m)^\| [^|]+ \| (.+) \|$`).FindAllStringSubmatch(section, -1) {
+		for _, phrase := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(row[1], -1) {
+			phrases = append(phrases, regexp.QuoteMeta(phrase[1]))
+		}
+	}
+	require.Greater(t, len(phrases), 20)
+	forbidden := regexp.MustCompile(`(?i)\b(` + strings.Join(phrases, "|") + `)\b`)
+	for name, text := range documents(t) {
+		if name == "CHANGELOG.md" || name == "CONTRIBUTING.md" { // one says what was, the other has the list
+			continue
+		}
+		assert.Empty(t, forbidden.FindAllString(normalized(text), -1), name)
+	}
+}
+
 // TestMapNamesEveryFile compares the map in CONTRIBUTING with the tree: each file of
 // the root has its line, so has each package in internal, and nothing else has one.
 func TestMapNamesEveryFile(t *testing.T) {

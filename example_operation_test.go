@@ -15,7 +15,7 @@ import (
 	"github.com/echomfa/echomfa/genauthtest"
 )
 
-// This file holds programs for whoever runs a service: those of
+// This file holds programs for operators: those of
 // docs/runbook.md and docs/genauth-setup.md.
 
 // Each of several instances gets its part of the calls.
@@ -38,7 +38,7 @@ func ExampleLookupConfig() {
 	// Output: 0
 }
 
-// The switch for the night of an outage.
+// Stops enforcing during an outage.
 func ExampleMiddlewareConfig_requireFunc() {
 	emulator, genauth, done := kitchen()
 	defer done()
@@ -67,7 +67,7 @@ func ExampleMiddlewareConfig_requireFunc() {
 	// 200 1
 }
 
-// The switch for the night of an outage: it lets unknown users through, and ends by itself.
+// Lets unknown users through during an outage, and ends by itself.
 func ExampleEnforcer_SetOnUnavailable() {
 	emulator, genauth, done := kitchen()
 	defer done()

@@ -203,7 +203,7 @@ func checkType(t FactorType) error {
 		return fmt.Errorf("%w: a factor type of over %d bytes", ErrInvalidPolicy, maxTypeBytes)
 	case strings.TrimSpace(string(t)) != string(t):
 		// No type has one, and so nobody would be let in.
-		return fmt.Errorf("%w: factor type %q begins or ends with a blank", ErrInvalidPolicy, t)
+		return fmt.Errorf("%w: factor type %q starts or ends with a space", ErrInvalidPolicy, t)
 	case !utf8.ValidString(string(t)) || strings.ContainsFunc(string(t), func(r rune) bool { return !unicode.IsPrint(r) }):
 		return fmt.Errorf("%w: factor type %q is not printable", ErrInvalidPolicy, t)
 	}

@@ -300,7 +300,7 @@ func TestCheckToken(t *testing.T) {
 		"accepts":              {nil, echomfa.Allowed},
 		"refuses":              {errors.New("bad signature"), echomfa.Unauthenticated},
 		"refuses by its class": {client.ErrUnauthenticated, echomfa.Unauthenticated},
-		"could not find out":   {client.ErrUnavailable, echomfa.Unavailable},
+		"status unknown":       {client.ErrUnavailable, echomfa.Unavailable},
 		"was limited":          {client.ErrRateLimited, echomfa.Unavailable},
 		"could not read":       {client.ErrMalformed, echomfa.Unavailable},
 		"is misconfigured":     {client.ErrMisconfigured, echomfa.Unavailable},

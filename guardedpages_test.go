@@ -30,7 +30,7 @@ func TestN5GuardedPages(t *testing.T) {
 		"allowed":                    {"/mfa", answertest.Enrolled, ""},
 		"another page":               {"/admin", answertest.NotEnrolled, ""},
 		"below":                      {"/mfa/x", answertest.NotEnrolled, ""},
-		"the app's own mistake":      {"/mfa", "token-panicking", ""},
+		"an error of the app":        {"/mfa", "token-panicking", ""},
 	} {
 		for _, mode := range []echomfa.Mode{echomfa.Enforce, echomfa.ReportOnly} {
 			t.Run(name, func(t *testing.T) {

@@ -71,8 +71,8 @@ func TestT48InvalidateRacesALookUp(t *testing.T) {
 	}
 }
 
-// TestInvalidateDropsARefusal shows that Invalidate makes GenAuth be asked anew
-// about a token that it had refused.
+// TestInvalidateDropsARefusal shows that Invalidate makes the Enforcer ask GenAuth
+// again about a token that it had refused.
 func TestInvalidateDropsARefusal(t *testing.T) {
 	t.Parallel()
 	d := newDirectory()

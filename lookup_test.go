@@ -191,7 +191,7 @@ func TestClose(t *testing.T) {
 		assert.Equal(t, echomfa.Unavailable, (<-done).Outcome)
 		_, err := e.Decide(t.Context(), manyTokens(2), echomfa.AnyOf(echomfa.OTP))
 		require.ErrorIs(t, err, echomfa.ErrClosed)
-		assert.Equal(t, echomfa.Allowed, decide(t, e, manyTokens(0), echomfa.AnyOf(echomfa.OTP)).Outcome, "what is known still serves")
+		assert.Equal(t, echomfa.Allowed, decide(t, e, manyTokens(0), echomfa.AnyOf(echomfa.OTP)).Outcome, "what is known is still used")
 		require.NoError(t, e.Close())
 	})
 }

@@ -35,7 +35,7 @@ type MiddlewareConfig struct {
 	// matching ErrUnauthenticated is a 401, a [*TokenError] is answered as it
 	// says, every other error is a 500. Optional.
 	Token func(c echo.Context) (string, error)
-	// Subject returns the identity that the handler serves. A token whose sub
+	// Subject returns the identity that the handler works for. A token whose sub
 	// claim differs, or that names nobody, is a 401. Optional.
 	Subject func(c echo.Context) (string, error)
 	// ErrorHandler answers refusals, after their headers have been set. The
@@ -79,7 +79,7 @@ func (cfg MiddlewareConfig) ToMiddleware() (echo.MiddlewareFunc, error) {
 	}
 	m := &echoMiddleware{guard: g, errorHandler: cfg.ErrorHandler}
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
-		// Echo does this for each request: the less is captured, the better.
+		// Keep the closure small: Echo allocates it for every request.
 		return func(c echo.Context) error { return m.serve(c, next) }
 	}, nil
 }

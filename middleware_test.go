@@ -15,7 +15,7 @@ import (
 	"github.com/echomfa/echomfa/internal/answertest"
 )
 
-// answers has the golden file of each row, written anew by
+// answers has the golden file of each row, rewritten by
 // go test -run TestAnswersHTTP . -update.
 const answers = "testdata/answers"
 
@@ -176,8 +176,8 @@ func TestMiddlewareCallbacks(t *testing.T) {
 	}
 }
 
-// TestReportOnly shows what goes on and what is counted, and that the
-// application's own mistakes are still refused.
+// TestReportOnly shows what goes on and what is counted, and that
+// errors in the application's own code are still a 500.
 func TestReportOnly(t *testing.T) {
 	t.Parallel()
 	e := table(t, nil)

@@ -19,8 +19,8 @@ const (
 	told      verdict = iota // the enrolled types
 	partly                   // some of them: something was left out
 	refused                  // 401
-	wrong                    // GenAuth refuses the question
-	panicking                // the application's own mistake
+	wrong                    // GenAuth rejects the call
+	panicking                // an error in the app's own code
 	limited                  // 429
 	down                     // no answer
 	lost                     // no connection

@@ -84,8 +84,8 @@ func TestKeepDecision(t *testing.T) {
 	}
 }
 
-// TestLogLevels shows how loud each refusal is: who was refused is news, what
-// could not be found out is a warning, unless nobody waits for it any more, and
+// TestLogLevels shows how loud each refusal is: a rejected user is news, an
+// unknown status is a warning, unless nobody waits for it any more, and
 // a question that GenAuth refuses is an error.
 func TestLogLevels(t *testing.T) {
 	t.Parallel()

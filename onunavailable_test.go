@@ -149,7 +149,7 @@ func TestInsecureAllowIsToldAsWhatItIs(t *testing.T) {
 	require.ErrorIs(t, err, echomfa.ErrClosed)
 }
 
-// TestSetOnUnavailable follows the switch of the night of an outage: it ends by itself, is
+// TestSetOnUnavailable follows the switch for an outage: it ends by itself, is
 // logged each minute, and takes nothing that is out of bounds.
 func TestSetOnUnavailable(t *testing.T) {
 	t.Parallel()

@@ -82,8 +82,8 @@ func TestPolicyTextMistakes(t *testing.T) {
 		"'VOICE'":                 {0, `write double quotes, as in "VOICE"`},
 		"\u201cVOICE\u201d":       {0, `write double quotes, as in "VOICE"`},
 		"OTP; SMS":                {3, "unexpected ';'"},
-		`"OTP "`:                  {0, `factor type "OTP " begins or ends with a blank`},
-		"OTP or \"\u00a0VOICE\"":  {7, "begins or ends with a blank"},
+		`"OTP "`:                  {0, `factor type "OTP " starts or ends with a space`},
+		"OTP or \"\u00a0VOICE\"":  {7, "starts or ends with a space"},
 		"exempt":                  {6, "expected a reason in quotes"},
 		`exempt ""`:               {7, "needs a reason"},
 		`OTP or exempt "x"`:       {7, "an exemption stands alone: it cannot be combined"},
@@ -156,7 +156,7 @@ func TestN6TypeWithoutAConstantIsDeclared(t *testing.T) {
 // or says what it does not mean.
 func TestWA7TypesThatNothingMatches(t *testing.T) {
 	t.Parallel()
-	const blank = " begins or ends with a blank"
+	const blank = " starts or ends with a space"
 	for want, p := range map[string]echomfa.Policy{
 		`factor type "OTP "` + blank:                                            echomfa.AnyOf(echomfa.Face, "OTP "),
 		`factor type " SMS"` + blank:                                            echomfa.AllOf(" SMS"),

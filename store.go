@@ -187,7 +187,7 @@ func (c *Config) prepareSource() error {
 		if audience == "" {
 			errs = append(errs, errors.New("echomfa: Audience: holds an empty string"))
 		} else if strings.TrimSpace(audience) != audience || urlpath.HasControl(audience) {
-			errs = append(errs, fmt.Errorf("echomfa: Audience: %q begins or ends with a blank, or has a control character", audience))
+			errs = append(errs, fmt.Errorf("echomfa: Audience: %q starts or ends with a space, or has a control character", audience))
 		}
 	}
 	return errors.Join(errs...)

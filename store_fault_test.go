@@ -113,7 +113,7 @@ func TestF41FactsThatAreNotBelieved(t *testing.T) {
 		"another user's":        func(f *echomfa.StoredFacts) { f.User[0]++ },
 		"X10, of long ago":      func(f *echomfa.StoredFacts) { f.Asked = time.Date(1500, 1, 1, 0, 0, 0, 0, time.UTC) },
 		"older than any may be": func(f *echomfa.StoredFacts) { f.Asked = f.Asked.Add(-6 * time.Minute) },
-		"of the future":         func(f *echomfa.StoredFacts) { f.Asked = f.Asked.Add(3 * time.Second) },
+		"dated ahead":           func(f *echomfa.StoredFacts) { f.Asked = f.Asked.Add(3 * time.Second) },
 		"with too many types":   func(f *echomfa.StoredFacts) { f.Types = slices.Concat(many, []client.FactorType{echomfa.OTP}) },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -186,7 +186,7 @@ func TestStoreForgetsRefusedTokens(t *testing.T) {
 		}
 		d.revoke("token")
 		pass(3 * time.Second)
-		// Another route asks for what is missing, and so anew.
+		// Another route asks for what is missing, and so again.
 		assert.Equal(t, echomfa.Unauthenticated, decide(t, list[0], "token", echomfa.AnyOf(echomfa.Face)).Outcome)
 		synctest.Wait()
 		assert.Equal(t, echomfa.Unauthenticated, decide(t, list[1], "token", otp()).Outcome)

@@ -238,9 +238,9 @@ func lookupSyntaxError(lookup, why string) error {
 	case strings.Contains(lookup, ","):
 		why = "it is one source: to combine sources, set Token"
 	case source != word && (word == "header" || word == "cookie"):
-		why = fmt.Sprintf("write %q, in lower case and without blanks", word+":")
+		why = fmt.Sprintf("write %q, in lower case and without spaces", word+":")
 	case (word == "header" || word == "cookie") && strings.TrimLeft(rest, " ") != rest:
-		why = fmt.Sprintf("no blank may follow %q", word+":")
+		why = fmt.Sprintf("no space may follow %q", word+":")
 	default:
 		why = `it is not of the form "header:Name:Prefix" or "cookie:name"`
 	}
@@ -259,17 +259,17 @@ func (c *credential) neverFinds() error {
 	case isOtherScheme(scheme):
 		return fmt.Errorf("%s carries no bearer token", c.scheme)
 	case c.header == "Authorization" && scheme == "":
-		return fmt.Errorf("a scheme stands before the token: write %q", defaultTokenLookup)
+		return fmt.Errorf("the token is preceded by a scheme: write %q", defaultTokenLookup)
 	case scheme == "" && c.spaced:
-		return fmt.Errorf("the prefix is a blank: write %q", "header:"+c.header)
+		return fmt.Errorf("the prefix is a space: write %q", "header:"+c.header)
 	case isNearlyBearer(scheme):
 		return fmt.Errorf("unknown scheme %s: did you mean Bearer?", c.scheme)
 	case c.header == "Bearer":
-		return fmt.Errorf("bearer is a scheme and no header: write %q", defaultTokenLookup)
+		return fmt.Errorf("bearer is a scheme, not a header: write %q", defaultTokenLookup)
 	case spelling.OneOff(c.header, "Authorization"):
 		return fmt.Errorf("unknown header %s: did you mean Authorization?", c.header)
 	case !c.spaced && (c.header == "Authorization" || isBearerScheme(scheme)):
-		return fmt.Errorf("a blank stands between scheme and token: write %q", "header:"+c.header+":"+c.scheme+" ")
+		return fmt.Errorf("a space is missing between scheme and token: write %q", "header:"+c.header+":"+c.scheme+" ")
 	}
 	return nil
 }
@@ -285,7 +285,7 @@ func isNearlyBearer(scheme string) bool {
 }
 
 // isBearerScheme reports whether a prefix in lower case is a word that clients
-// write before an access token, with a blank in between.
+// write before an access token, with a space in between.
 func isBearerScheme(prefix string) bool {
 	switch prefix {
 	case "bearer", "token", "jwt", "oauth":

@@ -116,7 +116,7 @@ func TestFieldF15TokenLookupThatFindsNoToken(t *testing.T) {
 		"header:Authorization:Bear ":          "did you mean Bearer?",
 		"header:Authorization:Berear ":        "did you mean Bearer?",
 		"header:Authorization:Bearertoken ":   "",
-		"header:Bearer":                       "is a scheme and no header",
+		"header:Bearer":                       "is a scheme, not a header",
 		"header:X-Forwarded-User":             "in X-Forwarded-User",
 		"header:authorisation:Bearer ":        "did you mean Authorization?",
 		"header:Authorizaton":                 "did you mean Authorization?", //nolint:misspell // that is the case

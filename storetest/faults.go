@@ -80,7 +80,7 @@ func testLost(t *testing.T, newStore func(*testing.T) echomfa.Store, lose func(*
 	}
 }
 
-// testBack: the last invalidations are gone, and nothing has come in their place.
+// testBack: the last invalidations are gone, and nothing has replaced them.
 func testBack(t *testing.T, newStore func(*testing.T) echomfa.Store, back func(*testing.T) func()) {
 	s, second := newStore(t), newStore(t)
 	e := listen(t, s)

@@ -59,7 +59,7 @@ func failover(ctx context.Context, r *redis) error {
 	return err
 }
 
-// measureBlips counts the requests of users at work that get a 503 while Redis has
+// measureBlips counts the requests of cached users that get a 503 while Redis has
 // trouble. It uses a Redis of its own, with a replica and a sentinel.
 func measureBlips(ctx context.Context, b blips, out io.Writer) (err error) {
 	watched, err := startWatched(ctx)

@@ -61,7 +61,7 @@ func startRedis(ctx context.Context, program string, more ...string) (*redis, er
 	if err != nil {
 		return nil, err
 	}
-	// Only stop ends it: whoever uses it ends first.
+	// Only stop ends it, after all that use it have ended.
 	server := exec.CommandContext(context.WithoutCancel(ctx), program, append(more, //nolint:gosec // it was looked up
 		"--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--daemonize", "no")...)
 	server.Dir = os.TempDir()

@@ -2,7 +2,7 @@
 // browser that has signed in comes back to the page that it asked for. Without
 // settings it runs against a GenAuth emulator in the same process.
 //
-// Whoever may read the cookie has the access token. examples/portal keeps it on the
+// Anybody who can read the cookie has the access token. examples/portal keeps it on the
 // server, and has the pages to set up a factor.
 package main
 

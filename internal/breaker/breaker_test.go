@@ -320,7 +320,7 @@ func TestRule6ProbesOfUnknownTokens(t *testing.T) {
 	p.pass(time.Second)
 	p.turnsAway(unknown(5), breaker.ErrOpen)
 	p.pass(500 * time.Millisecond)
-	assert.Equal(t, breaker.Closed, p.lookup(unknown(6), breaker.Success), "whoever it is")
+	assert.Equal(t, breaker.Closed, p.lookup(unknown(6), breaker.Success), "for every caller")
 }
 
 // TestRule6MadeUpTokensProbeTwiceASecond has 200 of them a second, for a minute.
@@ -347,7 +347,7 @@ func TestRule6MadeUpTokensProbeTwiceASecond(t *testing.T) {
 	assert.Equal(t, breaker.ByUsers, p.Figures().Cause)
 }
 
-// TestRule6AnUnknownTokenWithoutAConnection shows that this is evidence, whoever asks.
+// TestRule6AnUnknownTokenWithoutAConnection shows that this is evidence for every caller.
 func TestRule6AnUnknownTokenWithoutAConnection(t *testing.T) {
 	t.Parallel()
 	p := newPlay(t)
