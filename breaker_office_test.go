@@ -24,7 +24,7 @@ const (
 	tick        = 10 * time.Millisecond
 )
 
-// office is an Enforcer with the README's budgets, users at work, and a GenAuth that
+// office is an Enforcer with the default budgets, users at work, and a GenAuth that
 // does as it is told, all in virtual time.
 type office struct {
 	t    *testing.T

@@ -1,10 +1,9 @@
-// Package echomfa is an Echo v4 middleware that enforces MFA enrollment
-// policies for applications whose users sign in with GenAuth (formerly
-// Authing).
+// Package echomfa is middleware for Echo v4 and net/http that blocks a route until
+// the user has set up MFA at GenAuth (formerly Authing).
 //
-// Before a request reaches a sensitive route, it takes the user's access token,
-// asks GenAuth which MFA factors that user has enrolled, and lets the request
-// through, refuses it, or sends the browser to enroll and brings it back.
+// It takes the user's access token, asks GenAuth which MFA factors the user has
+// enrolled, and lets the request through, rejects it, or sends the browser to set up
+// a factor and brings it back.
 //
 //	genauth, err := client.New(client.Config{BaseURL: "https://example.genauth.ai", AppID: appID})
 //	...
@@ -14,8 +13,8 @@
 //	...
 //	admin := e.Group("/admin", mfa.Require(echomfa.AnyOf(echomfa.OTP, echomfa.Face)))
 //
-// The same [Enforcer] serves net/http, by [Enforcer.Middleware], and whatever is
-// not HTTP, by [Enforcer.Decide].
+// The same [Enforcer] works for net/http, with [Enforcer.Middleware], and without
+// HTTP, with [Enforcer.Decide].
 //
 // # What it does not do
 //
@@ -28,8 +27,7 @@
 // a token is necessary and not sufficient: a JWT must also be meant for this
 // app and name a user.
 //
-// Whoever is past the check on a connection that is upgraded, as for a
-// WebSocket, is not checked again.
+// Upgraded connections (WebSocket) are checked once, at the upgrade.
 //
 // # Policies
 //
@@ -49,27 +47,26 @@
 //
 // # Freshness
 //
-// Facts are cached, verdicts never: the policy is evaluated on every request.
-// GenAuth sends no event when a factor changes, so facts serve for a time, and
-// it is a short one for refusals:
+// The factor list is cached; the decision is made on every request. GenAuth sends
+// no event when a factor changes, so entries expire by age; refusals expire sooner:
 //
-//	facts satisfy the policy, up to FreshFor (60 s) old     allow
-//	facts satisfy it, older                                 ask; if that fails, StaleIfError
-//	facts do not satisfy it, up to DenyFreshFor (2 s) old   refuse
-//	facts do not satisfy it, older                          ask; if that fails, 503
-//	GenAuth refused the token, up to RefusedFor (5 s) ago   401
+//	list satisfies the policy, up to FreshFor (60 s) old     allow
+//	list satisfies it, older                                 ask; if that fails, StaleIfError
+//	list does not satisfy it, up to DenyFreshFor (2 s) old   refuse
+//	list does not satisfy it, older                          ask; if that fails, 503
+//	GenAuth rejected the token, up to RefusedFor (5 s) ago   401
 //
-// So nobody is refused on old facts, and [Enforcer.Invalidate] makes a change
-// count at once.
+// So nobody is refused because of an old list, and [Enforcer.Invalidate] applies a
+// change at once.
 //
 // # Failures
 //
-// Unknown is not "no", and not "yes" either:
+// If the status is unknown, the answer is 503: never "allowed", never "not enrolled".
 //
-//	factors missing                    403  [*NotEnrolledError]
-//	token missing, malformed, refused  401  [*TokenError]
-//	could not be found out             503  [*LookupError]
-//	the application's own mistake      500
+//	factors missing                          403  [*NotEnrolledError]
+//	token missing, malformed, rejected       401  [*TokenError]
+//	enrollment status unknown                503  [*LookupError]
+//	error in the app's code or configuration 500
 //
 // Browsers get redirects and pages, programs get problem documents (RFC 9457).
 // The handler runs in none of these cases. Zero values refuse, what is

@@ -37,6 +37,24 @@ func TestFieldCasesNameEveryTest(t *testing.T) {
 	}
 }
 
+// TestDocumentsNameTestsThatExist holds every test that a document names as evidence
+// against the tests of all modules.
+func TestDocumentsNameTestsThatExist(t *testing.T) {
+	t.Parallel()
+	declared := declaredTests(t)
+	named := 0
+	for name, text := range documents(t) {
+		if name == "CHANGELOG.md" { // it says what was
+			continue
+		}
+		for _, test := range regexp.MustCompile("`((?:Test|Fuzz)\\w+)`").FindAllStringSubmatch(text, -1) {
+			named++
+			assert.True(t, declared[test[1]], "%s names %s", name, test[1])
+		}
+	}
+	assert.Greater(t, named, 300)
+}
+
 // TestMapNamesEveryFile compares the map in CONTRIBUTING with the tree: each file of
 // the root has its line, so has each package in internal, and nothing else has one.
 func TestMapNamesEveryFile(t *testing.T) {

@@ -27,7 +27,7 @@ import (
 func documents(t *testing.T) map[string]string {
 	t.Helper()
 	texts := make(map[string]string)
-	for _, pattern := range []string{"*.md", "docs/*.md", "echov5/*.md", "redisstore/*.md"} {
+	for _, pattern := range []string{"*.md", "docs/*.md", "echov5/*.md", "examples/*.md", "redisstore/*.md"} {
 		for _, name := range glob(t, pattern) {
 			texts[name] = read(t, name)
 		}
@@ -80,8 +80,8 @@ func TestGoBlocksOfDocumentsAreCompiled(t *testing.T) {
 func normalized(text string) string { return strings.Join(strings.Fields(text), " ") }
 
 // TestCommandsOfReadmeWork shows that every line of the README's shell blocks
-// starts something that is there. What the Go block is, the test of
-// examples/quickstart shows.
+// starts something that is there. What the Go blocks are, the tests of
+// examples/quickstart and examples/nethttp show.
 func TestCommandsOfReadmeWork(t *testing.T) {
 	t.Parallel()
 	module := regexp.MustCompile(`(?m)^module (\S+)$`).FindStringSubmatch(read(t, "go.mod"))
@@ -91,7 +91,7 @@ func TestCommandsOfReadmeWork(t *testing.T) {
 	require.Len(t, blocks, strings.Count(readme, "```")/2, "a block that says what it is in the usual way")
 	lines := 0
 	for _, block := range blocks {
-		if block[1] == "go" {
+		if block[1] == "go" || block[1] == "mermaid" {
 			continue
 		}
 		require.Equal(t, "sh", block[1])
@@ -100,17 +100,33 @@ func TestCommandsOfReadmeWork(t *testing.T) {
 			switch words := strings.Fields(line); {
 			case len(words) == 3 && words[0] == "go" && words[1] == "get":
 				assert.Equal(t, module[1], words[2])
-			case len(words) == 5 && words[0] == "go" && words[1] == "-C" && words[3] == "run":
-				assert.FileExists(t, filepath.Join(words[2], "go.mod"))
-				assert.Contains(t, read(t, words[2]+"/"+words[4]+"/main.go"), "\npackage main\n")
-			case len(words) == 1 && strings.HasPrefix(words[0], "./"):
-				assert.Contains(t, read(t, words[0]), "#!/bin/sh\n")
+			case programRun.MatchString(line):
+				// TestProgramsOfDocumentsAreThere looks for it.
 			default:
 				assert.Fail(t, "nothing shows that this works", line)
 			}
 		}
 	}
-	assert.Equal(t, 4, lines)
+	assert.Equal(t, 2, lines)
+}
+
+// programRun finds the command that starts a program of a module of this repository.
+var programRun = regexp.MustCompile(`\bgo -C (\S+) run \./(\w+)`)
+
+// TestProgramsOfDocumentsAreThere shows that every program that a document tells the
+// reader to run is one.
+func TestProgramsOfDocumentsAreThere(t *testing.T) {
+	t.Parallel()
+	found := make(map[string]bool)
+	for name, text := range documents(t) {
+		for _, command := range programRun.FindAllStringSubmatch(text, -1) {
+			found[command[2]] = true
+			assert.FileExists(t, filepath.Join(command[1], "go.mod"), name)
+			assert.Contains(t, read(t, command[1]+"/"+command[2]+"/main.go"), "\npackage main\n", name)
+		}
+	}
+	assert.Contains(t, found, "portal")
+	assert.Contains(t, found, "fleet")
 }
 
 // TestLinksOfDocumentsLead shows that every relative link names a file, and
@@ -146,8 +162,9 @@ func headings(text string) []string {
 	return found
 }
 
-// TestPolicyTableOfReadme shows that text and Go in each row are one policy.
-func TestPolicyTableOfReadme(t *testing.T) {
+// TestPolicyTables shows that text and Go in each row of the README and of
+// docs/configuration.md are one policy.
+func TestPolicyTables(t *testing.T) {
 	t.Parallel()
 	inGo := map[string]echomfa.Policy{
 		"AnyOf(OTP)":                        echomfa.AnyOf(echomfa.OTP),
@@ -159,10 +176,13 @@ func TestPolicyTableOfReadme(t *testing.T) {
 		`Custom("VOICE")`:                   echomfa.Custom("VOICE"),
 		`Exempt("health check")`:            echomfa.Exempt("health check"),
 	}
-	_, section, found := strings.Cut(read(t, "README.md"), "\n## Policies\n")
-	require.True(t, found)
-	section, _, _ = strings.Cut(section, "\n## ")
-	rows := regexp.MustCompile("(?m)^\\| `([^`]+)` \\| `([^`]+)` \\| .+ \\|$").FindAllStringSubmatch(section, -1)
+	var rows [][]string
+	for _, name := range []string{"README.md", "docs/configuration.md"} {
+		_, section, found := strings.Cut(read(t, name), "\n## Policies\n")
+		require.True(t, found, name)
+		section, _, _ = strings.Cut(section, "\n## ")
+		rows = append(rows, regexp.MustCompile("(?m)^\\| `([^`]+)` \\| `([^`]+)` \\| .+ \\|$").FindAllStringSubmatch(section, -1)...)
+	}
 	assert.Len(t, rows, len(inGo))
 	for _, row := range rows {
 		parsed, err := echomfa.ParsePolicy(row[1])

@@ -23,7 +23,7 @@ type echoRow struct {
 	cookie bool                // the token is in a cookie: the middleware has Authorization
 	setup  func(*http.Request) // what the middleware needs of a request
 	places []string            // where it is tried; all by default
-	// differs has what is not the answer of the README, by place, a slash and the
+	// differs has what is not the answer of docs/answers.md, by place, a slash and the
 	// situation or "*", and why. The value is the name of a header that differs, or
 	// "answer" if another one answers, a colon, and the reason.
 	differs map[string]string

@@ -36,8 +36,8 @@ type Enforcer struct {
 }
 
 // New returns an Enforcer, or all that is wrong with the configuration, each
-// mistake naming its field. It asks nobody, and starts nothing but, with a Store,
-// the goroutine that hears it.
+// mistake naming its field. New makes no network calls and starts no goroutine unless
+// a Store is set.
 func New(cfg Config) (*Enforcer, error) {
 	cfg, err := cfg.prepared()
 	e := &Enforcer{cfg: cfg}

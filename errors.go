@@ -16,10 +16,10 @@ import (
 	"github.com/echomfa/echomfa/internal/redact"
 )
 
-// Three failures have three answers: whoever lacks a factor gets a 403,
-// whoever has no good token a 401, and where it could not be found out, the
-// answer is a 503. Everything else (an invalid policy, a callback that failed)
-// is the application's own mistake: a 500, and the handler does not run.
+// Three failures have three answers: a missing factor is a 403, a missing or rejected
+// token a 401, and an unknown enrollment status a 503. Everything else (an invalid
+// policy, a callback that failed) is an error in the application's code or
+// configuration: a 500. The handler runs in none of these cases.
 var (
 	// ErrNotEnrolled reports that the user has not enrolled the factors that
 	// the policy asks for: 403. The error is a [*NotEnrolledError].
@@ -31,13 +31,12 @@ var (
 	// that a request carries no token.
 	ErrUnauthenticated = client.ErrUnauthenticated
 
-	// ErrUnavailable reports that the enrolled factors could not be found out,
-	// for whatever cause: 503. The error is a [*LookupError] and unwraps to the
-	// cause.
+	// ErrUnavailable reports that the enrollment status is unknown, whatever the
+	// cause: 503. The error is a [*LookupError] and unwraps to the cause.
 	ErrUnavailable = errors.New("echomfa: enrolled factors could not be determined")
 
-	// ErrMisconfigured reports that GenAuth refused the question itself, for
-	// instance because it does not know the app id: 503, logged at Error. It is
+	// ErrMisconfigured reports that GenAuth rejects the call itself, for instance
+	// because it does not know the app id: 503, logged at Error. It is
 	// the same value as [client.ErrMisconfigured], and such an error matches
 	// [ErrUnavailable] too.
 	ErrMisconfigured = client.ErrMisconfigured
@@ -59,12 +58,12 @@ var (
 // exported: what to do about them is the same, try again later.
 var (
 	errPartial    = fmt.Errorf("echomfa: answer left out factors: %w", client.ErrMalformed)
-	errNoResult   = &panicError{where: "look-up", value: "it ended without a result"}
+	errNoResult   = &panicError{where: "lookup", value: "it ended without a result"}
 	errReportWait = errors.New("echomfa: report-only request does not wait longer")
 )
 
-// situation is a row of the table of answers. The zero value is the
-// application's own mistake.
+// situation is a row of the table of answers. The zero value is an error in the
+// application's code or configuration: a 500.
 type situation uint8
 
 const (
@@ -75,7 +74,7 @@ const (
 )
 
 // situationOf says how an error is answered. Unknown is not "no": an error that
-// also says that something could not be found out is answered as that.
+// also says that something is unknown is answered as that.
 func situationOf(err error) situation {
 	switch {
 	case errors.Is(err, ErrUnavailable), errors.Is(err, ErrMisconfigured):
@@ -89,11 +88,11 @@ func situationOf(err error) situation {
 	}
 }
 
-// Status returns the HTTP status by which an error of this package is answered, where
-// the answer is no redirect: 401, 403, 503, and 500 for nil and every other error.
+// Status returns the HTTP status that answers an error of this package where the answer
+// is not a redirect: 401, 403, 503, and 500 for nil and every other error.
 func Status(err error) int { return situationOf(err).status() }
 
-// status is the status of an answer that is no redirect.
+// status is the status of an answer other than a redirect.
 func (s situation) status() int {
 	switch s {
 	case notEnrolled:
@@ -199,8 +198,8 @@ func (e *NotEnrolledError) Error() string {
 // Is reports whether target is ErrNotEnrolled.
 func (e *NotEnrolledError) Is(target error) bool { return target == ErrNotEnrolled }
 
-// LookupError is the error of a request for which the enrolled factors could
-// not be found out. It matches [ErrUnavailable] and unwraps to the cause, so
+// LookupError is the error of a request whose enrollment status is unknown. It
+// matches [ErrUnavailable] and unwraps to the cause, so
 // that errors.Is(err, client.ErrRateLimited) and the like tell why.
 type LookupError struct {
 	// DecisionID is the ID of the decision.

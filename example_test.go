@@ -13,7 +13,10 @@ import (
 	"github.com/echomfa/echomfa/genauthtest"
 )
 
-// The program of the README, against the emulator.
+// noVerification stands where an app verifies the signature of a token.
+func noVerification(next echo.HandlerFunc) echo.HandlerFunc { return next }
+
+// A route of the README, against the emulator.
 func Example() {
 	genauth, err := genauthtest.New(genauthtest.Config{})
 	if err != nil {
@@ -36,7 +39,8 @@ func Example() {
 	defer func() { _ = mfa.Close() }()
 
 	e := echo.New()
-	admin := e.Group("/admin", mfa.Require(echomfa.AnyOf(echomfa.OTP, echomfa.Face)))
+	verifyToken := noVerification // in your app, the middleware that verifies tokens
+	admin := e.Group("/admin", verifyToken, mfa.Require(echomfa.AnyOf(echomfa.OTP, echomfa.Face)))
 	admin.GET("", func(c echo.Context) error { return c.String(http.StatusOK, "Hello, admin") })
 
 	for _, user := range []string{"alice", "bob"} {

@@ -61,8 +61,8 @@ func withID(err error, d *Decision) error {
 	return &internalError{decisionID: d.ID, err: err}
 }
 
-// internalError is the application's own mistake: 500. It says nothing to the
-// client but the decision's ID.
+// internalError is an error in the application's code or configuration: 500. The
+// client learns the decision's ID and nothing else.
 type internalError struct {
 	decisionID string
 	err        error

@@ -217,7 +217,7 @@ func modelHistories(t *testing.T) uint64 {
 }
 
 // TestModel plays random histories over one to three instances, with and without a
-// Store, in virtual time, and compares every answer with what the README permits.
+// Store, in virtual time, and compares every answer with what docs/freshness.md permits.
 // MODEL is how many, 10,000 if it is not set, and MODEL_SEED the first. A failure
 // names the seed: play it alone by MODEL=1 MODEL_SEED=n.
 func TestModel(t *testing.T) {

@@ -7,8 +7,8 @@ import (
 	"github.com/echomfa/echomfa"
 )
 
-// The reference model: what the README's sections "Cache and failures" and "Several
-// instances" let an instance answer. It knows what the instance has heard, from
+// The reference model: what docs/freshness.md and docs/fleet.md let an instance
+// answer. It knows what the instance has heard, from
 // GenAuth and from the Store, and what was invalidated; it knows nothing of how the
 // Enforcer works. See TestModel.
 
@@ -82,7 +82,7 @@ type view struct {
 // modelSkew is how far the clocks of instances may be apart.
 const modelSkew = 2 * time.Second
 
-// permitted returns what the README's table permits: one case for each row.
+// permitted returns what the table of docs/freshness.md permits: one case for each row.
 func (v *view) permitted(q query) []answer {
 	unknown, standIn := v.trouble(q)
 	var list []answer

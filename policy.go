@@ -97,7 +97,7 @@ func customAtLeast(n int, types ...FactorType) Policy {
 }
 
 // Exempt returns the policy that asks for nothing: no token is read and nobody
-// is asked. The reason is for whoever reads the configuration, and required.
+// is asked. The reason is required: it tells readers of the configuration why.
 // It cannot be combined with other policies.
 func Exempt(reason string) Policy {
 	if strings.TrimSpace(reason) == "" {
@@ -299,7 +299,7 @@ func (p Policy) same(q Policy) bool {
 	return p.p == q.p || slices.Equal(p.p.sets, q.p.sets) && slices.Equal(p.p.others, q.p.others)
 }
 
-// Implies reports whether whoever satisfies p satisfies q. An invalid policy
+// Implies reports whether every user who satisfies p satisfies q. An invalid policy
 // implies none and is implied by none.
 func (p Policy) Implies(q Policy) bool {
 	switch {

@@ -15,7 +15,7 @@ const (
 	maxPolicyDepth = 32
 )
 
-// PolicySyntaxError says where and why a text is no policy. It matches
+// PolicySyntaxError reports where and why parsing failed. It matches
 // [ErrInvalidPolicy].
 type PolicySyntaxError struct {
 	// Offset is the position in the text, in bytes from 0.

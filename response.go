@@ -81,7 +81,7 @@ func (f *refusals) replyTo(err error) reply {
 		var lookup *LookupError
 		p := problem{
 			Type: ProblemUnavailable, Title: "Service Unavailable", Status: http.StatusServiceUnavailable,
-			Detail: "It could not be found out which sign-in factors you have enrolled. Please try again in a moment.",
+			Detail: "We couldn't check your sign-in methods. Try again in a moment.",
 		}
 		if errors.As(err, &lookup) {
 			p.DecisionID = lookup.DecisionID
@@ -131,8 +131,8 @@ func (f *refusals) replyUnauthenticated(t *TokenError) reply {
 }
 
 // WriteRefusal writes the default answer to an error of this package: the
-// status, headers and body, or the redirect, that the table in the README
-// names. It is what a custom ErrorHandler calls for the errors that it does not
+// status, headers and body, or the redirect, that the table in
+// docs/answers.md names. It is what a custom ErrorHandler calls for the errors that it does not
 // answer itself. Any other error, and nil, is answered by a 500 that tells
 // nothing of it.
 func (e *Enforcer) WriteRefusal(w http.ResponseWriter, r *http.Request, err error) {
@@ -285,7 +285,7 @@ func (f *refusals) moves(w http.ResponseWriter, r *http.Request, kind accept.Kin
 	return false
 }
 
-// setHeaders sets what every refusal carries, whoever writes it.
+// setHeaders sets the headers of every refusal, the default ones and the app's own.
 func (f *refusals) setHeaders(h http.Header, r *http.Request, err error) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -326,7 +326,7 @@ func waitAfter(err error) time.Duration {
 	return retryafter.Least
 }
 
-// wholeSeconds rounds up: a client that comes back early finds the door shut.
+// wholeSeconds rounds up, so that clients do not retry too early.
 func wholeSeconds(d time.Duration) int { return int(math.Ceil(d.Seconds())) }
 
 // challenge is the WWW-Authenticate of RFC 6750, section 3. A request without

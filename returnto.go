@@ -76,7 +76,7 @@ func (f *refusals) warnOfLoginURL() {
 // Echo nor net/http tells a middleware on which routes it is put.
 func (f *refusals) warnOfGuardedPages(r *http.Request, d *Decision) {
 	if d.Outcome == InternalError {
-		return // the app's own mistake says nothing of the policy
+		return // an error of the app tells nothing about the policy
 	}
 	if f.enroll.Is(r) {
 		f.guarded.enroll.Do(func() {
@@ -98,8 +98,8 @@ func (f *refusals) warnOfGuardedPages(r *http.Request, d *Decision) {
 // before it is taken off, but for its path, which a browser needs and which is put
 // on if it is missing. An address of more than 2,560 bytes is left out, not counting
 // the return-to of a page on the way: where that makes it too long for a redirect, and
-// the page is the enrollment page, its return-to is returned in its place. Whoever redirects to a return-to must check it again:
-// anybody can make a link to the enrollment page.
+// the page is the enrollment page, its return-to is returned in its place. Check a return-to again before
+// redirecting to it: anybody can make a link to the enrollment page.
 func (e *Enforcer) ReturnTo(value string) string {
 	if !e.ready() {
 		return ""
@@ -193,8 +193,8 @@ func (f *refusals) secure(r *http.Request) bool {
 // longReturnBytes is from where on a return-to needs the room of other headers.
 const longReturnBytes = 1024
 
-// backTo returns the return-to of a request. A posted address is no page to come
-// back to.
+// backTo returns the return-to of a request. A browser cannot come back to the
+// address of a posted form.
 func (f *refusals) backTo(r *http.Request, kind accept.Kind) (back string, why returnto.Omission) {
 	switch {
 	case kind == accept.HTMX:

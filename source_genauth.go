@@ -21,10 +21,10 @@ import (
 // An implementation may be called by several goroutines at once and must
 // return before ctx ends. An empty list must mean that the user has none:
 // everything else is an error, matching one of the client package's classes;
-// an error that matches none counts as [client.ErrUnavailable], and one that
-// matches another beside [client.ErrUnauthenticated] refuses no token. A list
-// that left something out comes together with an error matching
-// [*client.PartialError] and no refusal.
+// an error that matches none counts as [client.ErrUnavailable]. If an error matches
+// [client.ErrUnauthenticated] and another class, the other class wins: the token is
+// not rejected. A list that left something out comes together with an error
+// matching [*client.PartialError] and without a rejection.
 type FactorLister interface {
 	ListEnrolledFactors(ctx context.Context, token string) ([]client.Factor, error)
 }

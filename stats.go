@@ -89,7 +89,7 @@ type StoreStats struct {
 	// Hits and Misses count lookups that did and did not find facts.
 	Hits, Misses uint64
 	// Rejected counts facts that were found and not believed: those of another
-	// key, and those of the future.
+	// key, and those dated more than 2 s ahead.
 	Rejected uint64
 	// Failed counts calls that ended in an error, and Skipped those that were
 	// not made because the ones before had failed.

@@ -45,8 +45,8 @@ type StoredFacts struct {
 	// Types are the enrolled types. Partial lists are never stored.
 	Types []FactorType
 	// Asked is when GenAuth was asked, by the clock of the instance that asked.
-	// Facts count their age from then, and facts of the future count as not
-	// found.
+	// The age of facts counts from then. Facts dated more than 2 s ahead count
+	// as not found.
 	Asked time.Time
 	// Expires is when the token ends, or zero if that is not known.
 	Expires time.Time
@@ -97,15 +97,15 @@ const (
 // storetest tests any.
 //
 // It may be called by several goroutines at once. Every call but Watch returns
-// soon after ctx ends. An error is a miss to the Enforcer, and never opens a
-// door.
+// soon after ctx ends. An error is a miss to the Enforcer: it never lets a request
+// through.
 //
 // What a Store sends out of the process must tell nothing about tokens, and what
 // comes back must be known to be its own: keys are digests under a secret, and
 // values are authenticated together with their key.
 type Store interface {
 	// Get returns the facts of a token, and reports whether there are any: none
-	// is no error. User is zero if the token names nobody. The version is for a
+	// is not an error. User is zero if the token names nobody. The version is for a
 	// Set that follows.
 	Get(ctx context.Context, key, user StoreKey) (facts StoredFacts, found bool, version StoreVersion, err error)
 	// Set keeps facts for at most the given time, but not if their key or user
@@ -121,7 +121,7 @@ type Store interface {
 	DeleteUser(ctx context.Context, user StoreKey) error
 	// Watch calls hear for the invalidations of all instances, this one among
 	// them, one at a time, until ctx ends. It returns nil then, and an error
-	// only if it cannot watch at all; a connection that breaks is made anew.
+	// only if it cannot watch at all; a connection that breaks is replaced.
 	//
 	// It begins with all that was invalidated in the last 6 minutes, or says Resumed
 	// if it does not know. Then it says Hearing, and again at least twice a second.

@@ -119,8 +119,8 @@ const maxClockSkew = 2 * time.Second
 
 // tombstones remember when tokens and users were invalidated. What was asked for
 // before is dead, wherever it is: in the cache, in the Store, in a lookup under
-// way, among the refused. An invalidation writes one number, and whoever meets
-// something dead drops it: nothing is searched for.
+// way, among the refused. An invalidation writes one number, and a reader that
+// meets something dead drops it: nothing is searched for.
 //
 // A token and a user have one slot of a table each, by a hash under a secret of
 // the process. Two that share a slot are invalidated together, which costs a

@@ -83,7 +83,7 @@ func (c *Client) answerProblem(r call, rep reply, env envelope) (problem, host s
 	case !r.succeeded(rep.status) && !env.hasStatus:
 		return orUnder(c.base, "there is no GenAuth at BaseURL"), ""
 	case rep.problem == "" && !env.success() && r.op() == "list-enrolled-factors":
-		return "GenAuth refuses the question; see AppID and AppIDHeader", ""
+		return "GenAuth rejects the call; see AppID and AppIDHeader", ""
 	}
 	return "the answer is not one of GenAuth", ""
 }

@@ -21,7 +21,7 @@ import (
 
 // Client calls the MFA part of GenAuth's V3 API for the users of one
 // application. It holds no token and no other state of a call, so one client
-// serves all users, and its methods may be called concurrently. Make one with
+// is enough for all users, and its methods may be called concurrently. Make one with
 // [New]: the methods of a nil or zero Client return an error that matches
 // [ErrMisconfigured].
 //

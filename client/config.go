@@ -77,7 +77,7 @@ type Config struct {
 	NullDataMeansNone bool
 
 	// InsecureHTTP allows an http URL of any host. The token then crosses the
-	// network in clear text, and whoever reads it can use it.
+	// network in clear text, and anybody who reads it can use it.
 	InsecureHTTP bool
 
 	// Logger gets a warning, once per client, when GenAuth sends a single

@@ -8,7 +8,7 @@
 //	})
 //	factors, err := genauth.ListEnrolledFactors(ctx, accessToken)
 //
-// It uses the standard library only. One [Client] serves all users: the token is
+// It uses the standard library only. One [Client] is enough for all users: the token is
 // an argument of every call, and every method may be called concurrently.
 //
 // [Client.Check] tells at start-up whether the address and the application are

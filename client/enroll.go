@@ -76,7 +76,7 @@ type EnrollConfirmation struct {
 //
 // It calls POST /api/v3/send-enroll-factor-request with {factorType, profile}.
 // GenAuth documents data as {enrollmentToken, otpData}, the latter for OTP.
-// The call has effects: an error does not say that there were none.
+// Not idempotent: after an error the code may still have been sent.
 func (c *Client) SendEnrollFactorRequest(ctx context.Context, token string, req EnrollRequest) (*Enrollment, error) {
 	if err := c.begin(ctx, token); err != nil {
 		return nil, err
@@ -112,8 +112,8 @@ func (c *Client) SendEnrollFactorRequest(ctx context.Context, token string, req 
 // typed. [IsWrongCode] tells whether a failure is worth asking the user again.
 //
 // It calls POST /api/v3/enroll-factor with {factorType, enrollmentToken,
-// enrollmentData}. GenAuth documents an answer without data. The call has
-// effects: an error does not say that there were none.
+// enrollmentData}. GenAuth documents an answer without data. Not
+// idempotent: after an error the factor may still have been enrolled.
 func (c *Client) EnrollFactor(ctx context.Context, token string, conf EnrollConfirmation) error {
 	if err := c.begin(ctx, token); err != nil {
 		return err

@@ -18,7 +18,7 @@ var (
 	// ErrRateLimited means that the user pool has spent its budget of requests.
 	ErrRateLimited = errors.New("client: rate limited")
 	// ErrMisconfigured means that the call cannot succeed as it is: the wrong
-	// application, no right to it, bad arguments. Trying again does not help.
+	// application, no right to it, bad arguments. A retry fails in the same way.
 	ErrMisconfigured = errors.New("client: misconfigured")
 	// ErrMalformed means that there was an answer which cannot be relied upon.
 	ErrMalformed = errors.New("client: malformed answer")

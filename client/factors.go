@@ -210,8 +210,8 @@ func readRow(value json.RawMessage) (row, error) {
 				r.factorType = s
 			}
 		case "profile":
-			// GenAuth documents the shape for telephone and e-mail only: what
-			// is not an object is no reason to lose the factor.
+			// GenAuth documents the shape for telephone and e-mail only: a
+			// profile of another shape must not lose the factor.
 			if isObject(value) && json.Unmarshal(value, &r.profile) != nil {
 				r.profile = nil
 			}

@@ -9,7 +9,7 @@
 //	// point the program at genauth.URL() and genauth.AppID(), and send it the token
 //	genauth.Reset(alice.ID, genauthtest.OTP) // what does the program do now?
 //
-// A program that is no test uses [New] and [Server.Close].
+// Outside tests, use [New] and [Server.Close].
 //
 // # What it does
 //

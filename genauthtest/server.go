@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// TB is the part of testing.TB that [Start] needs, so that programs which are
-// no tests can use this package without linking package testing.
+// TB is the part of testing.TB that [Start] needs, so that other programs can use
+// this package without linking package testing.
 type TB interface {
 	Helper()
 	Cleanup(cleanup func())
@@ -22,8 +22,8 @@ type TB interface {
 // Server is a running emulator. Make one with [New] or [Start]. Its methods
 // may be called concurrently.
 //
-// Methods that name a user panic if there is none of that id: in a test that
-// is a slip of the pen.
+// Methods that name a user panic if there is none of that id: it is a programming
+// error in the test.
 type Server struct {
 	cfg    Config
 	signer *signer

@@ -179,8 +179,8 @@ func TestEnrollElsewhere(t *testing.T) {
 	assert.Equal(t, "/login?return_to=%2Fadmin%3Fx%3D1", w.Header().Get("Location"))
 }
 
-// TestReadmeNamesEverySetting compares what the README says of the settings with
-// what is read, and with the defaults.
+// TestReadmeNamesEverySetting compares what the README of the examples says of the
+// settings with what is read, and with the defaults.
 func TestReadmeNamesEverySetting(t *testing.T) {
 	t.Parallel()
 	s, err := readSettings(nil)
@@ -193,7 +193,7 @@ func TestReadmeNamesEverySetting(t *testing.T) {
 	require.NoError(t, err)
 	read := regexp.MustCompile(`(?:get\(|values\[)"([A-Z_]+)"`).FindAllSubmatch(source, -1)
 	assert.Len(t, read, len(defaults))
-	readme, err := os.ReadFile("../../README.md")
+	readme, err := os.ReadFile("../README.md")
 	require.NoError(t, err)
 	for _, name := range read {
 		require.Contains(t, defaults, string(name[1]))

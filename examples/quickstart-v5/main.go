@@ -1,9 +1,8 @@
-// Quickstart-v5 guards one route of an Echo v5 app by an enrollment policy. To keep
-// Echo v4 out of the binary, build it with -tags echomfa_noechov4.
+// Quickstart-v5 guards one route by an enrollment policy, in Echo v5. To keep Echo v4
+// out of the binary, build it with -tags echomfa_noechov4.
 package main
 
 import (
-	"fmt"
 	"log"
 	"net/http"
 	"os"
@@ -15,25 +14,21 @@ import (
 )
 
 func main() {
-	e, err := newApp(os.Getenv("GENAUTH_HOST"), os.Getenv("GENAUTH_APP_ID"))
+	genauth, err := client.New(client.Config{BaseURL: os.Getenv("GENAUTH_HOST"), AppID: os.Getenv("GENAUTH_APP_ID")})
 	if err != nil {
 		log.Fatal(err)
 	}
-	log.Fatal(e.Start("127.0.0.1:8080"))
-}
-
-func newApp(host, appID string) (*echo.Echo, error) {
-	genauth, err := client.New(client.Config{BaseURL: host, AppID: appID})
-	if err != nil {
-		return nil, fmt.Errorf("GENAUTH_HOST, GENAUTH_APP_ID: %w", err)
-	}
 	mfa, err := echomfa.New(echomfa.Config{Client: genauth})
 	if err != nil {
-		return nil, err
+		log.Fatal(err)
 	}
+	log.Fatal(newApp(mfa).Start("127.0.0.1:8080"))
+}
+
+func newApp(mfa *echomfa.Enforcer) *echo.Echo {
 	e := echo.New()
 	// Mount the middleware that verifies your tokens before this one.
 	admin := e.Group("/admin", echov5.Require(mfa, echomfa.AnyOf(echomfa.OTP, echomfa.Face)))
 	admin.GET("", func(c *echo.Context) error { return c.String(http.StatusOK, "Hello, admin\n") })
-	return e, nil
+	return e
 }

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/genauthtest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -18,8 +20,12 @@ func TestQuickstartAgainstEmulator(t *testing.T) {
 	genauth := genauthtest.Start(t)
 	alice := genauth.AddUser(genauthtest.User{Username: "alice", Factors: []genauthtest.FactorType{genauthtest.OTP}})
 	bob := genauth.AddUser(genauthtest.User{Username: "bob"})
-	app, err := newApp(genauth.URL(), genauth.AppID())
+	c, err := client.New(client.Config{BaseURL: genauth.URL(), AppID: genauth.AppID()})
 	require.NoError(t, err)
+	mfa, err := echomfa.New(echomfa.Config{Client: c})
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, mfa.Close()) })
+	app := newApp(mfa)
 
 	serve := func(target, token string) *httptest.ResponseRecorder {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, target, nil)

@@ -4,27 +4,41 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"regexp"
+	"os/exec"
 	"strings"
 	"testing"
 
+	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/genauthtest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
-// TestReadmeShowsThisProgram shows that the first Go block of the README is
-// this program, whole and unchanged, and that it is short.
+// TestMain runs the program itself in the child that TestQuickstartWithoutSettings
+// starts.
+func TestMain(m *testing.M) {
+	if os.Getenv("QUICKSTART") != "" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// TestReadmeShowsThisProgram shows that the only whole program in the README is
+// this one, unchanged, and that it is short.
 func TestReadmeShowsThisProgram(t *testing.T) {
 	t.Parallel()
-	program, err := os.ReadFile("main.go")
+	source, err := os.ReadFile("main.go")
 	require.NoError(t, err)
+	_, program, found := strings.Cut(string(source), "\npackage main\n")
+	require.True(t, found)
 	readme, err := os.ReadFile("../../README.md")
 	require.NoError(t, err)
-	block := regexp.MustCompile("(?s)```go\n(.*?)```").FindSubmatch(readme)
-	require.NotNil(t, block, "the README has no Go block")
-	assert.Equal(t, string(program), string(block[1]))
-	assert.Less(t, strings.Count(string(program), "\n"), 40)
+	_, shown, found := strings.Cut(string(readme), "```go\npackage main\n")
+	require.True(t, found, "the README has no program")
+	shown, _, _ = strings.Cut(shown, "```")
+	assert.Equal(t, program, shown)
+	assert.Less(t, strings.Count(program, "\n"), 33)
 }
 
 // TestQuickstartAgainstEmulator shows the three answers that a newcomer meets.
@@ -33,8 +47,12 @@ func TestQuickstartAgainstEmulator(t *testing.T) {
 	genauth := genauthtest.Start(t)
 	alice := genauth.AddUser(genauthtest.User{Username: "alice", Factors: []genauthtest.FactorType{genauthtest.OTP}})
 	bob := genauth.AddUser(genauthtest.User{Username: "bob"})
-	app, err := newApp(genauth.URL(), genauth.AppID())
+	c, err := client.New(client.Config{BaseURL: genauth.URL(), AppID: genauth.AppID()})
 	require.NoError(t, err)
+	mfa, err := echomfa.New(echomfa.Config{Client: c})
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, mfa.Close()) })
+	app := newApp(mfa)
 
 	serve := func(token string) *httptest.ResponseRecorder {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/admin", nil)
@@ -55,11 +73,15 @@ func TestQuickstartAgainstEmulator(t *testing.T) {
 }
 
 // TestQuickstartWithoutSettings shows that a program without its two settings
-// does not start.
+// does not start, and says which are missing.
 func TestQuickstartWithoutSettings(t *testing.T) {
 	t.Parallel()
-	_, err := newApp("", "")
-	assert.ErrorContains(t, err, "GENAUTH_HOST, GENAUTH_APP_ID: ")
-	assert.ErrorContains(t, err, "BaseURL")
-	assert.ErrorContains(t, err, "AppID")
+	program := exec.CommandContext(t.Context(), os.Args[0])
+	program.Env = append(os.Environ(), "QUICKSTART=1", "GENAUTH_HOST=", "GENAUTH_APP_ID=")
+	out, err := program.CombinedOutput()
+	var exit *exec.ExitError
+	require.ErrorAs(t, err, &exit)
+	assert.Equal(t, 1, exit.ExitCode())
+	assert.Contains(t, string(out), "BaseURL")
+	assert.Contains(t, string(out), "AppID")
 }

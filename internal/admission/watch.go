@@ -80,7 +80,7 @@ func (w *Watch) Accepted(k digest.Key) { w.note(k, Admitted) }
 
 // note records a token and reports how many of the newest were refused for the
 // same cause, and whether to say so. A token counts once among them: one client
-// that keeps sending a wrong token is no sign of a wrong configuration.
+// that keeps sending a wrong token does not show a wrong configuration.
 func (w *Watch) note(k digest.Key, was Verdict) (bad, of int, alarm bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -1,6 +1,6 @@
 // Package answertest holds the table of answers, one row for each row of the
-// README's table, to be run over every adapter: Echo v4, Echo v5, net/http, and in
-// the integration module gin and chi.
+// table in docs/answers.md, to be run over every adapter: Echo v4, Echo v5, net/http, and
+// in the integration module gin and chi.
 package answertest
 
 import (

@@ -32,7 +32,7 @@ var (
 type Outcome uint8
 
 const (
-	// NoEvidence tells nothing: a limit, the application's own mistake, a lookup
+	// NoEvidence tells nothing: a limit, an error in the app's own code, a lookup
 	// that was given up.
 	NoEvidence Outcome = iota
 	// Success is an answer that only GenAuth can give: facts, or the refusal of a
@@ -107,7 +107,7 @@ func (p *Pass) alone(now time.Time) bool { return p.running(now) && now.Sub(p.be
 type Change uint8
 
 const (
-	// Same is no change.
+	// Same means that nothing changed.
 	Same Change = iota
 	// Opened is the begin of an outage.
 	Opened

@@ -108,7 +108,7 @@ func Retryable(err error) bool {
 }
 
 // Wait returns for how long GenAuth asked not to be asked, if it did. A Retry-After
-// beside a 401 is no such thing.
+// with a 401 does not count.
 func Wait(err error) (time.Duration, bool) {
 	var api *client.APIError
 	limited := errors.Is(err, client.ErrRateLimited)

@@ -32,7 +32,7 @@ const (
 	Renewal Class = iota
 	// Recheck asks again about facts that did not satisfy it.
 	Recheck
-	// Cold asks about a token of which nothing is known. A flood of made-up
+	// Cold asks about an unknown token. A flood of made-up
 	// tokens is of this class.
 	Cold
 
@@ -40,7 +40,7 @@ const (
 )
 
 // maxQueued is how many of a class may wait at once. As with the budgets, a
-// flood of made-up tokens must leave places for those who are at work.
+// flood of made-up tokens must leave places for users who are already cached.
 func (c Class) maxQueued() int {
 	switch c {
 	case Recheck:

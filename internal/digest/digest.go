@@ -2,7 +2,7 @@
 //
 // A key stands for a namespace and a whole token. The token itself is not kept,
 // and a key never leaves the process. Two different tokens must not share a key,
-// whoever chose them: one user's factors would be taken for another's.
+// even if an attacker chose them: one user's factors would be taken for another's.
 //
 // # Why it is enough
 //

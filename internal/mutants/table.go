@@ -112,7 +112,7 @@ func mutants() []mutant {
 			"source_genauth.go", "\treturn facts{}, err\n}\n\n// pauseToRetry", "\tif errors.Is(err, client.ErrMalformed) {\n\t\treturn facts{}, nil\n\t}\n\treturn facts{}, err\n}\n\n// pauseToRetry",
 		},
 		{
-			"an outage refuses no token",
+			"an outage rejects a token",
 			"errors.go", "case errors.Is(err, ErrUnauthenticated) && !undetermined(err):", "case errors.Is(err, ErrUnauthenticated), errors.Is(err, client.ErrRateLimited):",
 		},
 		{
@@ -128,7 +128,7 @@ func mutants() []mutant {
 			"source_store.go", ", age < -maxClockSkew, age > maxFreshFor:", ", age < -maxClockSkew:",
 		},
 		{
-			"stored facts of the future are not believed",
+			"stored facts that are dated ahead are not believed",
 			"source_store.go", ", age < -maxClockSkew, age > maxFreshFor:", ", age > maxFreshFor:",
 		},
 		{

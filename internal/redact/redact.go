@@ -154,8 +154,8 @@ func (s *Secrets) addValue(value string) {
 }
 
 // forms returns the forms of the values that a text of a length may hold, the
-// longest first: a part must not break the whole. Most texts are short, and to write
-// a value in each form takes time that whoever sends the request can choose.
+// longest first: a part must not break the whole. Most texts are short, and writing
+// a value in each form takes time that the sender of the request can choose.
 func (s *Secrets) forms(length int) []string {
 	var all []string
 	for _, value := range s.values {

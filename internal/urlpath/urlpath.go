@@ -1,5 +1,5 @@
-// Package urlpath knows which paths of an address stay on their origin, whoever
-// reads them, and which path a request had before http.StripPrefix.
+// Package urlpath knows which paths of an address stay on their origin for every
+// reader, and which path a request had before http.StripPrefix.
 package urlpath
 
 import (

@@ -16,9 +16,9 @@ import (
 	"github.com/echomfa/echomfa/client"
 )
 
-// TestReadmeNamesEveryFieldAndItsDefault compares the configuration tables of
-// the README with the structs and with the defaults that are in force.
-func TestReadmeNamesEveryFieldAndItsDefault(t *testing.T) {
+// TestConfigurationNamesEveryFieldAndItsDefault compares the tables of
+// docs/configuration.md with the structs and with the defaults that are in force.
+func TestConfigurationNamesEveryFieldAndItsDefault(t *testing.T) {
 	t.Parallel()
 	genauth, err := client.New(client.Config{BaseURL: "https://genauth.example", AppID: "app"})
 	require.NoError(t, err)
@@ -54,7 +54,7 @@ func TestReadmeNamesEveryFieldAndItsDefault(t *testing.T) {
 			MaxBodyBytes: client.DefaultMaxBodyBytes, UserAgent: client.DefaultUserAgent,
 		},
 	}
-	readme, err := os.ReadFile("README.md")
+	page, err := os.ReadFile("docs/configuration.md")
 	require.NoError(t, err)
 	for name, value := range rows {
 		want := make(map[string]string)
@@ -66,19 +66,19 @@ func TestReadmeNamesEveryFieldAndItsDefault(t *testing.T) {
 			}
 			shown, ok := said[name+"."+field.Name]
 			if !ok {
-				shown = shownInReadme(v.Field(i).Interface())
+				shown = shownInTable(v.Field(i).Interface())
 			}
 			want[field.Name] = shown
 		}
-		assert.Equal(t, want, configTable(t, string(readme), name), name)
+		assert.Equal(t, want, configTable(t, string(page), name), name)
 	}
 }
 
 // configTable reads the table under a heading: the defaults by field.
-func configTable(t *testing.T, readme, name string) map[string]string {
+func configTable(t *testing.T, page, name string) map[string]string {
 	t.Helper()
-	_, section, found := strings.Cut(readme, "### `"+name+"`\n")
-	require.True(t, found, "the README has no section for %s", name)
+	_, section, found := strings.Cut(page, "### `"+name+"`\n")
+	require.True(t, found, "docs/configuration.md has no section for %s", name)
 	section, _, _ = strings.Cut(section, "\n##")
 	rows := make(map[string]string)
 	for _, row := range regexp.MustCompile("(?m)^\\| `(\\w+)` \\| (.*?) \\| (.+) \\|$").FindAllStringSubmatch(section, -1) {
@@ -88,8 +88,8 @@ func configTable(t *testing.T, readme, name string) map[string]string {
 	return rows
 }
 
-// shownInReadme writes a default as the README does.
-func shownInReadme(value any) string {
+// shownInTable writes a default as the tables do.
+func shownInTable(value any) string {
 	switch v := value.(type) {
 	case time.Duration:
 		switch {
