@@ -334,6 +334,6 @@ func TestBreakerRule12LogLines(t *testing.T) {
 		for i := range 10 {
 			decide(t, e, manyTokens(i), otp())
 		}
-		assert.Equal(t, 1, strings.Count(log.String(), "level=WARN msg=\"mfa lookups pause: GenAuth limits the rate, for more than one user\" for=1s"))
+		assert.Equal(t, 1, strings.Count(log.String(), "level=WARN msg=\"mfa lookups pause: GenAuth limits the rate, for more than one user\" event=lookups_paused for=1s"))
 	})
 }

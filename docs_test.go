@@ -3,9 +3,6 @@ package echomfa_test
 import (
 	"encoding/json"
 	"fmt"
-	"go/ast"
-	"go/parser"
-	gotoken "go/token"
 	"io/fs"
 	"net/http"
 	"os"
@@ -13,7 +10,6 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -191,66 +187,6 @@ func TestPolicyTables(t *testing.T) {
 			assert.True(t, parsed.Equal(inGo[row[2]]), row[1])
 		}
 	}
-}
-
-// TestLogSchemaIsComplete compares the messages and keys that the code logs
-// with the tables of docs/log.schema.md, both ways.
-func TestLogSchemaIsComplete(t *testing.T) {
-	t.Parallel()
-	written := make(map[string]bool)
-	for _, pattern := range []string{"*.go", "internal/*/*.go", "client/*.go", "enroll/*.go"} {
-		for _, name := range glob(t, pattern) {
-			if !strings.HasSuffix(name, "_test.go") {
-				logged(t, name, written)
-			}
-		}
-	}
-	require.Contains(t, written, "mfa refused")
-	require.Contains(t, written, "decision_id")
-	schema := make(map[string]bool)
-	for _, row := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\|").FindAllStringSubmatch(read(t, "docs/log.schema.md"), -1) {
-		schema[row[1]] = true
-	}
-	assert.Equal(t, written, schema)
-}
-
-// logged adds the messages and keys of a file's log calls.
-func logged(t *testing.T, name string, found map[string]bool) {
-	t.Helper()
-	file, err := parser.ParseFile(gotoken.NewFileSet(), name, nil, 0)
-	require.NoError(t, err)
-	// In a method of the logger the message comes first, and in the ones
-	// without attributes the keys follow; a constructor's first is the key.
-	ast.Inspect(file, func(n ast.Node) bool {
-		call, ok := n.(*ast.CallExpr)
-		if !ok {
-			return true
-		}
-		selector, ok := call.Fun.(*ast.SelectorExpr)
-		if !ok {
-			return true
-		}
-		x, _ := selector.X.(*ast.Ident)
-		isAttr := x != nil && x.Name == "slog" &&
-			slices.Contains([]string{"String", "Bool", "Int", "Duration", "Any", "Group", "Time", "Uint64"}, selector.Sel.Name)
-		isLog := slices.Contains([]string{
-			"LogAttrs", "log", "Log", "DebugContext", "InfoContext", "WarnContext", "ErrorContext", "Debug", "Info", "Warn",
-		}, selector.Sel.Name)
-		if !isAttr && !isLog {
-			return true
-		}
-		for _, arg := range call.Args {
-			if literal, ok := arg.(*ast.BasicLit); ok && literal.Kind == gotoken.STRING {
-				text, err := strconv.Unquote(literal.Value)
-				require.NoError(t, err)
-				found[text] = true
-				if isAttr {
-					break
-				}
-			}
-		}
-		return true
-	})
 }
 
 // TestProblemSampleIsAnAnswer compares the sample in docs/problems.md with an

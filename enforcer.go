@@ -273,7 +273,7 @@ func (e *Enforcer) learnPolicy(ctx context.Context, p Policy) {
 	for _, t := range p.weak() {
 		e.cfg.Logger.LogAttrs(ctx, slog.LevelWarn,
 			"mfa policy is satisfied by a factor that users may have without having enrolled it",
-			slog.String("policy", p.label()), slog.String("factor", string(t)))
+			slog.String("event", "policy_weak"), slog.String("policy", p.label()), slog.String("factor", string(t)))
 	}
 }
 

@@ -319,7 +319,7 @@ func recovered(ctx context.Context, log *slog.Logger, token string, err *error) 
 	secrets := redact.Of(token)
 	said := secrets.Hide(fmt.Sprint(v))
 	*err = &panicError{where: "lookup", value: said}
-	log.LogAttrs(ctx, slog.LevelError, "mfa lookup panicked",
+	log.LogAttrs(ctx, slog.LevelError, "mfa lookup panicked", slog.String("event", "lookup_panicked"),
 		slog.String("panic", said), slog.String("stack", secrets.Hide(string(debug.Stack()))))
 }
 

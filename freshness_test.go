@@ -117,7 +117,7 @@ func TestFreshness(t *testing.T) {
 			{31 * time.Second, has(echomfa.OTP), echomfa.Allowed, echomfa.Fetched, 3},
 			{1, none, echomfa.Allowed, echomfa.Cached, 3},
 		}},
-		"failed look-up: never stored as facts": {steps: []step{
+		"failed lookup: never stored as facts": {steps: []step{
 			{0, failing(client.ErrUnavailable), echomfa.Unavailable, echomfa.NoSource, 1},
 			{0, failing(nil), echomfa.Unauthenticated, echomfa.NoSource, 2},
 		}},

@@ -323,8 +323,8 @@ func panicked(ctx context.Context, log *slog.Logger, where string, v any, secret
 	err := &internalError{decisionID: d.ID, err: &panicError{where: where, value: said}}
 	func() {
 		defer func() { _ = recover() }() // it may be the logger that panics
-		log.LogAttrs(ctx, slog.LevelError, "mfa callback panicked", slog.String("decision_id", d.ID),
-			slog.String("panic", said), slog.String("stack", secrets.Hide(string(debug.Stack()))))
+		log.LogAttrs(ctx, slog.LevelError, "mfa callback panicked",
+			slog.String("event", "callback_panicked"), slog.String("decision_id", d.ID), slog.String("panic", said), slog.String("stack", secrets.Hide(string(debug.Stack()))))
 	}()
 	return d, err
 }

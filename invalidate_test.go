@@ -56,7 +56,7 @@ func TestT48InvalidateRacesALookUp(t *testing.T) {
 
 					older := make(chan echomfa.Decision, 1)
 					go func() { older <- decide(t, e, jwt, p) }()
-					synctest.Wait() // its look-up is under way
+					synctest.Wait() // its lookup is under way
 					d.enroll(jwt, state.after...)
 					d.slow(0)
 					invalidate(t, e, jwt)

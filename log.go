@@ -86,7 +86,7 @@ func logRefusal(ctx context.Context, log *slog.Logger, d *Decision, err error, r
 	if !log.Enabled(ctx, level) {
 		return
 	}
-	log.LogAttrs(ctx, level, "mfa refused",
+	log.LogAttrs(ctx, level, "mfa refused", slog.String("event", "refused"),
 		slog.String("decision_id", d.ID),
 		slog.String("outcome", d.Outcome.String()),
 		slog.Bool("enforced", d.Enforced),
@@ -109,12 +109,13 @@ func (e *Enforcer) logInsecure(on bool, until time.Time) {
 	log, ctx := panicProof(e.cfg.Logger), context.Background()
 	switch {
 	case !on:
-		log.LogAttrs(ctx, slog.LevelInfo, "mfa refuses requests again while lookups fail")
+		log.LogAttrs(ctx, slog.LevelInfo, "mfa refuses requests again while lookups fail", slog.String("event", "insecure_allow_ended"))
 	case until.IsZero():
-		log.LogAttrs(ctx, slog.LevelWarn, "mfa lets requests through while lookups fail: OnUnavailable is InsecureAllow")
+		log.LogAttrs(ctx, slog.LevelWarn, "mfa lets requests through while lookups fail: OnUnavailable is InsecureAllow",
+			slog.String("event", "insecure_allow"))
 	default:
 		log.LogAttrs(ctx, slog.LevelWarn, "mfa lets requests through while lookups fail: OnUnavailable is InsecureAllow",
-			slog.Time("until", until))
+			slog.String("event", "insecure_allow"), slog.Time("until", until))
 	}
 }
 
@@ -122,7 +123,7 @@ func (e *Enforcer) logInsecure(on bool, until time.Time) {
 func (f *refusals) ownFailed(r *http.Request, about *Refusal, cause any, stack []byte) {
 	secrets := f.source.secrets(r)
 	panicProof(f.log).LogAttrs(r.Context(), slog.LevelError, "mfa RefusalPage failed: the built-in page is shown",
-		slog.String("decision_id", about.DecisionID), slog.String("error", secrets.Hide(fmt.Sprint(cause))),
+		slog.String("event", "refusal_page_failed"), slog.String("decision_id", about.DecisionID), slog.String("error", secrets.Hide(fmt.Sprint(cause))),
 		slog.String("stack", secrets.Hide(string(stack))))
 }
 
@@ -141,11 +142,12 @@ func (g *genauthSource) logChange(ctx context.Context, now time.Time, pass *brea
 	switch change {
 	case breaker.Opened:
 		g.log.LogAttrs(ctx, slog.LevelError, "mfa lookups keep failing: one at a time is tried until GenAuth answers",
-			slog.String("class", figures.Cause.String()), users)
+			slog.String("event", "breaker_opened"), slog.String("class", figures.Cause.String()), users)
 	case breaker.Closed, breaker.Warmed:
-		g.log.LogAttrs(ctx, slog.LevelInfo, "mfa lookups work again")
+		g.log.LogAttrs(ctx, slog.LevelInfo, "mfa lookups work again", slog.String("event", "lookups_recovered"))
 	case breaker.Cooled:
-		g.log.LogAttrs(ctx, slog.LevelError, "mfa lookups have failed since the start: four at a time are tried until GenAuth answers", users)
+		g.log.LogAttrs(ctx, slog.LevelError, "mfa lookups have failed since the start: four at a time are tried until GenAuth answers",
+			slog.String("event", "cold_start_failing"), users)
 	case breaker.Same:
 	}
 }
@@ -158,11 +160,11 @@ func (g *genauthSource) logToken(ctx context.Context, now time.Time, f *flight, 
 	case errors.As(err, &long):
 		if g.said.tooLong.again(now) {
 			g.log.LogAttrs(ctx, slog.LevelError, "mfa token is too long on the way to GenAuth: raise the limit there, or lower MaxTokenBytes",
-				slog.Int("length", long.Length), slog.Int("max_token_bytes", g.maxToken), withoutTokenAttr(err, f))
+				slog.String("event", "token_too_long"), slog.Int("length", long.Length), slog.Int("max_token_bytes", g.maxToken), withoutTokenAttr(err, f))
 		}
 	case rest > 0 && !limited && g.said.held.again(now):
 		g.log.LogAttrs(ctx, slog.LevelWarn, "mfa lookups of a token are held: GenAuth fails for it, and not for others",
-			slog.String("token_ref", g.cache.keys.Ref(f.q.key)), slog.Duration("for", rest), slog.Int("held", g.holds.Count(now)),
+			slog.String("event", "token_held"), slog.String("token_ref", g.cache.keys.Ref(f.q.key)), slog.Duration("for", rest), slog.Int("held", g.holds.Count(now)),
 			slog.Int("held_users", g.users.Held(now)), withoutTokenAttr(err, f))
 	}
 }
@@ -171,7 +173,7 @@ func (g *genauthSource) logToken(ctx context.Context, now time.Time, f *flight, 
 func (g *genauthSource) logPause(ctx context.Context, now, until time.Time, err error, f *flight) {
 	if g.said.paused.again(now) {
 		g.log.LogAttrs(ctx, slog.LevelWarn, "mfa lookups pause: GenAuth limits the rate, for more than one user",
-			slog.Duration("for", until.Sub(now)), withoutTokenAttr(err, f))
+			slog.String("event", "lookups_paused"), slog.Duration("for", until.Sub(now)), withoutTokenAttr(err, f))
 	}
 }
 

@@ -31,7 +31,7 @@ type word struct {
 	token   int
 	verdict verdict
 	types   echomfa.FactorSet
-	begun   time.Time     // when the look-up began: before asked if this is a second try
+	begun   time.Time     // when the lookup began: before asked if this is a second try
 	asked   time.Time     // when GenAuth was asked
 	seems   time.Time     // the same to the instance, by its own clock
 	heard   time.Time     // when it heard

@@ -280,7 +280,7 @@ func (f *refusals) moves(w http.ResponseWriter, r *http.Request, kind accept.Kin
 	if alarm.Due() {
 		f.log.LogAttrs(r.Context(), slog.LevelError,
 			"mfa sends browsers in a circle: they come back and are refused again",
-			slog.String("decision_id", said.DecisionID), slog.String("field", field), slog.String("error", reason))
+			slog.String("event", "redirect_circle"), slog.String("decision_id", said.DecisionID), slog.String("field", field), slog.String("error", reason))
 	}
 	return false
 }

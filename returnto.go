@@ -67,7 +67,8 @@ func newRefusals(cfg *Config, source *credential) (*refusals, error) {
 // EnrollURL alone is fine: programs find it in the 403.
 func (f *refusals) warnOfLoginURL() {
 	if f.login.Text != "" && f.source.header == "Authorization" {
-		f.log.Warn("mfa LoginURL is set, but browsers do not send the Authorization header: set TokenLookup to a cookie, unless a proxy sets the header")
+		f.log.Warn("mfa LoginURL is set, but browsers do not send the Authorization header: set TokenLookup to a cookie, unless a proxy sets the header",
+			slog.String("event", "login_url_without_cookie"))
 	}
 }
 
@@ -81,13 +82,13 @@ func (f *refusals) warnOfGuardedPages(r *http.Request, d *Decision) {
 	if f.enroll.Is(r) {
 		f.guarded.enroll.Do(func() {
 			f.log.LogAttrs(r.Context(), slog.LevelError, "mfa EnrollURL is itself guarded: users without a factor cannot reach it",
-				slog.String("decision_id", d.ID), slog.Bool("enforced", d.Enforced))
+				slog.String("event", "enroll_url_guarded"), slog.String("decision_id", d.ID), slog.Bool("enforced", d.Enforced))
 		})
 	}
 	if f.login.Is(r) {
 		f.guarded.login.Do(func() {
 			f.log.LogAttrs(r.Context(), slog.LevelError, "mfa LoginURL is itself guarded: users without a token cannot reach it",
-				slog.String("decision_id", d.ID), slog.Bool("enforced", d.Enforced))
+				slog.String("event", "login_url_guarded"), slog.String("decision_id", d.ID), slog.Bool("enforced", d.Enforced))
 		})
 	}
 }
@@ -212,5 +213,6 @@ func (f *refusals) logOmission(ctx context.Context, why returnto.Omission) {
 		return
 	}
 	panicProof(f.log).LogAttrs(ctx, slog.LevelWarn,
-		"mfa return-to left out: the user does not come back to the page that was wanted", slog.String("reason", why.String()))
+		"mfa return-to left out: the user does not come back to the page that was wanted",
+		slog.String("event", "return_to_omitted"), slog.String("reason", why.String()))
 }

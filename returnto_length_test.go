@@ -122,7 +122,7 @@ func TestFieldF05RoomForOtherHeaders(t *testing.T) {
 // TestFieldF05LeavingOutIsLoggedOnce says why, once for each reason and Enforcer.
 func TestFieldF05LeavingOutIsLoggedOnce(t *testing.T) {
 	t.Parallel()
-	const line = `level=WARN msg="mfa return-to left out: the user does not come back to the page that was wanted" reason=`
+	const line = `level=WARN msg="mfa return-to left out: the user does not come back to the page that was wanted" event=return_to_omitted reason=`
 	long := "/admin?" + strings.Repeat("q", 3000)
 	for reason, rows := range map[string][]func(http.Handler, *echomfa.Enforcer){
 		"too_long": {

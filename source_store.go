@@ -222,7 +222,8 @@ func (t *storeSource) set(ctx context.Context, f *flight) {
 func (t *storeSource) tell(ctx context.Context, f forgotten) error {
 	ticket, lost := t.outbox.Add(f.name(), f)
 	if lost {
-		t.log.LogAttrs(ctx, slog.LevelError, "mfa store: an invalidation was given up: too many wait for the store")
+		t.log.LogAttrs(ctx, slog.LevelError, "mfa store: an invalidation was given up: too many wait for the store",
+			slog.String("event", "invalidation_dropped"))
 	}
 	err := t.send(ctx, f)
 	t.outbox.Done(ticket, err)
@@ -291,7 +292,8 @@ func boundedCall[T any](ctx context.Context, t *storeSource, f func(context.Cont
 	v, err := bounded.Call(ctx, &t.calls, f)
 	var panicked *bounded.PanicError
 	if errors.As(err, &panicked) {
-		t.log.LogAttrs(ctx, slog.LevelError, "mfa store panicked", slog.Any("panic", panicked.Value), slog.String("stack", string(panicked.Stack)))
+		t.log.LogAttrs(ctx, slog.LevelError, "mfa store panicked",
+			slog.String("event", "store_panicked"), slog.Any("panic", panicked.Value), slog.String("stack", string(panicked.Stack)))
 		err = &panicError{where: "Store", value: panicked.Value}
 	}
 	if errors.Is(err, bounded.ErrOver) {
@@ -303,10 +305,11 @@ func boundedCall[T any](ctx context.Context, t *storeSource, f func(context.Cont
 // logState logs once that the Store is away, and once that it is back.
 func (t *storeSource) logState(ctx context.Context, err error) {
 	if err != nil {
-		t.log.LogAttrs(ctx, slog.LevelError, "mfa store keeps failing: this instance goes on without it", slog.String("error", fmt.Sprint(err)))
+		t.log.LogAttrs(ctx, slog.LevelError, "mfa store keeps failing: this instance goes on without it",
+			slog.String("event", "store_failing"), slog.String("error", fmt.Sprint(err)))
 		return
 	}
-	t.log.LogAttrs(ctx, slog.LevelInfo, "mfa store works again")
+	t.log.LogAttrs(ctx, slog.LevelInfo, "mfa store works again", slog.String("event", "store_recovered"))
 }
 
 // close tries once more to tell what the Store has not acknowledged, ends the watch and

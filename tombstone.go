@@ -186,10 +186,10 @@ func (t *tombstones) bury(slot uint32, at int64) {
 func (t *storeSource) logHearing(deaf bool, cause error) {
 	if deaf {
 		t.log.LogAttrs(context.Background(), slog.LevelError, "mfa store is not heard: invalidations of other instances do not arrive",
-			slog.String("error", fmt.Sprint(cause)))
+			slog.String("event", "store_deaf"), slog.String("error", fmt.Sprint(cause)))
 		return
 	}
-	t.log.LogAttrs(context.Background(), slog.LevelInfo, "mfa store is heard again")
+	t.log.LogAttrs(context.Background(), slog.LevelInfo, "mfa store is heard again", slog.String("event", "store_heard"))
 }
 
 // watch hears what other instances invalidate, until close.

@@ -134,7 +134,7 @@ func TestT48InvalidateActsAtOnce(t *testing.T) {
 				s.set(enrolled)
 				s.actsAtOnce(t, jwt, enrolled, drop)
 			})
-			t.Run(how+", "+what+", older look-up under way", func(t *testing.T) {
+			t.Run(how+", "+what+", older lookup under way", func(t *testing.T) {
 				t.Parallel()
 				s := newSite(t, echomfa.CacheConfig{})
 				s.set(!enrolled)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 )
 
@@ -173,7 +174,8 @@ func (c *Client) rows(ctx context.Context, r call, data json.RawMessage, visit f
 		return elements(data, visit)
 	case isObject(data):
 		c.warnOnObject.Do(func() {
-			c.logger.WarnContext(ctx, "client: GenAuth sent a single object for a list", "op", r.op())
+			c.logger.LogAttrs(ctx, slog.LevelWarn, "client: GenAuth sent a single object for a list",
+				slog.String("event", "list_was_object"), slog.String("op", r.op()))
 		})
 		return visit(data)
 	default:

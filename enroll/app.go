@@ -33,7 +33,7 @@ var errKeyURI = errors.New("enroll: the otpauth URI is none that authenticator a
 func (v *visit) failedToBegin(err error) {
 	switch {
 	case errors.Is(err, errKeyURI): // which does not pass
-		v.log("enrollment call failed", err)
+		v.log("enroll_call_failed", "enrollment call failed", err)
 		v.message(http.StatusBadGateway, "error.key", v.provider(), v.whom())
 	case !v.refusedToBegin(err):
 		v.fail(err)
@@ -130,7 +130,7 @@ func (v *visit) unclear(st *state, code string, err error) {
 	case isRefusal(err) && !st.isOld():
 		// It is not for the age of the enrollment token, so it is for the code.
 		v.wasWrong()
-		v.log("GenAuth refused a code without saying why", err)
+		v.log("enroll_code_refused", "GenAuth refused a code without saying why", err)
 		v.goOn(codePage(st).wrong("code", "error.code"))
 	case errors.Is(err, client.ErrMisconfigured) && st.isOld():
 		v.renew(st, code)

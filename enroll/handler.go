@@ -62,7 +62,8 @@ func New(cfg Config) (*Handler, error) {
 		return nil, err
 	}
 	if cfg.Enforcer.EnrollLocation("") == "" {
-		cfg.Logger.Warn("no refusal leads to the enrollment pages: the Enforcer has no EnrollURL", slog.String("path", cfg.BasePath))
+		cfg.Logger.Warn("no refusal leads to the enrollment pages: the Enforcer has no EnrollURL",
+			slog.String("event", "enroll_unreachable"), slog.String("path", cfg.BasePath))
 	}
 	// A struct of the app may hold the handler in an unexported field, on which fmt
 	// calls no method: with %s it prints what is one pointer away.
@@ -210,7 +211,7 @@ func (v *visit) recover() {
 	}
 	secrets := v.secrets()
 	v.h.cfg.Logger.LogAttrs(v.r.Context(), slog.LevelError, "enrollment page panicked",
-		slog.String("panic", secrets.Hide(fmt.Sprint(p))), slog.String("stack", secrets.Hide(string(debug.Stack()))))
+		slog.String("event", "enroll_page_panicked"), slog.String("panic", secrets.Hide(fmt.Sprint(p))), slog.String("stack", secrets.Hide(string(debug.Stack()))))
 	v.token = "" // so that the page asks no function of the app
 	v.message(http.StatusInternalServerError, "error.internal")
 }
@@ -287,7 +288,7 @@ func (v *visit) identify() bool {
 			err = v.wanted.Err()
 		}
 		if err != nil {
-			v.log("enrollment policy failed", err)
+			v.log("enroll_policy_failed", "enrollment policy failed", err)
 			v.message(http.StatusInternalServerError, "error.internal")
 			return false
 		}
@@ -329,7 +330,7 @@ func (v *visit) refuse(err error) {
 			v.fail(err)
 			return
 		}
-		v.log("enrollment call failed", err)
+		v.log("enroll_call_failed", "enrollment call failed", err)
 	}
 	v.h.cfg.Enforcer.WriteRefusal(v.w, v.r, err)
 }

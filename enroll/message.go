@@ -103,7 +103,7 @@ func (v *visit) sendTo(st *state, page *shown) {
 	case errors.Is(err, client.ErrRateLimited), isTooSoon(err):
 		v.goOn(page.waits(time.Now().Add(max(retryafter.Of(err), sendEvery))))
 	case isRefusal(err):
-		v.log("GenAuth refused to begin an enrollment", err)
+		v.log("enroll_begin_refused", "GenAuth refused to begin an enrollment", err)
 		st.Token = ""
 		v.goOn((&shown{View: viewAddress, State: st}).wrong(field, refused))
 	default:

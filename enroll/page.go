@@ -107,7 +107,7 @@ func (v *visit) show(p *Page) {
 	}
 	var b bytes.Buffer
 	if err := v.h.templates.ExecuteTemplate(&b, p.Name, p); err != nil {
-		v.log("enrollment page failed", err)
+		v.log("enroll_page_failed", "enrollment page failed", err)
 		http.Error(v.w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
 		return
 	}

@@ -134,7 +134,7 @@ func (v *visit) unproven(err error, ask *shown) {
 		}
 		v.redirect(to)
 	case errors.Is(err, errUnknown):
-		v.log("enrollment needs a recent sign-in", err)
+		v.log("enroll_auth_time_missing", "enrollment needs a recent sign-in", err)
 		v.message(http.StatusForbidden, "error.sign_in_unknown", v.whom())
 	default:
 		v.failedProof(err)
@@ -151,6 +151,6 @@ func (v *visit) failedProof(err error) {
 			return
 		}
 	}
-	v.log("RecentSignIn failed", err)
+	v.log("enroll_recent_sign_in_failed", "RecentSignIn failed", err)
 	v.message(http.StatusInternalServerError, "error.internal")
 }

@@ -96,7 +96,7 @@ func (v *visit) removeNow(s *shown, page *Page, enrolled []client.Factor) {
 	if err := v.reset(page.FactorID); err != nil {
 		v.forget(v.r.Context()) // nobody knows
 		if errors.Is(err, client.ErrMisconfigured) {
-			v.log("GenAuth refused to remove a factor", err)
+			v.log("enroll_remove_refused", "GenAuth refused to remove a factor", err)
 			v.message(http.StatusConflict, "error.not_removed")
 			return
 		}

@@ -45,7 +45,7 @@ func (v *visit) startWith(notice string) {
 		// GenAuth, and may be changed there.
 		p.Name, p.Other = "deadend", nil
 		v.h.cfg.Logger.LogAttrs(v.r.Context(), slog.LevelWarn, "enrollment policy cannot be satisfied by what the app offers",
-			slog.String("path", v.loggedPath()))
+			slog.String("event", "enroll_dead_end"), slog.String("path", v.loggedPath()))
 	}
 	if notice != "" {
 		p.Notice = v.text(notice)
@@ -125,7 +125,7 @@ func (h *Handler) routePolicies() []echomfa.Policy {
 func (v *visit) warnOf(mounted echomfa.Policy) {
 	v.h.narrow.Do(func() {
 		v.h.cfg.Logger.LogAttrs(v.r.Context(), slog.LevelWarn, "enrollment pages ask for less than a route: set PolicyFunc",
-			slog.String("policy", v.wanted.String()), slog.String("route_policy", mounted.String()))
+			slog.String("event", "enroll_policy_narrow"), slog.String("policy", v.wanted.String()), slog.String("route_policy", mounted.String()))
 	})
 }
 
@@ -246,7 +246,7 @@ func (v *visit) refusedToBegin(err error) bool {
 	if !errors.Is(err, client.ErrMisconfigured) {
 		return false
 	}
-	v.log("GenAuth refused to begin an enrollment", err)
+	v.log("enroll_begin_refused", "GenAuth refused to begin an enrollment", err)
 	v.message(http.StatusConflict, "error.not_offered")
 	return true
 }

@@ -128,7 +128,7 @@ func (v *visit) fail(err error) {
 		v.refuse(err)
 		return
 	}
-	v.log("enrollment call failed", err)
+	v.log("enroll_call_failed", "enrollment call failed", err)
 	wait := retryafter.Of(err)
 	if lookup := (*echomfa.LookupError)(nil); errors.As(err, &lookup) {
 		wait = max(wait, lookup.RetryAfter)
@@ -153,13 +153,14 @@ func (v *visit) restart() {
 // log writes a line for a failure that is not the user's. Errors of the client
 // hold no token, code, address or number; those of the app's functions may quote
 // the request that they were given.
-func (v *visit) log(message string, err error) {
+func (v *visit) log(event, message string, err error) {
 	level := slog.LevelWarn
 	passes := errors.Is(err, client.ErrUnavailable) || errors.Is(err, client.ErrRateLimited) || errors.Is(err, echomfa.ErrUnavailable)
 	if !passes || errors.Is(err, echomfa.ErrMisconfigured) {
 		level = slog.LevelError
 	}
-	v.h.cfg.Logger.LogAttrs(v.r.Context(), level, message, slog.String("path", v.loggedPath()), slog.String("error", v.secrets().Hide(err.Error())))
+	v.h.cfg.Logger.LogAttrs(v.r.Context(), level, message,
+		slog.String("event", event), slog.String("path", v.loggedPath()), slog.String("error", v.secrets().Hide(err.Error())))
 }
 
 // loggedPath is the path of the request without the id of an enrollment: who counts
@@ -196,7 +197,8 @@ func (v *visit) changed(change Change, t client.FactorType, what string) {
 	subject, _ := v.user()
 	defer func() {
 		if p := recover(); p != nil { // the user's way does not end here
-			v.h.cfg.Logger.LogAttrs(ctx, slog.LevelError, "OnChange panicked", slog.String("panic", v.secrets().Hide(fmt.Sprint(p))))
+			v.h.cfg.Logger.LogAttrs(ctx, slog.LevelError, "OnChange panicked",
+				slog.String("event", "enroll_on_change_panicked"), slog.String("panic", v.secrets().Hide(fmt.Sprint(p))))
 		}
 	}()
 	v.h.cfg.OnChange(ctx, Event{Change: change, Type: t, Subject: subject, Time: time.Now()})
@@ -213,7 +215,7 @@ func (v *visit) forget(ctx context.Context) {
 		}
 	}
 	if err != nil {
-		v.log("enrollment change is not known to all instances", err) //nolint:contextcheck // it takes that of the visit
+		v.log("enroll_invalidation_failed", "enrollment change is not known to all instances", err) //nolint:contextcheck // it takes that of the visit
 	}
 }
 

@@ -240,7 +240,7 @@ func (f *flood) run(lasts time.Duration, tokens int) {
 	assert.LessOrEqual(t, f.load.most(), 64)
 	t.Logf("warm users: %d right, each within %v, %d from the cache, %d renewed; flood: %d times 401, %d times 503; "+
 		"first-seen users: %d right, %d told to come back; users without the factor: %d right, %d told to come back; "+
-		"look-ups: %d at once, %d in a second; heap: %d KiB",
+		"lookups: %d at once, %d in a second; heap: %d KiB",
 		warm.right.Load(), warm.slowest(), f.sources.cached.Load(), f.sources.other.Load(), answers[401].Load(), answers[503].Load(),
 		first.right.Load(), first.later.Load(), lacking.right.Load(), lacking.later.Load(), f.load.most(), f.load.mostInASecond(), f.grown>>10)
 }

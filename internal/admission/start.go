@@ -38,7 +38,7 @@ func (w *StartWatch) Accepted() {
 func (w *StartWatch) Refused(ctx context.Context, k digest.Key, err error) {
 	if !w.done.Load() && w.full(k) && w.done.CompareAndSwap(false, true) {
 		w.log.LogAttrs(ctx, slog.LevelError, "mfa no token has been accepted since the start: check AppID, BaseURL, CheckToken and TokenLookup",
-			slog.Int("refused", watchLeast), slog.String("error", err.Error()))
+			slog.String("event", "no_token_accepted"), slog.Int("refused", watchLeast), slog.String("error", err.Error()))
 	}
 }
 

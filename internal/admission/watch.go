@@ -61,17 +61,20 @@ func (w *Watch) Refused(ctx context.Context, k digest.Key, cause Verdict, c *cla
 	if !alarm {
 		return
 	}
-	numbers := []slog.Attr{slog.Int("refused", bad), slog.Int("of", of)}
+	log := func(event, message string, more ...slog.Attr) {
+		w.log.LogAttrs(ctx, slog.LevelError, message,
+			append([]slog.Attr{slog.String("event", event), slog.Int("refused", bad), slog.Int("of", of)}, more...)...)
+	}
 	switch cause {
 	case NotOurs:
-		w.log.LogAttrs(ctx, slog.LevelError, "mfa tokens are refused for their audience: check AppID of client.Config, and Audience",
-			append(numbers, slog.String("expected", w.expected), slog.String("audience", printable(c.Audience)))...)
+		log("token_wrong_audience", "mfa tokens are refused for their audience: check AppID of client.Config, and Audience",
+			slog.String("expected", w.expected), slog.String("audience", printable(c.Audience)))
 	case NotUser:
-		w.log.LogAttrs(ctx, slog.LevelError, "mfa tokens are refused because they name no user: send the tokens of users, which have a sub", numbers...)
+		log("token_names_no_user", "mfa tokens are refused because they name no user: send the tokens of users, which have a sub")
 	case NotServed:
-		w.log.LogAttrs(ctx, slog.LevelError, "mfa tokens are refused because they are not of the user that Subject returns: it must return the sub", numbers...)
+		log("token_of_other_user", "mfa tokens are refused because they are not of the user that Subject returns: it must return the sub")
 	default: // NotAccessToken
-		w.log.LogAttrs(ctx, slog.LevelError, "mfa tokens are refused because they are ID tokens: send the access token instead", numbers...)
+		log("token_is_id_token", "mfa tokens are refused because they are ID tokens: send the access token instead")
 	}
 }
 
@@ -165,6 +168,6 @@ func (w *RefusalWatch) Note(ctx context.Context, log *slog.Logger, refused bool)
 	w.mu.Unlock()
 	if rising {
 		log.LogAttrs(ctx, slog.LevelError, "mfa tokens that had been accepted are now refused by GenAuth",
-			slog.Int("refused", bad), slog.Int("of", samples))
+			slog.String("event", "accepted_tokens_refused"), slog.Int("refused", bad), slog.Int("of", samples))
 	}
 }
