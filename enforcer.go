@@ -206,7 +206,8 @@ func (e *Enforcer) InvalidateRequest(r *http.Request) error {
 // claim of their JWTs: the next decision about one of them asks GenAuth. With a
 // Store it tells all instances, and returns an error if that fails: this instance
 // has forgotten all the same. Without one the error matches [ErrUserNotIndexed] if
-// no token so far has named a user: opaque tokens do not, and are not reached.
+// no token so far has named a user: opaque tokens do not, and are not reached. A nil
+// error does not mean that the user was known.
 func (e *Enforcer) InvalidateUser(ctx context.Context, userID string) error {
 	if !e.ready() {
 		return errNotMade

@@ -62,7 +62,7 @@ type StoreEvent struct {
 	Key, User StoreKey
 	// Kind says what has happened. The zero Kind is Invalidated.
 	Kind StoreEventKind
-	// Cause is why the Store is not heard, in an event that is Deaf. Optional.
+	// Cause is why, in an event that is Deaf or Unreadable. Optional.
 	Cause error
 }
 
@@ -89,6 +89,10 @@ const (
 	// Resumed says that invalidations were missed, and that the Store has not forgotten
 	// them: facts from before are asked for again, and those in the Store are believed.
 	Resumed
+	// Unreadable says that the Store was told of something that it cannot read, such as
+	// an invalidation by an instance with another secret. It is counted and logged, with
+	// the Cause: nothing is known to be invalidated by it.
+	Unreadable
 )
 
 // Store is a second tier of the cache, shared by the instances of an app, so that
