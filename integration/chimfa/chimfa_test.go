@@ -7,11 +7,12 @@ import (
 	"testing"
 
 	"github.com/echomfa/echomfa"
-	"github.com/echomfa/echomfa/integration/chimfa"
 	"github.com/echomfa/echomfa/internal/answertest"
 	"github.com/go-chi/chi/v5"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/echomfa/echomfa/integration/chimfa"
 )
 
 // TestAnswers runs the table of answers over chi.
@@ -23,7 +24,10 @@ func TestAnswers(t *testing.T) {
 		"group": func(app chi.Router, guard middleware, handler http.Handler) {
 			app.Group(func(app chi.Router) { app.Use(guard); app.Handle("/*", handler) })
 		},
-		"server": func(app chi.Router, guard middleware, handler http.Handler) { app.Use(guard); app.Handle("/*", handler) },
+		"server": func(app chi.Router, guard middleware, handler http.Handler) {
+			app.Use(guard)
+			app.Handle("/*", handler)
+		},
 	}
 	for name, mount := range mounts {
 		t.Run(name, func(t *testing.T) {

@@ -8,11 +8,12 @@ import (
 	"testing"
 
 	"github.com/echomfa/echomfa"
-	"github.com/echomfa/echomfa/integration/ginmfa"
 	"github.com/echomfa/echomfa/internal/answertest"
 	"github.com/gin-gonic/gin"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/echomfa/echomfa/integration/ginmfa"
 )
 
 func TestMain(m *testing.M) {
