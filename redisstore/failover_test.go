@@ -121,13 +121,13 @@ func TestTopologySentinel(t *testing.T) {
 	}
 
 	t.Log("each instance's sentinel falls silent, and then the master is killed")
-	mute := make(map[string][]string) // each keeps one that speaks
+	silenced := make(map[string][]string) // each keeps one that speaks
 	for _, it := range n.now() {
-		if it.kind == app && slices.Contains(n.setup.Addresses, it.to) && len(mute[it.from]) < len(n.sentinels)-1 {
-			mute[it.from] = append(mute[it.from], it.to)
+		if it.kind == app && slices.Contains(n.setup.Addresses, it.to) && len(silenced[it.from]) < len(n.sentinels)-1 {
+			silenced[it.from] = append(silenced[it.from], it.to)
 		}
 	}
-	n.set(func(it wire) bool { return it.kind == app && slices.Contains(mute[it.from], it.to) })
+	n.set(func(it wire) bool { return it.kind == app && slices.Contains(silenced[it.from], it.to) })
 	f.play(func() {
 		first.Stop(t)
 		n.logMaster(t, f.prefix, first)
