@@ -17,7 +17,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/internal/answertest"
+	"github.com/echomfa/echomfa/storetest"
 )
 
 // admissionLog is an Enforcer with its log, and tokens that it is sent.
@@ -29,11 +31,14 @@ type admissionLog struct {
 	sent int
 }
 
-func newAdmissionLog(t *testing.T) *admissionLog {
+func newAdmissionLog(t *testing.T, store ...echomfa.Store) *admissionLog {
 	t.Helper()
 	a := &admissionLog{t: t, d: newDirectory()}
 	a.e = newEnforcer(t, a.d, func(c *echomfa.Config) {
 		c.Audience = []string{"app", "app2"}
+		if store != nil {
+			c.Cache.Store = store[0]
+		}
 		c.Logger = slog.New(slog.NewTextHandler(&a.log, &slog.HandlerOptions{Level: slog.LevelError}))
 	})
 	return a
@@ -75,6 +80,7 @@ func TestN7WrongTokensForEverybody(t *testing.T) {
 		"another app's": {map[string]any{"aud": "app of others"}, []string{"AppID", "Audience", `expected="app app2"`, `audience="app of others"`}},
 		"machines'":     {map[string]any{"sub": nil}, []string{"name no user"}},
 		"ID tokens":     {map[string]any{"nonce": "n"}, []string{"ID tokens"}},
+		"delegated":     {map[string]any{"act": map[string]any{"sub": "agent"}}, []string{"event=token_is_delegated", "AllowDelegated"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -89,6 +95,40 @@ func TestN7WrongTokensForEverybody(t *testing.T) {
 					assert.Contains(t, a.log.String(), text)
 				}
 				require.NoError(t, a.e.Close())
+			})
+		})
+	}
+}
+
+// TestOnlyAnAnswerAcceptsAToken shows that a JWT does not count as accepted if GenAuth
+// refuses it, or fails when the Store's facts are too old: the first token of another app
+// is still said.
+func TestOnlyAnAnswerAcceptsAToken(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		before func(a *admissionLog, other *echomfa.Enforcer, token string)
+		want   echomfa.Outcome
+	}{
+		"refused": {func(*admissionLog, *echomfa.Enforcer, string) {}, echomfa.Unauthenticated},
+		"fails": {func(a *admissionLog, other *echomfa.Enforcer, token string) {
+			a.d.enroll(token, echomfa.Email)
+			require.Equal(a.t, echomfa.NotEnrolled, decide(a.t, other, token, otp()).Outcome)
+			synctest.Wait() // it is stored
+			pass(3 * time.Second)
+			a.d.fail(client.ErrUnavailable)
+		}, echomfa.Unavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				store := storetest.NewMemory()
+				a := newAdmissionLog(t, store)
+				other := fleet(t, 1, store, a.d)[0]
+				token := answertest.JWT(map[string]any{"sub": "u1", "aud": "app"})
+				row.before(a, other, token)
+				require.Equal(t, row.want, decide(t, a.e, token, otp()).Outcome)
+				require.False(t, a.send(map[string]any{"aud": "app of others"}))
+				assert.Equal(t, 1, a.lines("their audience"), a.log.String())
 			})
 		})
 	}

@@ -143,6 +143,50 @@ func TestEntryKeepsAllOfItsParts(t *testing.T) {
 	}
 }
 
+// TestNewer shows what keeps facts from being stored that were asked for at the moment
+// 100: what was asked for after them, and has not been invalidated.
+func TestNewer(t *testing.T) {
+	t.Parallel()
+	const token, user = 1, 2 // slots
+	for name, row := range map[string]struct {
+		refused, known int64 // when it was asked for that the cache has; zero if it has not
+		buried         int64 // when the token was invalidated
+		sent           int64
+		want           bool
+	}{
+		"nothing":                            {sent: 100},
+		"refused before":                     {refused: 99, sent: 100},
+		"refused at the same moment":         {refused: 100, sent: 100},
+		"refused after":                      {refused: 101, sent: 100, want: true},
+		"refused after, and invalidated":     {refused: 101, buried: 102, sent: 100},
+		"asked before":                       {known: 99, sent: 100},
+		"asked at the same moment":           {known: 100, sent: 100},
+		"asked after":                        {known: 101, sent: 100, want: true},
+		"asked after, and invalidated":       {known: 101, buried: 102, sent: 100},
+		"refused after, asked before":        {refused: 101, known: 99, sent: 100, want: true},
+		"lookups fail, facts of before here": {sent: -1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCache(CacheConfig{Size: 64, RefusedSize: 64}, "n")
+			q := &question{key: digest.Key{1}, graves: graves{token: token, user: user}}
+			s := c.shard(q.key)
+			memory := refusal{graves: q.graves} // of a token whose lookups fail
+			if row.refused != 0 {
+				memory.at.monotonic, memory.err = row.refused, client.ErrUnauthenticated
+			}
+			s.refused.Add(q.key, memory)
+			if row.known != 0 {
+				s.entries.Add(q.key, entry{sent: row.known, packed: pack(q.graves, false, false, 0)})
+			}
+			if row.buried != 0 {
+				c.bury(token, row.buried)
+			}
+			assert.Equal(t, row.want, c.newer(s, &flight{q: q, sent: moment{monotonic: row.sent}}))
+		})
+	}
+}
+
 // TestTombstonesFitAnEntry has caches of every size: an entry has room for the number of
 // each slot.
 func TestTombstonesFitAnEntry(t *testing.T) {

@@ -143,14 +143,19 @@ func TestFreshness(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				d := newDirectory()
 				e := newEnforcer(t, d, row.config)
+				stale := uint64(0)
 				for i, s := range row.steps {
 					pass(s.wait)
 					s.change(d)
 					got := decide(t, e, token, echomfa.AnyOf(echomfa.OTP))
+					if s.source == echomfa.Stale {
+						stale++
+					}
 					assert.Equal(t, s.want, got.Outcome, "step %d", i)
 					assert.Equal(t, s.source, got.Source, "step %d", i)
 					assert.Equal(t, s.calls, d.total(), "calls at step %d", i)
 				}
+				assert.Equal(t, stale, e.Stats().Stale)
 			})
 		})
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/client"
+	"github.com/echomfa/echomfa/storetest"
 )
 
 // together runs n decisions at once and returns their outcomes.
@@ -67,6 +68,36 @@ func TestT37OneLookUpForOneToken(t *testing.T) {
 		assert.ErrorIs(t, <-first, context.Canceled)
 		assert.Equal(t, 1, d.total())
 		assert.Equal(t, echomfa.Cached, decide(t, e, token, echomfa.AnyOf(echomfa.OTP)).Source)
+	})
+}
+
+// askedStore counts how often it is asked.
+type askedStore struct {
+	*storetest.Memory
+	asked atomic.Int64
+}
+
+func (s *askedStore) Get(ctx context.Context, key, user echomfa.StoreKey) (echomfa.StoredFacts, bool, echomfa.StoreVersion, error) {
+	s.asked.Add(1)
+	return s.Memory.Get(ctx, key, user)
+}
+
+// TestLookupUnderWayIsJoinedWithoutTheStore shows that the Store is not asked while GenAuth
+// is: it has nothing yet.
+func TestLookupUnderWayIsJoinedWithoutTheStore(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d, store := newDirectory(), &askedStore{Memory: storetest.NewMemory()}
+		d.enroll(token, echomfa.OTP)
+		d.slow(time.Second)
+		e := fleet(t, 1, store, d)[0]
+		for range 3 {
+			go func() { assert.Equal(t, echomfa.Allowed, decide(t, e, token, otp()).Outcome) }()
+			synctest.Wait()
+		}
+		pass(2 * time.Second)
+		assert.Equal(t, int64(1), store.asked.Load())
+		assert.Equal(t, 1, d.total())
 	})
 }
 

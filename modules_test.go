@@ -2,6 +2,7 @@ package echomfa_test
 
 import (
 	"io/fs"
+	"maps"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -31,26 +32,70 @@ func TestRootRequiresLittle(t *testing.T) {
 	}
 }
 
-// TestDependabotKnowsEveryModule compares the list of modules that are kept up to date
-// with the tree.
+// TestDependabotKnowsEveryModule compares the folders that are kept up to date with the
+// tree: what has a go.mod, and what has a package.json.
 func TestDependabotKnowsEveryModule(t *testing.T) {
 	t.Parallel()
-	listed := regexp.MustCompile(`(?s)package-ecosystem: gomod\n\s+directories: \[(.*?)\]`).FindStringSubmatch(read(t, ".github/dependabot.yml"))
-	require.NotNil(t, listed)
-	// The peers in bench stay at the versions that the tables of docs/performance.md name.
-	known := append(strings.Split(strings.ReplaceAll(listed[1], `"`, ""), ", "), "/bench")
-	var present []string
+	entries := regexp.MustCompile(`package-ecosystem: (\w+)\n\s+directories: \[(.*?)\]`).FindAllStringSubmatch(read(t, ".github/dependabot.yml"), -1)
+	known := make(map[string][]string)
+	for _, entry := range entries {
+		known[entry[1]] = append(known[entry[1]], strings.Split(strings.ReplaceAll(entry[2], `"`, ""), ", ")...)
+	}
+	present := make(map[string][]string)
 	require.NoError(t, filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+		ecosystem := map[string]string{"go.mod": "gomod", "package.json": "npm"}[filepath.Base(path)]
 		switch {
 		case err != nil:
 			return err
 		case entry.Name() == "node_modules":
 			return filepath.SkipDir
-		case entry.Name() == "go.mod":
-			present = append(present, "/"+strings.TrimPrefix(filepath.ToSlash(filepath.Dir(path)), "."))
+		case ecosystem != "":
+			present[ecosystem] = append(present[ecosystem], "/"+strings.TrimPrefix(filepath.ToSlash(filepath.Dir(path)), "."))
 		}
 		return nil
 	}))
-	slices.Sort(present)
-	assert.ElementsMatch(t, present, known)
+	for _, folders := range []map[string][]string{known, present} {
+		for _, list := range folders {
+			slices.Sort(list)
+		}
+	}
+	assert.Equal(t, present, known)
+}
+
+// TestTargetsOfMakefileRunTests shows that each part of a -run names a test, and that every
+// test which only a build tag lets in is one of them: without that, nothing runs it. To take
+// pictures is not to run it.
+func TestTargetsOfMakefileRunTests(t *testing.T) {
+	t.Parallel()
+	declared := slices.Collect(maps.Keys(declaredTests(t)))
+	targets := make(map[string][]*regexp.Regexp) // by build tag
+	for _, match := range regexp.MustCompile(`(?m)go test (.*?)-run '?([^' ]+)'?(.*)$`).FindAllStringSubmatch(read(t, "Makefile"), -1) {
+		pattern := strings.ReplaceAll(match[2], "$$", "$")
+		tag := regexp.MustCompile(`-tags (\w+)`).FindStringSubmatch(match[1])
+		if tag != nil && !strings.Contains(match[3], "-screenshots") {
+			targets[tag[1]] = append(targets[tag[1]], regexp.MustCompile(pattern))
+		}
+		for name := range strings.SplitSeq(strings.Trim(pattern, "^()$"), "|") {
+			assert.True(t, slices.ContainsFunc(declared, func(test string) bool { return strings.HasPrefix(test, name) }), "no test is called %s", name)
+		}
+	}
+	require.Contains(t, targets, "slow")
+	found := 0
+	require.NoError(t, filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text := read(t, path)
+		tag := regexp.MustCompile(`(?m)^//go:build (\w+)$`).FindStringSubmatch(text)
+		if tag == nil || tag[1] == "race" || tag[1] == "unix" { // ./test.sh has these
+			return nil
+		}
+		for _, test := range regexp.MustCompile(`(?m)^func (Test\w+)\(t `).FindAllStringSubmatch(text, -1) {
+			found++
+			assert.True(t, slices.ContainsFunc(targets[tag[1]], func(run *regexp.Regexp) bool { return run.MatchString(test[1]) }),
+				"%s: no target runs %s", path, test[1])
+		}
+		return nil
+	}))
+	assert.Positive(t, found)
 }

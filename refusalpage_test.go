@@ -150,7 +150,7 @@ func TestRefusalPageSources(t *testing.T) {
 			echomfa.RefusalPage{HTML: "x", Style: "p{}"},
 			fixed + "style-src 'self' 'sha256-gG2yISYereRMiG2lMXrbiUgi0Ubw9p7QCeWcroOvy9Y='; img-src 'self' data:; font-src 'self'",
 		},
-		"its own": {echomfa.RefusalPage{HTML: "x", Sources: "script-src https://cdn.example"}, fixed + "script-src https://cdn.example"},
+		"its own": {echomfa.RefusalPage{HTML: "x", Sources: "script-src https://cdn.example/~app"}, fixed + "script-src https://cdn.example/~app"},
 		// Browsers take the first directive of a name.
 		"more than it may": {echomfa.RefusalPage{HTML: "x", Sources: "frame-ancestors *"}, fixed + "frame-ancestors *"},
 	} {

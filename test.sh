@@ -50,6 +50,7 @@ if [ -n "$missing" ]; then
 				chmod +x "$policy"
 			fi
 			apt-get update -qq
+			# shellcheck disable=SC2086 # a word for each package
 			DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages
 		)
 	else
@@ -65,8 +66,8 @@ export MODEL
 
 # Without what debuggers read, a test program is linked in half the time.
 failed=""
-for mod in $(find . -name go.mod -not -path './tools/*' -not -path '*/node_modules/*' | sort); do
-	dir=$(dirname "$mod")
+modules=$(scripts/modules.sh)
+for dir in $modules; do
 	echo "== $dir"
 	(cd "$dir" && CGO_ENABLED=1 GOFLAGS=-mod=readonly go test -race -shuffle=on -timeout 60m -ldflags=-w ./...) || failed="$failed $dir"
 done

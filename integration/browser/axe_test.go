@@ -1,3 +1,5 @@
+//go:build slow
+
 package browser_test
 
 import (
@@ -21,34 +23,20 @@ import (
 	"github.com/echomfa/echomfa/integration/npmtest"
 )
 
-//nolint:gochecknoglobals // flags
-var (
-	accessible  = flag.Bool("accessible", false, "look for violations of WCAG 2.2, level A and AA, with axe")
-	screenshots = flag.String("screenshots", "", "a folder for the pictures of the pages")
-)
+//nolint:gochecknoglobals // a flag
+var screenshots = flag.String("screenshots", "", "a folder for the pictures of the pages")
 
-// axeSource returns axe-core, as npm installs it, if it is asked for.
-func axeSource(t *testing.T) string {
-	t.Helper()
-	if !*accessible {
-		return ""
-	}
-	raw, err := os.ReadFile(filepath.Join(npmtest.Install(t, filepath.Join("testdata", "axe")), "axe-core", "axe.min.js"))
-	require.NoError(t, err)
-	return string(raw)
-}
-
-// assertAccessible runs axe over the page, if it is asked for.
-func (tb *tab) assertAccessible(name, axe string) {
+// assertAccessible looks for violations of WCAG 2.2, level A and AA, with axe-core, as npm
+// installs it.
+func (tb *tab) assertAccessible(name string) {
 	tb.t.Helper()
-	if axe == "" {
-		return
-	}
+	axe, err := os.ReadFile(filepath.Join(npmtest.Install(tb.t, filepath.Join("testdata", "axe")), "axe-core", "axe.min.js"))
+	require.NoError(tb.t, err)
 	type result struct {
 		Passes     int
 		Violations []string
 	}
-	got := eval[result](tb, axe+`;axe.run(document, {
+	got := eval[result](tb, string(axe)+`;axe.run(document, {
 		runOnly: {type: "tag", values: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]},
 	}).then((found) => ({
 		passes: found.passes.length,

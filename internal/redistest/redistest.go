@@ -1,3 +1,5 @@
+//go:build unix
+
 // Package redistest runs redis-server for the tests of several modules.
 package redistest
 
