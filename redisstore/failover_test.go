@@ -121,15 +121,6 @@ func TestTopologySentinel(t *testing.T) {
 	}
 
 	t.Log("each instance's sentinel falls silent, and then the master is killed")
-<<<<<<< HEAD
-	silenced := make(map[string][]string) // each keeps one that speaks
-	for _, it := range n.now() {
-		if it.kind == app && slices.Contains(n.setup.Addresses, it.to) && len(silenced[it.from]) < len(n.sentinels)-1 {
-			silenced[it.from] = append(silenced[it.from], it.to)
-		}
-	}
-	n.set(func(it wire) bool { return it.kind == app && slices.Contains(silenced[it.from], it.to) })
-=======
 	muted := make(map[string][]string) // each keeps one that speaks
 	for _, it := range n.now() {
 		if it.kind == app && slices.Contains(n.setup.Addresses, it.to) && len(muted[it.from]) < len(n.sentinels)-1 {
@@ -137,7 +128,6 @@ func TestTopologySentinel(t *testing.T) {
 		}
 	}
 	n.set(func(it wire) bool { return it.kind == app && slices.Contains(muted[it.from], it.to) })
->>>>>>> main
 	f.play(func() {
 		first.Stop(t)
 		n.logMaster(t, f.prefix, first)
