@@ -18,25 +18,44 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// withAndWithout runs a test in tabs with JavaScript and without.
-func withAndWithout(t *testing.T, genauth func() *genauthtest.Server, walk func(tb *tab, genauth *genauthtest.Server)) {
+// The ways to walk through the pages.
+const (
+	scripted   = "with JavaScript"
+	unscripted = "without JavaScript"
+)
+
+// ways runs a test with JavaScript or without, and with the tag slow both ways. Prepare is
+// called with a tab before it opens the first page.
+func ways(t *testing.T, way string, walk func(t *testing.T, prepare func(*tab))) {
 	t.Helper()
-	for name, disabled := range map[string]bool{"with JavaScript": false, "without JavaScript": true} {
+	for _, name := range []string{scripted, unscripted} {
+		if name != way && !allWays {
+			continue
+		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			emulator := genauth()
-			tb := newTab(t, startPortal(t, emulator))
-			call(tb, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: disabled})
-			walk(tb, emulator)
+			walk(t, func(tb *tab) {
+				call(tb, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: name == unscripted})
+			})
 		})
 	}
+}
+
+// portalWays is ways, in a tab of a portal of its own.
+func portalWays(t *testing.T, way string, walk func(tb *tab)) {
+	t.Helper()
+	ways(t, way, func(t *testing.T, prepare func(*tab)) {
+		tb := newTab(t, startPortal(t, startGenAuth(t, genauthtest.Config{})))
+		prepare(tb)
+		walk(tb)
+	})
 }
 
 // TestHistory goes back and forward, and reloads, at each step: the browser never asks
 // whether to send a form again, the secret stays the same, and the person gets on.
 func TestHistory(t *testing.T) {
 	t.Parallel()
-	withAndWithout(t, func() *genauthtest.Server { return startGenAuth(t, genauthtest.Config{}) }, func(tb *tab, _ *genauthtest.Server) {
+	portalWays(t, scripted, func(tb *tab) {
 		tb.blocked()
 		start := tb.path()
 		tb.choose("/mfa/begin", "OTP")
@@ -116,7 +135,7 @@ func TestClosedTab(t *testing.T) {
 // and from there to the page it was on.
 func TestSessionEndsInTheMiddle(t *testing.T) {
 	t.Parallel()
-	withAndWithout(t, func() *genauthtest.Server { return startGenAuth(t, genauthtest.Config{}) }, func(tb *tab, _ *genauthtest.Server) {
+	portalWays(t, unscripted, func(tb *tab) {
 		tb.blocked()
 		tb.choose("/mfa/begin", "OTP")
 		tb.at(200, headingOTP)
@@ -178,7 +197,7 @@ func TestCookieGone(t *testing.T) {
 // TestErrorsAreInView at 200 % and 400 % zoom: of a window of 1280 by 800, that much is left.
 func TestErrorsAreInView(t *testing.T) {
 	t.Parallel()
-	withAndWithout(t, func() *genauthtest.Server { return startGenAuth(t, genauthtest.Config{}) }, func(tb *tab, _ *genauthtest.Server) {
+	portalWays(t, scripted, func(tb *tab) {
 		tb.blocked()
 		tb.choose("/mfa/begin", "OTP")
 		for _, zoomed := range [][2]int64{{640, 400}, {320, 200}} {
@@ -244,25 +263,22 @@ func TestFieldF17WantedPageRedirectsAway(t *testing.T) {
 		_, _ = fmt.Fprint(w, `<!doctype html><html lang="en"><title>x</title><link rel="icon" href="data:,"><h1>Authorize</h1>`)
 	}))
 	t.Cleanup(elsewhere.Close)
-	for name, disabled := range map[string]bool{"with JavaScript": false, "without JavaScript": true} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			genauth := startGenAuth(t, genauthtest.Config{})
-			tb := newTab(t, mountWith(t, genauth, nil, map[string]http.HandlerFunc{"/go": func(w http.ResponseWriter, r *http.Request) {
-				http.Redirect(w, r, elsewhere.URL+"/authorize", http.StatusFound)
-			}}))
-			tb.alsoAsks = elsewhere.URL
-			call(tb, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: disabled})
-			tb.open("/mfa?return_to=%2Fgo%3Fa%3Db")
-			tb.at(200, headingNeeded)
-			tb.choose("/mfa/begin", "OTP")
-			tb.at(200, headingOTP)
-			tb.confirm(tb.codeOnPage(time.Now()))
-			tb.saved()
-			tb.at(200, "Authorize")
-			assert.True(t, strings.HasPrefix(eval[string](tb, "location.href"), elsewhere.URL))
-		})
-	}
+	ways(t, scripted, func(t *testing.T, prepare func(*tab)) {
+		genauth := startGenAuth(t, genauthtest.Config{})
+		tb := newTab(t, mountWith(t, genauth, nil, map[string]http.HandlerFunc{"/go": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, elsewhere.URL+"/authorize", http.StatusFound)
+		}}))
+		tb.alsoAsks = elsewhere.URL
+		prepare(tb)
+		tb.open("/mfa?return_to=%2Fgo%3Fa%3Db")
+		tb.at(200, headingNeeded)
+		tb.choose("/mfa/begin", "OTP")
+		tb.at(200, headingOTP)
+		tb.confirm(tb.codeOnPage(time.Now()))
+		tb.saved()
+		tb.at(200, "Authorize")
+		assert.True(t, strings.HasPrefix(eval[string](tb, "location.href"), elsewhere.URL))
+	})
 }
 
 // TestDark has the pages in the dark, with a brand of nearly black.
