@@ -13,11 +13,14 @@ func TestRefusalPageIsChecked(t *testing.T) {
 	t.Parallel()
 	const most = 1 << 20
 	fine := []RefusalPage{
-		{HTML: "x"}, {HTML: template.HTML(strings.Repeat("x", most))},
-		{HTML: "x", Style: "p{}"}, {HTML: "x", Sources: "a !~"},
+		{HTML: "x"},
+		{HTML: template.HTML(strings.Repeat("x", most))},
+		{HTML: "x", Style: "p{}"},
+		{HTML: "x", Sources: "a !~"},
 	}
 	wrong := []RefusalPage{
-		{}, {HTML: template.HTML(strings.Repeat("x", most+1))},
+		{},
+		{HTML: template.HTML(strings.Repeat("x", most+1))},
 		{HTML: "x", Style: "p{}", Sources: "a"},
 	}
 	for _, r := range "-09AMZamz" {

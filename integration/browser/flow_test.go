@@ -45,6 +45,7 @@ func ways(t *testing.T, way string, walk func(t *testing.T, prepare func(*tab)))
 func portalWays(t *testing.T, way string, walk func(tb *tab)) {
 	t.Helper()
 	ways(t, way, func(t *testing.T, prepare func(*tab)) {
+		t.Helper()
 		tb := newTab(t, startPortal(t, startGenAuth(t, genauthtest.Config{})))
 		prepare(tb)
 		walk(tb)
@@ -264,6 +265,7 @@ func TestFieldF17WantedPageRedirectsAway(t *testing.T) {
 	}))
 	t.Cleanup(elsewhere.Close)
 	ways(t, scripted, func(t *testing.T, prepare func(*tab)) {
+		t.Helper()
 		genauth := startGenAuth(t, genauthtest.Config{})
 		tb := newTab(t, mountWith(t, genauth, nil, map[string]http.HandlerFunc{"/go": func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, elsewhere.URL+"/authorize", http.StatusFound)
