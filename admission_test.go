@@ -80,6 +80,7 @@ func TestN7WrongTokensForEverybody(t *testing.T) {
 		"another app's": {map[string]any{"aud": "app of others"}, []string{"AppID", "Audience", `expected="app app2"`, `audience="app of others"`}},
 		"machines'":     {map[string]any{"sub": nil}, []string{"name no user"}},
 		"ID tokens":     {map[string]any{"nonce": "n"}, []string{"ID tokens"}},
+		"delegated":     {map[string]any{"act": map[string]any{"sub": "agent"}}, []string{"event=token_is_delegated", "AllowDelegated"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -45,7 +45,7 @@ func (*discard) WriteHeader(int)             {}
 // Echo wraps the handler anew for each request. It is held to that where the
 // race detector is off, as in make cover and make fips.
 func TestHitDoesNotAllocate(t *testing.T) {
-	e := table(t, nil)
+	e := table(t, func(c *echomfa.Config) { c.UserRefKey = []byte(userRefKey) })
 	handler := func(echo.Context) error { return nil }
 	measure := func(middleware ...echo.MiddlewareFunc) float64 {
 		app := echo.New()

@@ -12,13 +12,14 @@ import (
 	"time"
 
 	"github.com/echomfa/echomfa/client"
-	"github.com/echomfa/echomfa/internal/digest"
-	"github.com/echomfa/echomfa/internal/urlpath"
 )
 
 // Config configures an [Enforcer]. Client is required; every other field has a
-// default that is safe. It is copied: later changes have no effect.
+// default that is safe. It is copied: later changes have no effect. It prints as
+// "[redacted]": it may hold a key, and its Client and its Store may hold secrets.
 type Config struct {
+	secret
+
 	// Client asks GenAuth which factors a user has enrolled. Required;
 	// usually a [*client.Client]. With any other lister, Namespace and
 	// Audience are required too.
@@ -52,6 +53,11 @@ type Config struct {
 	Audience []string
 	// InsecureAnyAudience accepts tokens that GenAuth issued to any other app.
 	InsecureAnyAudience bool
+	// AllowDelegated accepts JWTs with an act claim (RFC 8693, section 4.1): somebody
+	// else, such as a support agent or a service, acts with the token for its user. The
+	// factors that are checked are those of the user, the sub, and nothing says what the
+	// one who acts has enrolled. Optional. By default such a token is a 401.
+	AllowDelegated bool
 	// Namespace keeps facts of one source apart from those of another.
 	// Optional with a [*client.Client], whose base URL and app id are always
 	// part of it.
@@ -90,22 +96,17 @@ type Config struct {
 	// Logger gets one line for each refusal, see docs/log.schema.md. Optional.
 	// Default: nothing is logged.
 	Logger *slog.Logger
+	// UserRefKey makes refusals name their user, in a way that [UserRef] can find again:
+	// in the log line as user_ref, in the answer, and as [Decision].UserRef. Give all
+	// instances the same random bytes, at least 16, from where secrets are kept. What it
+	// makes is pseudonymous personal data: keep log lines no longer than you may.
+	// Optional. Default: refusals name no user.
+	UserRefKey []byte
 	// Observer is told every decision, for metrics and audits. Optional.
 	Observer Observer
 	// KeepDecision lets handlers read the decision by [DecisionFrom]. It costs
 	// each request a few allocations.
 	KeepDecision bool
-}
-
-// Observer is told decisions. Implementations must be safe for concurrent use
-// and quick: they run before the request goes on.
-type Observer interface {
-	// ObserveDecision is called once for every decision, also for a request that a
-	// Skipper let by, which is Exempted. Route is the registered route
-	// ("/admin/:id"), or empty where there is none, as in [Enforcer.Decide]. Method
-	// is an HTTP method, "_OTHER" for one that is not in RFC 9110, RFC 5789 or
-	// RFC 10008, or empty. Both are safe as metric labels.
-	ObserveDecision(ctx context.Context, d Decision, route, method string)
 }
 
 // CacheConfig says how long what GenAuth told is relied upon. The zero value
@@ -187,10 +188,11 @@ const (
 	defaultMaxPerSecond  = 100
 	defaultRealm         = "mfa"
 
-	minTokenBytes = 16
-	maxFreshFor   = 5 * time.Minute
-	maxRefusedFor = time.Minute
-	minPerSecond  = 0.01
+	minTokenBytes   = 16
+	minUserRefBytes = 16
+	maxFreshFor     = 5 * time.Minute
+	maxRefusedFor   = time.Minute
+	minPerSecond    = 0.01
 	// A number without a unit is a number of nanoseconds. No lookup succeeds in
 	// less than this, and no facts are of use that are kept for less.
 	minDuration   = time.Millisecond
@@ -221,43 +223,11 @@ func (c Config) prepared() (Config, error) {
 	case c.MaxTokenBytes > 0 && c.MaxTokenBytes < minTokenBytes:
 		errs = append(errs, fmt.Errorf("echomfa: MaxTokenBytes: %d is below %d: no access token is that short", c.MaxTokenBytes, minTokenBytes))
 	}
+	if c.UserRefKey != nil && len(c.UserRefKey) < minUserRefBytes {
+		errs = append(errs, fmt.Errorf("echomfa: UserRefKey: %d bytes are fewer than %d", len(c.UserRefKey), minUserRefBytes))
+	}
 	errs = append(errs, c.ReturnTo.prepare(), c.Cache.prepare(), c.Lookup.prepare())
 	return c, errors.Join(errs...)
-}
-
-// prepareSource settles whose facts these are.
-func (c *Config) prepareSource() error {
-	genauth, isClient := c.Client.(*client.Client)
-	var errs []error
-	switch {
-	case c.Client == nil || isNil(c.Client):
-		return errors.New("echomfa: Client: required")
-	case isClient:
-		// A Client that was not made by New has no app id and fails each call.
-		if genauth.AppID() == "" {
-			errs = append(errs, errors.New("echomfa: Client: not made by client.New"))
-		}
-		if len(c.Audience) == 0 && genauth.AppID() != "" {
-			c.Audience = []string{genauth.AppID()}
-		}
-		parts := digest.AppendPart(digest.AppendPart(nil, genauth.BaseURL()), genauth.AppID())
-		c.Namespace = string(digest.AppendPart(parts, c.Namespace))
-	default:
-		if c.Namespace == "" {
-			errs = append(errs, errors.New("echomfa: Namespace: required with a Client that is not a *client.Client"))
-		}
-		if len(c.Audience) == 0 && !c.InsecureAnyAudience {
-			errs = append(errs, errors.New("echomfa: Audience: required with a Client that is not a *client.Client"))
-		}
-	}
-	for _, audience := range c.Audience {
-		if audience == "" {
-			errs = append(errs, errors.New("echomfa: Audience: holds an empty string"))
-		} else if strings.TrimSpace(audience) != audience || urlpath.HasControl(audience) {
-			errs = append(errs, fmt.Errorf("echomfa: Audience: %q begins or ends with a blank, or has a control character", audience))
-		}
-	}
-	return errors.Join(errs...)
 }
 
 // prepare sets defaults and validates.

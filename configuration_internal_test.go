@@ -34,6 +34,7 @@ func TestConfigurationNamesEveryFieldAndItsDefault(t *testing.T) {
 		"echomfa.Config.Audience":           "the app id",
 		"echomfa.Config.Namespace":          "none", // New adds the base URL and the app id
 		"echomfa.Config.Logger":             "none", // New puts one that discards
+		"echomfa.Config.UserRefKey":         "none", // New hides it
 		"echomfa.MiddlewareConfig.Enforcer": "required",
 		"echomfa.MiddlewareConfig.Policy":   "required",
 		"echomfa.HandlerConfig.Policy":      "required",

@@ -45,7 +45,7 @@ type decider struct {
 func newDecider(cfg *Config) *decider {
 	d := &decider{
 		cache: newCache(cfg.Cache, cfg.Namespace), running: newRunning(),
-		audience:  admission.Rule{Accepted: cfg.Audience, Any: cfg.InsecureAnyAudience},
+		audience:  admission.Rule{Accepted: cfg.Audience, Any: cfg.InsecureAnyAudience, Delegated: cfg.AllowDelegated},
 		namespace: cfg.Namespace, timeout: cfg.Lookup.Timeout,
 	}
 	d.admission = admission.NewWatch(panicProof(cfg.Logger), cfg.Audience)

@@ -116,6 +116,17 @@ const (
 	InsecureAllow
 )
 
+// Observer is told decisions. Implementations must be safe for concurrent use
+// and quick: they run before the request goes on.
+type Observer interface {
+	// ObserveDecision is called once for every decision, also for a request that a
+	// Skipper let by, which is Exempted. Route is the registered route
+	// ("/admin/:id"), or empty where there is none, as in [Enforcer.Decide]. Method
+	// is an HTTP method, "_OTHER" for one that is not in RFC 9110, RFC 5789 or
+	// RFC 10008, or empty. Both are safe as metric labels.
+	ObserveDecision(ctx context.Context, d Decision, route, method string)
+}
+
 // Decision is the answer to one request, and its reasons.
 type Decision struct {
 	// ID names the decision in the answer and in the log line. It is empty
@@ -144,6 +155,11 @@ type Decision struct {
 	// can be found by it, the token cannot. It differs from process to
 	// process, and is empty where ID is.
 	TokenRef string
+	// UserRef is what [UserRef] makes of the user whom a refused token names, if
+	// [Config.UserRefKey] is set. A token may be refused because it is not genuine:
+	// then this is whom it claims to be of. It is personal data, and no metric label.
+	// Empty if the token names nobody, as an opaque one, and if nothing is refused.
+	UserRef string
 }
 
 // proceeds reports whether the handler may run. It is the only door.
@@ -209,6 +225,8 @@ type Refusal struct {
 	Status int
 	// DecisionID is what the log line has, for the user to quote. It may be empty.
 	DecisionID string
+	// UserRef is [Decision].UserRef, for the user to quote as well. It may be empty.
+	UserRef string
 	// Err is the error, as an ErrorHandler is given it, to choose words by and not to
 	// be shown: a [*NotEnrolledError] is a 403, a [*TokenError] a 401, a
 	// [*LookupError] a 503.

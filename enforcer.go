@@ -32,7 +32,8 @@ type Enforcer struct {
 	decider  *decider  // decides
 	refusals *refusals // answers
 	required policies
-	insecure *danger.Switch // OnUnavailable is InsecureAllow
+	insecure *danger.Switch             // OnUnavailable is InsecureAllow
+	userRef  func(userID string) string // or nil; it holds the key, so that printing shows none
 }
 
 // New returns an Enforcer, or all that is wrong with the configuration, each
@@ -49,6 +50,10 @@ func New(cfg Config) (*Enforcer, error) {
 	errs = append(errs, err)
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
+	}
+	if key := slices.Clone(cfg.UserRefKey); key != nil {
+		e.userRef = func(userID string) string { return UserRef(key, userID) }
+		e.cfg.UserRefKey = nil
 	}
 	e.decider = newDecider(&e.cfg)
 	e.insecure = danger.New(e.logInsecure)
@@ -206,7 +211,8 @@ func (e *Enforcer) InvalidateRequest(r *http.Request) error {
 // claim of their JWTs: the next decision about one of them asks GenAuth. With a
 // Store it tells all instances, and returns an error if that fails: this instance
 // has forgotten all the same. Without one the error matches [ErrUserNotIndexed] if
-// no token so far has named a user: opaque tokens do not, and are not reached.
+// no token so far has named a user: opaque tokens do not, and are not reached. A nil
+// error does not mean that the user was known.
 func (e *Enforcer) InvalidateUser(ctx context.Context, userID string) error {
 	if !e.ready() {
 		return errNotMade

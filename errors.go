@@ -202,8 +202,8 @@ func (e *NotEnrolledError) Is(target error) bool { return target == ErrNotEnroll
 // matches [ErrUnavailable] and unwraps to the cause, so
 // that errors.Is(err, client.ErrRateLimited) and the like tell why.
 type LookupError struct {
-	// DecisionID is the ID of the decision.
-	DecisionID string
+	// DecisionID is the ID of the decision, and UserRef its UserRef.
+	DecisionID, UserRef string
 	// RetryAfter is how long to wait before another try is worthwhile: at
 	// least a second and at most a minute, as long as lookups pause.
 	RetryAfter time.Duration
@@ -229,8 +229,8 @@ const (
 // TokenError is the error of a request without a usable token. It matches
 // [ErrUnauthenticated].
 type TokenError struct {
-	// DecisionID is the ID of the decision.
-	DecisionID string
+	// DecisionID is the ID of the decision, and UserRef its UserRef.
+	DecisionID, UserRef string
 	// Code is the error code of RFC 6750, section 3.1: "invalid_request",
 	// "invalid_token", or empty if the request has no token at all, in which
 	// case the challenge carries no error code.

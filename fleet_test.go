@@ -51,6 +51,29 @@ func TestX5DeafInstanceSaysSo(t *testing.T) {
 	})
 }
 
+// TestUnreadableIsSaidOnceAMinute: what the Store cannot read is an Error line with the cause,
+// and no more than one a minute, however many there are.
+func TestUnreadableIsSaidOnceAMinute(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		store := &sayingStore{Memory: storetest.NewMemory(), says: make(chan echomfa.StoreEvent)}
+		e := newEnforcer(t, newDirectory(), func(c *echomfa.Config) {
+			c.Cache.Store, c.Logger = store, slog.New(slog.NewTextHandler(&log, nil))
+		})
+		for minute := range 3 {
+			for range 100 {
+				store.says <- echomfa.StoreEvent{Kind: echomfa.Unreadable, Cause: errors.New("another secret")}
+			}
+			synctest.Wait()
+			assert.Equal(t, minute+1, strings.Count(log.String(), "mfa store: an invalidation cannot be read"))
+			assert.Equal(t, minute+1, strings.Count(log.String(), "another secret"))
+			assert.Equal(t, uint64(100*(minute+1)), e.Stats().Store.Unreadable)
+			pass(time.Minute)
+		}
+	})
+}
+
 // TestX3BlipLosesNothing: an instance whose connection is gone for a while hears
 // afterwards what it has missed, and nothing else is asked for again.
 func TestX3BlipLosesNothing(t *testing.T) {

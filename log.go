@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/echomfa/echomfa/internal/breaker"
+	"github.com/echomfa/echomfa/internal/claims"
+	"github.com/echomfa/echomfa/internal/digest"
 )
 
 // settle ends a decision: it gets its ID, is counted, logged and observed.
@@ -20,6 +22,9 @@ func (e *Enforcer) settle(ctx context.Context, d *Decision, err error, rq *reque
 		if rq.token != "" {
 			keys := e.decider.cache.keys
 			d.TokenRef = keys.Ref(keys.Key(rq.token))
+		}
+		if err != nil {
+			d.UserRef = e.userRefOf(rq.token)
 		}
 		err = withID(err, d)
 		e.decider.counts.add(d)
@@ -34,6 +39,33 @@ func (e *Enforcer) settle(ctx context.Context, d *Decision, err error, rq *reque
 		e.cfg.Observer.ObserveDecision(ctx, observed, rq.route, methodLabel(rq.method))
 	}
 	return err
+}
+
+// UserRef returns a short name of a user that only those who have the key can make of
+// the user's id, which is the sub claim of the user's tokens. Compute it to find the log
+// lines of a user, by their user_ref. It is the same on all instances that have the key
+// of [Config].UserRefKey, and after restarts.
+func UserRef(key []byte, userID string) string { return digest.UserRef(key, userID) }
+
+// UserRef is the function [UserRef] with the key of the configuration. It returns "" if
+// there is none, or no user id.
+func (e *Enforcer) UserRef(userID string) string {
+	if !e.ready() || e.userRef == nil || userID == "" {
+		return ""
+	}
+	return e.userRef(userID)
+}
+
+// userRefOf returns the UserRef of whom a token names.
+func (e *Enforcer) userRefOf(token string) string {
+	if e.userRef == nil || checkToken(token) != nil {
+		return ""
+	}
+	said, err := claims.Parse(token)
+	if err != nil {
+		return ""
+	}
+	return e.UserRef(said.Subject)
 }
 
 // withID returns the error with the decision's ID in it. The error is copied:
@@ -51,21 +83,21 @@ func withID(err error, d *Decision) error {
 		return &NotEnrolledError{Decision: *d}
 	case errors.As(err, &lookup):
 		c := *lookup
-		c.DecisionID = d.ID
+		c.DecisionID, c.UserRef = d.ID, d.UserRef
 		return &c
 	case errors.As(err, &token):
 		c := *token
-		c.DecisionID = d.ID
+		c.DecisionID, c.UserRef = d.ID, d.UserRef
 		return &c
 	}
-	return &internalError{decisionID: d.ID, err: err}
+	return &internalError{decisionID: d.ID, userRef: d.UserRef, err: err}
 }
 
 // internalError is an error in the application's code or configuration: 500. The
-// client learns the decision's ID and nothing else.
+// client learns the decision's ID and UserRef and nothing else.
 type internalError struct {
-	decisionID string
-	err        error
+	decisionID, userRef string
+	err                 error
 }
 
 func (e *internalError) Error() string { return e.err.Error() }
@@ -86,7 +118,8 @@ func logRefusal(ctx context.Context, log *slog.Logger, d *Decision, err error, r
 	if !log.Enabled(ctx, level) {
 		return
 	}
-	log.LogAttrs(ctx, level, "mfa refused", slog.String("event", "refused"),
+	log.LogAttrs(ctx, level, "mfa refused",
+		slog.String("event", "refused"),
 		slog.String("decision_id", d.ID),
 		slog.String("outcome", d.Outcome.String()),
 		slog.Bool("enforced", d.Enforced),
@@ -97,6 +130,7 @@ func logRefusal(ctx context.Context, log *slog.Logger, d *Decision, err error, r
 		slog.String("source", d.Source.String()),
 		slog.Duration("age", d.Age),
 		slog.String("token_ref", d.TokenRef),
+		slog.String("user_ref", d.UserRef),
 		slog.String("route", rq.route),
 		slog.String("method", methodLabel(rq.method)),
 		slog.String("error", err.Error()),

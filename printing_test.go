@@ -34,6 +34,7 @@ func TestX14PrintingTellsNoSecret(t *testing.T) {
 		"client.OTPEnrollment":      *hiddentest.Filled[client.OTPEnrollment](),
 		"client.EnrollConfirmation": *hiddentest.Filled[client.EnrollConfirmation](),
 		"echomfa.Enforcer":          newEnforcer(t, quotingLister{printed}, nil),
+		"echomfa.Config":            *hiddentest.Filled[echomfa.Config](),
 	}
 	hiddentest.AssertAllHidden(t, holding)
 	assert.Equal(t, "{1 SMS}", fmt.Sprint(factor))
@@ -46,7 +47,7 @@ func TestX14PrintingTellsNoSecret(t *testing.T) {
 		// An address and an app's id are no secrets, and no error keeps what it is about.
 		"client.Client", "client.Config", "client.APIError", "client.CheckError", "client.PartialError", "client.TransportError",
 		"client.MFATokenInfo",
-		"echomfa.CacheConfig", "echomfa.Config", "echomfa.Decision", "echomfa.Evaluation", "echomfa.FactorSet",
+		"echomfa.CacheConfig", "echomfa.Decision", "echomfa.Evaluation", "echomfa.FactorSet",
 		"echomfa.Guard", "echomfa.GuardConfig", "echomfa.HandlerConfig", "echomfa.LookupConfig",
 		"echomfa.LookupError", "echomfa.LookupStats", "echomfa.MiddlewareConfig", "echomfa.NotEnrolledError", "echomfa.Policy",
 		"echomfa.PolicySyntaxError", "echomfa.Refusal", "echomfa.RefusalPage", "echomfa.Requirement", "echomfa.ReturnToConfig", "echomfa.Stats", "echomfa.StoreEvent",

@@ -45,6 +45,7 @@ type problem struct {
 	Status     int    `json:"status"`
 	Detail     string `json:"detail"`
 	DecisionID string `json:"decision_id,omitempty"`
+	UserRef    string `json:"user_ref,omitempty"`
 }
 
 // enrollmentProblem adds what a program needs to help its user.
@@ -84,7 +85,7 @@ func (f *refusals) replyTo(err error) reply {
 			Detail: "We couldn't check your sign-in methods. Try again in a moment.",
 		}
 		if errors.As(err, &lookup) {
-			p.DecisionID = lookup.DecisionID
+			p.DecisionID, p.UserRef = lookup.DecisionID, lookup.UserRef
 		}
 		return reply{problem: p, body: p}
 	case failed:
@@ -95,7 +96,7 @@ func (f *refusals) replyTo(err error) reply {
 		Detail: "The request could not be checked.",
 	}
 	if errors.As(err, &internal) {
-		p.DecisionID = internal.decisionID
+		p.DecisionID, p.UserRef = internal.decisionID, internal.userRef
 	}
 	return reply{problem: p, body: p}
 }
@@ -104,7 +105,7 @@ func (f *refusals) replyNotEnrolled(d *Decision) reply {
 	p := problem{
 		Type: ProblemNotEnrolled, Title: "Enrollment Required", Status: http.StatusForbidden,
 		Detail:     "This page needs a sign-in factor that you have not enrolled: " + alternatives(d.Missing) + ".",
-		DecisionID: d.ID,
+		DecisionID: d.ID, UserRef: d.UserRef,
 	}
 	if len(d.Missing) == 0 {
 		p.Detail = "This page needs a sign-in factor that you have not enrolled."
@@ -125,7 +126,7 @@ func (f *refusals) replyNotEnrolled(d *Decision) reply {
 func (f *refusals) replyUnauthenticated(t *TokenError) reply {
 	p := problem{
 		Type: ProblemUnauthenticated, Title: "Unauthorized", Status: http.StatusUnauthorized,
-		Detail: "Please sign in.", DecisionID: t.DecisionID,
+		Detail: "Please sign in.", DecisionID: t.DecisionID, UserRef: t.UserRef,
 	}
 	return reply{problem: p, body: p, destination: &f.login, step: "Sign in", reason: t.Reason}
 }
@@ -149,8 +150,8 @@ func (f *refusals) write(w http.ResponseWriter, r *http.Request, err error) {
 	said, kind := f.replyTo(err), accept.KindOf(r)
 	v := f.view(w, r, kind, &said)
 	about := Refusal{
-		Status: said.Status, DecisionID: said.DecisionID, Err: err, Missing: said.missing, Link: v.Link, Circle: said.circle,
-		Retry: v.Retry, RetryAfter: waitAfter(err), PathPrefix: f.returnTo.Prefix,
+		Status: said.Status, DecisionID: said.DecisionID, UserRef: said.UserRef, Err: err, Missing: said.missing,
+		Link: v.Link, Circle: said.circle, Retry: v.Retry, RetryAfter: waitAfter(err), PathPrefix: f.returnTo.Prefix,
 	}
 	switch {
 	case kind == accept.Browser && v.Moves:
@@ -197,7 +198,7 @@ func (f *refusals) view(w http.ResponseWriter, r *http.Request, kind accept.Kind
 		}
 		v.Link = f.location(r.Context(), to, back, returnto.RoomFor(h))
 	}
-	v.Title, v.Detail, v.DecisionID = said.Title, said.Detail, said.DecisionID
+	v.Title, v.Detail, v.DecisionID, v.UserRef = said.Title, said.Detail, said.DecisionID, said.UserRef
 	return v
 }
 

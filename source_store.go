@@ -43,7 +43,9 @@ type storeSource struct {
 	trustFrom atomic.Int64
 	counts    storeCounts
 	ear       *hearing.Ear
-	outbox    *outbox.Box[StoreKey, forgotten]
+	// saidUnread is when it was said last that invalidations cannot be read.
+	saidUnread rarely
+	outbox     *outbox.Box[StoreKey, forgotten]
 
 	stop  context.CancelFunc
 	calls bounded.Calls // and the watcher
@@ -61,7 +63,7 @@ func (f forgotten) name() StoreKey {
 	return f.user
 }
 
-type storeCounts struct{ hits, misses, rejected, failed, skipped atomic.Uint64 }
+type storeCounts struct{ hits, misses, rejected, failed, skipped, unreadable atomic.Uint64 }
 
 func newStoreSource(cfg *Config, c *cache, r *running) *storeSource {
 	if cfg.Cache.Store == nil {

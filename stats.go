@@ -103,6 +103,9 @@ type StoreStats struct {
 	// yet, and Dropped counts those that were given up because there were too many.
 	Unsent  int
 	Dropped uint64
+	// Unreadable counts what the Store was told and could not read: more than a few mean
+	// that instances with different secrets share it, and do not hear each other.
+	Unreadable uint64
 }
 
 // lookupCounts counts lookups by class.
@@ -167,6 +170,7 @@ func (t *storeSource) stats() StoreStats {
 		Hits: t.counts.hits.Load(), Misses: t.counts.misses.Load(), Rejected: t.counts.rejected.Load(),
 		Failed: t.counts.failed.Load(), Skipped: t.counts.skipped.Load(),
 		Open: t.breaker.Open(), Deaf: t.ear.Deaf(), Unsent: unsent, Dropped: dropped,
+		Unreadable: t.counts.unreadable.Load(),
 	}
 }
 

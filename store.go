@@ -4,10 +4,15 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"reflect"
+	"strings"
 	"time"
 
+	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/internal/digest"
+	"github.com/echomfa/echomfa/internal/urlpath"
 )
 
 // StoreKey names a token, or a user, to a [Store]: SHA-256 over the namespace and
@@ -62,7 +67,7 @@ type StoreEvent struct {
 	Key, User StoreKey
 	// Kind says what has happened. The zero Kind is Invalidated.
 	Kind StoreEventKind
-	// Cause is why the Store is not heard, in an event that is Deaf. Optional.
+	// Cause is why, in an event that is Deaf or Unreadable. Optional.
 	Cause error
 }
 
@@ -89,6 +94,10 @@ const (
 	// Resumed says that invalidations were missed, and that the Store has not forgotten
 	// them: facts from before are asked for again, and those in the Store are believed.
 	Resumed
+	// Unreadable says that the Store was told of something that it cannot read, such as
+	// an invalidation by an instance with another secret. It is counted and logged, with
+	// the Cause: nothing is known to be invalidated by it.
+	Unreadable
 )
 
 // Store is a second tier of the cache, shared by the instances of an app, so that
@@ -147,4 +156,39 @@ func isNil(v any) bool {
 	default:
 		return false
 	}
+}
+
+// prepareSource settles whose facts these are.
+func (c *Config) prepareSource() error {
+	genauth, isClient := c.Client.(*client.Client)
+	var errs []error
+	switch {
+	case c.Client == nil || isNil(c.Client):
+		return errors.New("echomfa: Client: required")
+	case isClient:
+		// A Client that was not made by New has no app id and fails each call.
+		if genauth.AppID() == "" {
+			errs = append(errs, errors.New("echomfa: Client: not made by client.New"))
+		}
+		if len(c.Audience) == 0 && genauth.AppID() != "" {
+			c.Audience = []string{genauth.AppID()}
+		}
+		parts := digest.AppendPart(digest.AppendPart(nil, genauth.BaseURL()), genauth.AppID())
+		c.Namespace = string(digest.AppendPart(parts, c.Namespace))
+	default:
+		if c.Namespace == "" {
+			errs = append(errs, errors.New("echomfa: Namespace: required with a Client that is not a *client.Client"))
+		}
+		if len(c.Audience) == 0 && !c.InsecureAnyAudience {
+			errs = append(errs, errors.New("echomfa: Audience: required with a Client that is not a *client.Client"))
+		}
+	}
+	for _, audience := range c.Audience {
+		if audience == "" {
+			errs = append(errs, errors.New("echomfa: Audience: holds an empty string"))
+		} else if strings.TrimSpace(audience) != audience || urlpath.HasControl(audience) {
+			errs = append(errs, fmt.Errorf("echomfa: Audience: %q begins or ends with a blank, or has a control character", audience))
+		}
+	}
+	return errors.Join(errs...)
 }

@@ -259,6 +259,7 @@ func TestStoreUnheard(t *testing.T) {
 		gap  func(*sayingStore)
 		want echomfa.Source
 	}{
+		"unreadable":    {say(echomfa.StoreEvent{Kind: echomfa.Unreadable}), echomfa.Cached},
 		"resumed":       {say(echomfa.StoreEvent{Kind: echomfa.Resumed}), echomfa.Stored},
 		"rewound":       {say(echomfa.StoreEvent{Kind: echomfa.Rewound}), echomfa.Cached},
 		"unknown":       {say(echomfa.StoreEvent{Kind: 99}), echomfa.Fetched},

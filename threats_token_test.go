@@ -101,6 +101,53 @@ func TestT46AndT47TokensForOthers(t *testing.T) {
 	assert.Equal(t, echomfa.Allowed, decide(t, e, genauth.AccessToken("alice"), otp()).Outcome)
 }
 
+// TestT47DelegatedTokens shows that a token with which somebody else acts for its user
+// is refused without a call, wherever tokens are decided about, unless that is allowed:
+// the factors would be the user's.
+func TestT47DelegatedTokens(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		claim     string
+		value     any
+		delegated bool
+	}{
+		"an agent":              {"act", map[string]any{"sub": "agent"}, true},
+		"a chain":               {"act", map[string]any{"sub": "agent", "act": map[string]any{"sub": "u1"}}, true},
+		"nobody is named":       {"act", map[string]any{}, true},
+		"not as the RFC has it": {"act", "agent", true},
+		"false":                 {"act", false, true},
+		"null says nothing":     {"act", nil, false},
+		"who may act does not":  {"may_act", map[string]any{"sub": "agent"}, false},
+	} {
+		token := answertest.JWT(map[string]any{"sub": "u1", "aud": "app", row.claim: row.value})
+		d := newDirectory()
+		d.enroll(token, echomfa.OTP)
+		allowing := newEnforcer(t, d, func(c *echomfa.Config) { c.AllowDelegated = true })
+		assert.Equal(t, echomfa.Allowed, decide(t, allowing, token, otp()).Outcome, name)
+		asked := d.total()
+
+		e := newEnforcer(t, d, nil)
+		if !row.delegated {
+			assert.Equal(t, echomfa.Allowed, decide(t, e, token, otp()).Outcome, name)
+			continue
+		}
+		for range 2 {
+			decision, err := e.Decide(t.Context(), token, otp())
+			assert.Equal(t, echomfa.Unauthenticated, decision.Outcome, name)
+			var refused *echomfa.TokenError
+			require.ErrorAs(t, err, &refused, name)
+			assert.Equal(t, "invalid_token", refused.Code, name)
+			assert.Contains(t, refused.Reason, "delegated", name)
+		}
+		_, err := e.EnrolledFactors(t.Context(), token)
+		require.ErrorIs(t, err, echomfa.ErrUnauthenticated, "%s: the enrollment pages ask by it", name)
+		served := e.Middleware(echomfa.HandlerConfig{Policy: otp(), Subject: func(*http.Request) (string, error) { return "u1", nil }})
+		w := ask(served(http.NotFoundHandler()), http.MethodGet, "/", "Authorization: Bearer "+token)
+		assert.Equal(t, http.StatusUnauthorized, w.Code, "%s: the sub is the session's", name)
+		assert.Equal(t, asked, d.total(), "%s: GenAuth is not asked", name)
+	}
+}
+
 // TestT46ClaimsAreReadOneWay shows that a token whose claims two readers may
 // read differently is refused without a call: which of two members counts is
 // left to the reader (RFC 7519, section 4).

@@ -192,6 +192,15 @@ func (t *storeSource) logHearing(deaf bool, cause error) {
 	t.log.LogAttrs(context.Background(), slog.LevelInfo, "mfa store is heard again", slog.String("event", "store_heard"))
 }
 
+// unread counts what the Store cannot read, and logs it.
+func (t *storeSource) unread(cause error) {
+	t.counts.unreadable.Add(1)
+	if t.saidUnread.again(time.Now()) {
+		t.log.LogAttrs(context.Background(), slog.LevelError, "mfa store: an invalidation cannot be read: this instance and its author do not hear each other",
+			slog.String("event", "invalidation_unreadable"), slog.String("error", fmt.Sprint(cause)))
+	}
+}
+
 // watch hears what other instances invalidate, until close.
 func (t *storeSource) watch() {
 	ctx, stop := context.WithCancel(context.Background())
@@ -231,6 +240,8 @@ func (t *storeSource) hear(e StoreEvent) {
 		t.rewound()
 	case e.Kind == Resumed:
 		t.missed()
+	case e.Kind == Unreadable:
+		t.unread(e.Cause)
 	default:
 		t.rewound()
 		t.missed()

@@ -244,10 +244,12 @@ func (v *visit) recovery() {
 		}
 	}
 	today := time.Now().UTC().Format(time.DateOnly)
-	line("recovery.file", v.h.cfg.Brand.Name)
+	if line("recovery.file", v.h.cfg.Brand.Name); v.h.cfg.Brand.Name == "" {
+		b.WriteString(v.text("recovery.file.plain") + "\n")
+	}
 	line("recovery.file.account", v.account(st))
 	line("recovery.file.date", today)
-	b.WriteString("\n" + st.Recovery + "\n\n" + v.text("recovery", v.provider()) + "\n")
+	b.WriteString("\n" + st.Recovery + "\n\n" + v.text("recovery.file.use", v.provider()) + "\n")
 	h := v.w.Header()
 	h.Set("Content-Type", "text/plain; charset=utf-8")
 	h.Set("Content-Disposition", `attachment; filename="recovery-code-`+today+`.txt"`)

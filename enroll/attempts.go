@@ -1,6 +1,7 @@
 package enroll
 
 import (
+	"log/slog"
 	"sync"
 	"time"
 
@@ -47,9 +48,6 @@ func newLRU[V any]() *simplelru.LRU[string, V] {
 	return kept
 }
 
-// take counts one, and reports whether it is within the limit.
-func (l *limit) take(user string) bool { return l.wait(user) == 0 }
-
 // wait counts one, or returns after how long it is within the limit.
 func (l *limit) wait(user string) time.Duration {
 	l.mu.Lock()
@@ -88,7 +86,7 @@ func (l *limit) forget(user string) {
 // mayTry reports whether the user may try a code: somebody who has taken over a session
 // must not find the code of the authenticator app by trying. It counts each code as a wrong
 // one, since others may be on their way: see right.
-func (v *visit) mayTry() bool { return v.within(v.h.codes) }
+func (v *visit) mayTry() bool { return v.within("codes", v.h.codes) }
 
 // right says that a code was right: who has it need not try, and what was typed before
 // counts no more.
@@ -110,21 +108,43 @@ func (v *visit) take(what string, limit int, every time.Duration) bool {
 // maySend reports whether a code may be sent to where the user says. Each counts: a
 // session is no way to send messages to whomever one likes.
 func (v *visit) maySend() bool {
-	if !v.within(v.h.messages) {
+	if !v.within("messages", v.h.messages) {
 		return false
 	}
 	if v.take("messages", messagesAtOnce, messageEvery) {
 		return true
 	}
 	v.h.messages.spend(v.name())
-	return v.within(v.h.messages)
+	return v.within("messages", v.h.messages)
 }
 
 // within reports whether the visit is within a limit, or sets from when on it is.
-func (v *visit) within(l *limit) bool {
+func (v *visit) within(what string, l *limit) bool {
 	wait := l.wait(v.name())
-	v.again = time.Now().Add(wait)
+	if v.again = time.Now().Add(wait); wait > 0 {
+		v.limited(what, v.name(), wait)
+	}
 	return wait == 0
+}
+
+// limited says that a limit was met, and by whom is not said.
+func (v *visit) limited(what, user string, wait time.Duration) {
+	if v.isDue(what + " " + user) {
+		v.h.cfg.Logger.LogAttrs(v.r.Context(), slog.LevelWarn, "enrollment limit reached",
+			slog.String("event", "enroll_limit_reached"), slog.String("path", v.loggedPath()),
+			v.reference(), slog.String("limit", what), slog.Duration("for", wait.Round(time.Second)))
+	}
+}
+
+// sayEvery is how often a line says again what clients can cause as often as they like.
+const sayEvery = time.Minute
+
+// isDue reports whether a line is due about something. Until it is again, all pages about
+// that have the reference of the one line.
+func (v *visit) isDue(what string) bool {
+	ref, isNew := v.h.said.getOrSet(what, v.reference().Value.String(), sayEvery)
+	v.ref = ref
+	return isNew
 }
 
 // name is what a user is counted by.

@@ -104,7 +104,8 @@ type Config struct {
 	// app's address. Optional. Default: such factors cannot be enrolled.
 	HostedURL string
 	// Support says whom to ask when nothing here helps, in a few words:
-	// "the help desk, phone 1234". Optional.
+	// "the help desk, phone 1234". In one language it is what Messages have under the key
+	// "support". Optional.
 	Support string
 	// Brand is the look of the app. Optional.
 	Brand Brand
@@ -123,9 +124,10 @@ type Config struct {
 	// The names and what they are given: see the files in pages, and [Page].
 	// Optional.
 	Templates fs.FS
-	// Logger gets a line for each failure that is not the user's. It is never
-	// given a token, a secret, a code, an address or a number. Optional.
-	// Default: nothing is logged.
+	// Logger gets a line for each failure that is not the user's, and once a minute one for
+	// a user who has met a limit. The pages that say so have the reference of the line. It
+	// is never given a token, a secret, a code, an address or a number. Optional. Default:
+	// nothing is logged.
 	Logger *slog.Logger
 }
 
@@ -284,9 +286,7 @@ func (c Config) prepared() (Config, error) {
 	if c.signsInHere() {
 		wrong("Enforcer", "its LoginURL leads to these pages, which users without a token do not see")
 	}
-	if u, err := url.Parse(c.HostedURL); c.HostedURL != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "") {
-		wrong("HostedURL", "is not an http(s) URL") // which may hold a password
-	}
+	errs = append(errs, wrongHostedURL(c.HostedURL))
 	if c.Region == "" {
 		c.Region = defaultRegion
 	}
@@ -332,6 +332,15 @@ func needsFactors(p echomfa.Policy) error {
 	}
 	if _, exempt := p.IsExempt(); exempt {
 		return errors.New("an exempt policy needs no factors")
+	}
+	return nil
+}
+
+// wrongHostedURL returns what is wrong with a HostedURL. It is not quoted: it may hold a
+// password.
+func wrongHostedURL(address string) error {
+	if u, err := url.Parse(address); address != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "") {
+		return errors.New("enroll: HostedURL: is not an http(s) URL")
 	}
 	return nil
 }

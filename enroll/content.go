@@ -1,8 +1,10 @@
 package enroll
 
 import (
+	"cmp"
 	"fmt"
 	"html/template"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -35,26 +37,32 @@ type Page struct {
 	SignOutPost   bool
 	// ReturnParam and ReturnTo are the return-to of the forms; Back is where
 	// the user goes in the end, and Home where they go without a return-to. Start is
-	// the first page, and Cancel where the user came from.
+	// the first page, and Cancel where the step was begun, or the first page if that
+	// is closed to the user.
 	ReturnParam, ReturnTo, Back, Home, Start, Cancel string
 	// Status is the status of the answer.
 	Status int
 	// Error is what is wrong, in a sentence, and Field the id of the input
 	// that it is about, if there is one. Notice is what the user should know.
 	Error, Field, Notice string
+	// Reference is what the log has about Error, for the user to quote. It may be empty.
+	Reference string
 	// At is when what was refused may be tried again, and SendAt when a code may be
 	// sent again. Each may be zero.
 	At, SendAt time.Time
 	// State is the hidden field of the forms, and Step the id of the page in its
 	// address.
 	State, Step string
+	// FromList says that the step was begun on the first page, which lists the user's
+	// factors, and not on a page of the app.
+	FromList bool
 
 	// Satisfied says that nothing is missing. Missing are the alternatives
 	// otherwise, of which those that the app does not offer are left out if there are
 	// others. Perhaps are what other routes of the app ask for, one of which may be
-	// what was wanted.
-	Satisfied        bool
-	Missing, Perhaps [][]client.FactorType
+	// what was wanted. Elsewhere are those that these pages cannot set up.
+	Satisfied                   bool
+	Missing, Perhaps, Elsewhere [][]client.FactorType
 	// Enrolled are the types of the user's factors, and Methods the factors; Helpful
 	// are those that can be added and bring the user nearer, Other the rest.
 	Enrolled, Helpful, Other []client.FactorType
@@ -125,6 +133,12 @@ func (p *Page) T(key string, values ...any) string {
 	return b.String() + text
 }
 
+// speak sets the language of the page, and what is said in it.
+func (p *Page) speak(l languages, tag, support string) {
+	p.Lang, p.Dir, p.texts = tag, direction(tag), l[tag]
+	p.Support = cmp.Or(p.texts["support"], support)
+}
+
 // Title returns the heading of the page.
 func (p *Page) Title() string {
 	switch {
@@ -132,6 +146,8 @@ func (p *Page) Title() string {
 		return p.T("title.needed_more")
 	case p.Name == "start" && !p.Satisfied:
 		return p.T("title.needed")
+	case p.Status == http.StatusNotFound:
+		return p.T("title.not_found")
 	case p.Name == "face":
 		return p.T("title.face", p.Provider())
 	case p.Name == "changed" && p.Changed == 0:

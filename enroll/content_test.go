@@ -69,6 +69,51 @@ func TestCancel(t *testing.T) {
 	assert.Contains(t, user.get("/mfa?return_to=/account").html, link+`/home">Not now`)
 }
 
+// TestCancelOfAStepFromTheListLeadsBackThere has steps that were begun on the first page,
+// by a user whom the page that was wanted lets in: cancel leads back to the list, from
+// each page of the step.
+func TestCancelOfAStepFromTheListLeadsBackThere(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	user := s.signIn(otp)
+	const from = `<input type="hidden" name="from" value="list">`
+	list := user.get("/mfa?return_to=/account").is(http.StatusOK, "start.satisfied", "start.more")
+	assert.Equal(t, strings.Count(list.html, "<form"), strings.Count(list.html, from), "each form says where it is")
+	cancels := func(a answer) answer {
+		t.Helper()
+		assert.Contains(t, a.html, `<p class="cancel"><a href="/mfa?return_to=%2Faccount">`)
+		assert.Equal(t, strings.Count(a.html, "<form"), strings.Count(a.html, from), "and so on")
+		return a
+	}
+	form := func(more ...string) []string {
+		return append([]string{"return_to", "/account", "from", "list"}, more...)
+	}
+	removal := cancels(user.post("/mfa/remove", form("type", "OTP")...).is(http.StatusOK, "title.remove"))
+	cancels(user.reload(removal))
+	cancels(user.post("/mfa/remove", form("type", "OTP", "confirm", "yes")...).is(http.StatusOK, "error.understood"))
+	cancels(user.post("/mfa/begin", form("type", "FACE")...).is(http.StatusOK, "face.not_here"))
+	cancels(user.post("/mfa/begin", form("type", "SMS")...).is(http.StatusOK, "title.prove"))
+	code := s.genauth.OTPCode(user.id)
+	address := cancels(user.post("/mfa/begin", form("type", "SMS", "code", code)...).is(http.StatusOK, "title.address"))
+	sent := cancels(user.post("/mfa/send", form("state", address.state(), "region", "CN", "phone", "13912345678")...).is(http.StatusOK, "title.sent"))
+	cancels(user.do(http.MethodGet, strings.Replace(sent.at, "/code", "/address", 1), nil, with(sent.cookies)).is(http.StatusOK, "title.address"))
+
+	s = newSite(t, func(set *setup) { set.Policy = echomfa.AnyOf(echomfa.SMS) })
+	phone := s.signIn(sms)
+	late := s.with(phone.id, map[string]any{"auth_time": 1})
+	signIn := late.post("/mfa/remove", form("type", "SMS")...).is(http.StatusForbidden, "title.signin")
+	assert.Contains(t, signIn.html, `<p class="cancel"><a href="/mfa?return_to=%2Faccount">`)
+}
+
+// TestNotFoundSaysSo has the heading of a page that is not there.
+func TestNotFoundSaysSo(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, func(set *setup) { set.Brand.Name = "Example" })
+	a := s.signIn().get("/mfa/x").is(http.StatusNotFound, "error.not_found", "again")
+	assert.Contains(t, a.html, "<title>Page not found · Example</title>")
+	assert.Contains(t, a.html, "<h1>Page not found</h1>")
+}
+
 // TestMethods lists each factor once, with as much of a number or an address as tells it
 // apart, and its own way to remove it.
 func TestMethods(t *testing.T) {
@@ -147,24 +192,26 @@ func TestWhatIsMissingIsListedOnce(t *testing.T) {
 	}
 }
 
-// TestRecoveryFile names the account and the day.
+// TestRecoveryFile names the account and the day, and says what the code is for.
 func TestRecoveryFile(t *testing.T) {
 	t.Parallel()
-	for name, want := range map[string]string{"": "Account: ", "ann@example.com": "Account: ann@example.com\n"} {
+	for name, want := range map[string]string{
+		"": "Recovery code\nAccount: ", "ann@example.com": "Recovery code of Example\nAccount: ann@example.com\n",
+	} {
 		s := newSite(t, func(set *setup) {
-			set.Brand = enroll.Brand{Name: "Example", ProviderName: "Acme ID"}
+			set.Brand = enroll.Brand{Name: map[string]string{"": "", "ann@example.com": "Example"}[name], ProviderName: "Acme ID"}
 			set.UserName = func(*http.Request) string { return name }
 		})
 		user := s.signIn()
 		page := user.begin(otp)
 		page = user.post("/mfa/confirm", "state", page.state(), "code", user.code(page.secret())).is(http.StatusOK, "recovery.added", "print")
-		assert.Contains(t, page.text, "works once on the sign-in page of Acme ID")
+		assert.Contains(t, page.text, "when Acme ID asks for a code from the app as you sign in")
 		file := user.post("/mfa/recovery", "state", page.state()).is(http.StatusOK)
 		today := time.Now().UTC().Format(time.DateOnly)
 		assert.Equal(t, `attachment; filename="recovery-code-`+today+`.txt"`, file.Header.Get("Content-Disposition"))
-		assert.True(t, strings.HasPrefix(file.html, "Recovery code of Example\n"+want), file.html)
-		assert.Contains(t, file.html, "Date: "+today+"\n\n"+recoveryCode(page)+"\n\nIf you lose")
-		assert.Contains(t, file.html, "of Acme ID, not on these pages")
+		assert.True(t, strings.HasPrefix(file.html, want), file.html)
+		assert.Contains(t, file.html, "Date: "+today+"\n\n"+recoveryCode(page)+"\n\nFor when you lose your phone: when Acme ID asks")
+		assert.NotContains(t, file.html, "We show it only now", "the file is what was kept")
 	}
 }
 

@@ -43,3 +43,14 @@ func (h *Handler) Texts(tag string) map[string]string { return h.languages[tag] 
 func (h *Handler) Unlimited() {
 	h.shown, h.calls = newLimit(time.Nanosecond, 1), rate.NewLimiter(rate.Inf, 1)
 }
+
+// TurnAway has other users ask for all the pages that there may be.
+func (h *Handler) TurnAway() { h.calls = rate.NewLimiter(0, 0) }
+
+// StopRefill leaves all users together the pages that they may have at once, however long
+// a test takes, and returns how many they would get each second.
+func (h *Handler) StopRefill() float64 {
+	was := float64(h.calls.Limit())
+	h.calls.SetLimit(0)
+	return was
+}

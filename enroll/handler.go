@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/internal/accept"
@@ -36,6 +37,7 @@ type Handler struct {
 	shown         *limit // pages
 	calls         *rate.Limiter
 	told          *lastTold
+	said          *memory[string] // references of lines about what clients can cause
 	narrow        sync.Once
 	languages     languages
 	templates     *template.Template
@@ -49,7 +51,7 @@ type Handler struct {
 func New(cfg Config) (*Handler, error) {
 	cfg, err := cfg.prepared()
 	errs := []error{err}
-	h := &Handler{cfg: cfg, csrf: http.NewCrossOriginProtection(), users: newMemory[named](), offers: newMemory[offer](), told: &lastTold{last: newLRU[string]()}}
+	h := &Handler{cfg: cfg, csrf: http.NewCrossOriginProtection(), users: newMemory[named](), offers: newMemory[offer](), said: newMemory[string](), told: &lastTold{last: newLRU[string]()}}
 	h.codes, h.messages, h.shown = newLimit(codeEvery, codesAtOnce), newLimit(messageEvery, messagesAtOnce), newLimit(pageEvery, pagesAtOnce)
 	h.languages, err = newLanguages(cfg.Messages)
 	errs = append(errs, err)
@@ -211,7 +213,8 @@ func (v *visit) recover() {
 	}
 	secrets := v.secrets()
 	v.h.cfg.Logger.LogAttrs(v.r.Context(), slog.LevelError, "enrollment page panicked",
-		slog.String("event", "enroll_page_panicked"), slog.String("panic", secrets.Hide(fmt.Sprint(p))), slog.String("stack", secrets.Hide(string(debug.Stack()))))
+		slog.String("event", "enroll_page_panicked"), v.reference(),
+		slog.String("panic", secrets.Hide(fmt.Sprint(p))), slog.String("stack", secrets.Hide(string(debug.Stack()))))
 	v.token = "" // so that the page asks no function of the app
 	v.message(http.StatusInternalServerError, "error.internal")
 }
@@ -220,6 +223,11 @@ func (v *visit) recover() {
 // of the user.
 func (v *visit) serve(do step) {
 	if err := v.h.csrf.Check(v.r); err != nil {
+		if v.isDue("cross-site") {
+			v.h.cfg.Logger.LogAttrs(v.r.Context(), slog.LevelWarn, "enrollment form may be of another site",
+				slog.String("event", "enroll_form_of_other_site"),
+				slog.String("path", v.loggedPath()), v.reference(), slog.String("error", err.Error()))
+		}
 		v.message(http.StatusForbidden, "error.cross_site")
 		return
 	}
@@ -233,6 +241,7 @@ func (v *visit) serve(do step) {
 		v.form = v.r.PostForm
 		v.back = v.returnTo(v.form.Get(v.h.cfg.Enforcer.ReturnToParam()))
 	}
+	v.fromList = v.form.Get("from") == "list"
 	if v.identify() && (stepPath.MatchString(v.path) || v.mayAsk()) {
 		do(v)
 	}
@@ -241,8 +250,13 @@ func (v *visit) serve(do step) {
 // mayAsk reports whether GenAuth may be asked for the user, and answers if not. The rate of
 // its user pool is for all users of the app, so all pages together have a limit, too.
 func (v *visit) mayAsk() bool {
-	if v.h.shown.take(v.name()) && v.h.calls.Allow() {
+	switch wait := v.h.shown.wait(v.name()); {
+	case wait > 0:
+		v.limited("pages", v.name(), wait)
+	case v.h.calls.Allow():
 		return true
+	default:
+		v.limited("all pages", "", time.Second)
 	}
 	v.w.Header().Set("Retry-After", "1")
 	v.show(&Page{Name: "message", Status: http.StatusTooManyRequests, Error: v.text("error.too_fast"), Retry: v.stepNow()})

@@ -46,7 +46,8 @@ func newLanguages(custom map[string]map[string]string) (languages, error) {
 		l[strings.TrimSuffix(file.Name(), path.Ext(file.Name()))] = texts
 	}
 	// English first: it is what the others fall back on.
-	for _, tag := range append([]string{defaultLanguage}, slices.Sorted(maps.Keys(custom))...) {
+	tags := append([]string{defaultLanguage}, slices.Sorted(maps.Keys(l))...)
+	for _, tag := range append(tags, slices.Sorted(maps.Keys(custom))...) {
 		texts := maps.Clone(l[defaultLanguage])
 		maps.Copy(texts, l[tag])
 		for key, text := range custom[tag] {

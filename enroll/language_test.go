@@ -8,8 +8,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/internal/answertest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/echomfa/echomfa/enroll"
 )
 
 // TestBugOwnEnglishInOtherLanguages has texts of the app in English, and a
@@ -44,6 +48,10 @@ func TestTextsAreTheSame(t *testing.T) {
 		texts, err := readTexts(strings.TrimSuffix(filepath.Base(file), ".json"))
 		require.NoError(t, err)
 		for key, text := range english(t) {
+			if key == "support" { // of the app alone
+				assert.Empty(t, texts[key])
+				continue
+			}
 			assert.Contains(t, texts, key, file)
 			assert.NotEmpty(t, texts[key], key)
 			assert.Equal(t, strings.Count(text, "%s"), strings.Count(texts[key], "%s"), "%s: %s", file, key)
@@ -88,6 +96,7 @@ func TestTextsAreUsed(t *testing.T) {
 	for _, change := range []string{"enrolled", "removed"} {
 		used["title."+change], used["notice."+change] = true, true // by Change.String
 	}
+	used["support"] = true                                     // by Page.speak
 	used["wait.try.over"], used["wait.send.over"] = true, true // by Page.Wait
 	for _, typ := range []string{"OTP", "SMS", "EMAIL", "FACE", "PASSKEY"} {
 		used["factor."+typ], used["hint."+typ] = true, true
@@ -156,7 +165,7 @@ func TestLanguage(t *testing.T) {
 	a := user.do(http.MethodPost, "/mfa/begin", formOf("type", "SMS"), inChinese)
 	assert.Contains(t, a.html, "中国")
 	a = user.do(http.MethodGet, "/mfa/x", nil, inChinese).is(http.StatusNotFound)
-	assert.Contains(t, a.html, "页面不存在。")
+	assert.Contains(t, a.html, "<h1>页面不存在</h1>")
 }
 
 // TestTraditionalChinese has an app that adds it once: all who read it get it, and those who
@@ -192,5 +201,52 @@ func TestDirection(t *testing.T) {
 			dir = ` dir="rtl"`
 		}
 		assert.Contains(t, s.signIn().get("/mfa").html, `<html lang="`+tag+`"`+dir+`>`, tag)
+	}
+}
+
+// TestSupportByLanguage has whom to ask in the language of the page: that language's, else
+// the English one, else Support.
+func TestSupportByLanguage(t *testing.T) {
+	t.Parallel()
+	english := map[string]string{"support": "the help desk"}
+	rows := map[string]struct {
+		support  string
+		messages map[string]map[string]string
+		want     map[string]string
+	}{
+		"Support alone": {"IT", nil, map[string]string{"en": "IT", "zh-CN": "IT", "": "IT"}},
+		"one of two": {
+			"IT", map[string]map[string]string{"zh-CN": {"support": "服务台"}}, map[string]string{"en": "IT", "zh-CN": "服务台"},
+		},
+		"both": {
+			"",
+			map[string]map[string]string{"en": english, "zh-CN": {"support": "服务台"}},
+			map[string]string{"en": "the help desk", "zh-CN": "服务台"},
+		},
+		"English for all": {
+			"",
+			map[string]map[string]string{"en": english, "de": {"retry": "x"}},
+			map[string]string{"en": "the help desk", "zh-CN": "the help desk", "de": "the help desk"},
+		},
+		"nobody": {"", nil, map[string]string{"en": "the administrator of this app", "zh-CN": "此应用的管理员"}},
+	}
+	for name, row := range rows {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for lang, want := range row.want {
+				s := newSite(t, func(set *setup) {
+					set.Support, set.Messages, set.Policy = row.support, row.messages, echomfa.AnyOf(echomfa.Face)
+					set.Language = func(*http.Request) string { return lang }
+				})
+				deadEnd := s.signIn().get("/mfa")
+				refusal := refuse(t, enroll.RefusalConfig{Support: row.support, Messages: row.messages, Language: func(*http.Request) string { return lang }},
+					echomfa.AnyOf(echomfa.Face), "GET", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: iframe", "Authorization: Bearer "+answertest.NotEnrolled)
+				for _, page := range []string{deadEnd.html, refusal.Body.String()} {
+					assert.Contains(t, page, want)
+					_, footer, _ := strings.Cut(page, "<footer>")
+					assert.Equal(t, name != "nobody", strings.Contains(footer, want), lang)
+				}
+			}
+		})
 	}
 }

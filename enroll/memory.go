@@ -45,6 +45,20 @@ func (m *memory[V]) set(token string, value V, keep time.Duration) {
 	m.kept.Add(string(digestOf(token)), remembered[V]{value, time.Now().Add(keep)})
 }
 
+// getOrSet returns what is remembered, or remembers a value that is new.
+//
+//nolint:ireturn // V is what it remembers
+func (m *memory[V]) getOrSet(token string, value V, keep time.Duration) (kept V, isNew bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	key, now := string(digestOf(token)), time.Now()
+	if found, ok := m.kept.Get(key); ok && now.Before(found.until) {
+		return found.value, false
+	}
+	m.kept.Add(key, remembered[V]{value, now.Add(keep)})
+	return value, true
+}
+
 func (m *memory[V]) forget(token string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -46,8 +46,8 @@ func tryTemplates(t *template.Template) error {
 		err := t.ExecuteTemplate(io.Discard, name, &Page{
 			Name: name, Lang: defaultLanguage, Brand: Brand{Name: "x", LogoPath: "/x", Color: defaultColor}, Support: "x",
 			Base: "/x", Style: "/x", Script: "/x", ReturnParam: "x", ReturnTo: "/x", Back: "/x", Home: "/x",
-			Status: http.StatusOK, Error: "x", Field: "code", Notice: "x", State: "x",
-			Missing: [][]client.FactorType{types, types}, Perhaps: [][]client.FactorType{types}, Enrolled: types, Helpful: types, Other: types, Methods: choices, User: "x", SignOut: "/x", SignOutPost: true,
+			Status: http.StatusOK, Error: "x", Field: "code", Notice: "x", Reference: "x", State: "x", FromList: true,
+			Missing: [][]client.FactorType{types, types}, Perhaps: [][]client.FactorType{types}, Elsewhere: [][]client.FactorType{types}, Enrolled: types, Helpful: types, Other: types, Methods: choices, User: "x", SignOut: "/x", SignOutPost: true,
 			Start: "/x", Cancel: "/x", Correct: "/x", SendAt: later, Changed: Enrolled,
 			Type: client.OTP, QRCode: "data:,", Secret: "x", Address: "x", Region: defaultRegion, Phone: "1", Email: "x",
 			RecoveryCode: "x", Choices: choices, Locks: true, NeedsCode: true, Understood: true, At: later, Step: "x",
@@ -87,8 +87,8 @@ func (h *Handler) setHeaders(header http.Header) {
 // show writes a page.
 func (v *visit) show(p *Page) {
 	cfg := &v.h.cfg
-	p.Lang, p.Dir, p.texts = v.lang, direction(v.lang), v.h.languages[v.lang]
-	p.Brand, p.Support = cfg.Brand, cfg.Support
+	p.speak(v.h.languages, v.lang, cfg.Support)
+	p.Brand = cfg.Brand
 	p.Base = cfg.Enforcer.Address(v.base, "")
 	p.Style, p.Script = p.Base+v.h.style, p.Base+v.h.script
 	if p.Brand.LogoPath != "" {
@@ -96,8 +96,12 @@ func (v *visit) show(p *Page) {
 	}
 	p.ReturnParam, p.ReturnTo, p.Back, p.Start = cfg.Enforcer.ReturnToParam(), v.back, v.destination(), v.startPath()
 	p.Home = cfg.Enforcer.ReturnTo(cfg.Home)
-	if p.Cancel = p.Start; v.back != "" && v.decision.Outcome == echomfa.Allowed {
+	p.FromList = v.fromList || p.Name == "start" || p.Name == "deadend"
+	if p.Cancel = p.Start; v.back != "" && !p.FromList && v.decision.Outcome == echomfa.Allowed {
 		p.Cancel = v.back // which lets the user in
+	}
+	if p.Reference == "" && (p.Error != "" && p.Field == "" || p.Name == "deadend") {
+		p.Reference = v.ref
 	}
 	if v.token != "" {
 		v.identity(p)
@@ -108,7 +112,7 @@ func (v *visit) show(p *Page) {
 	var b bytes.Buffer
 	if err := v.h.templates.ExecuteTemplate(&b, p.Name, p); err != nil {
 		v.log("enroll_page_failed", "enrollment page failed", err)
-		http.Error(v.w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
+		http.Error(v.w, http.StatusText(http.StatusInternalServerError)+". Reference: "+v.ref, http.StatusInternalServerError)
 		return
 	}
 	v.w.Header().Set("Content-Type", "text/html; charset=utf-8")

@@ -188,6 +188,7 @@ func normalized(page string) string {
 		{regexp.MustCompile(`data:image/png;base64,[^"]+`), "data:image/png;base64,PICTURE"},
 		{regexp.MustCompile(`otpauth://totp/[^"]+`), "otpauth://totp/KEY"},
 		{regexp.MustCompile(`Example:[0-9a-f]{24}<`), "Example:USER<"},
+		{regexp.MustCompile(`(Reference: |参考编号：)<code>[A-Z2-7]{26}<`), "$1<code>REFERENCE<"},
 		{regexp.MustCompile(`class="secret">[^<]+<`), `class="secret">SECRET<`},
 		{regexp.MustCompile(`/step/[0-9a-f]{16}/`), "/step/ID/"},
 		{regexp.MustCompile(`name="step" value="[0-9a-f]{16}"`), `name="step" value="ID"`},

@@ -132,6 +132,9 @@ func (v *visit) unproven(err error, ask *shown) {
 			v.askToSignIn()
 			return
 		}
+		if v.fromList {
+			to = withQuery(to, "from=list")
+		}
 		v.redirect(to)
 	case errors.Is(err, errUnknown):
 		v.log("enroll_auth_time_missing", "enrollment needs a recent sign-in", err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"html/template"
 	"net/http"
+	"slices"
 
 	"github.com/echomfa/echomfa"
 )
@@ -15,8 +16,12 @@ import (
 type RefusalConfig struct {
 	// Brand is the look of the app.
 	Brand Brand
-	// Support says whom to ask.
+	// Support says whom to ask; in one language, the key "support" of Messages.
 	Support string
+	// HostedURL is where users set up what the pages of this package cannot, such as their
+	// face. The page does not link to it. Set it if your own pages set up all factors, too.
+	// Default: the page says that such factors have to be asked for.
+	HostedURL string
 	// Language returns the language of a request as a tag. Default, and for "": what
 	// Accept-Language prefers.
 	Language func(r *http.Request) string
@@ -33,7 +38,7 @@ func RefusalPage(cfg RefusalConfig) (func(*http.Request, echomfa.Refusal) (echom
 	brand := cfg.Brand.prepare()
 	languages, messages := newLanguages(cfg.Messages)
 	templates, err := newTemplates(nil)
-	if err := errors.Join(brand, messages, err); err != nil {
+	if err := errors.Join(brand, messages, err, wrongHostedURL(cfg.HostedURL)); err != nil {
 		return nil, err
 	}
 	style := string(styleOf(cfg.Brand))
@@ -43,11 +48,17 @@ func RefusalPage(cfg RefusalConfig) (func(*http.Request, echomfa.Refusal) (echom
 			chosen = cfg.Language(r)
 		}
 		p := refusalPage{
-			Page:  &Page{Brand: cfg.Brand, Support: cfg.Support, Status: about.Status, Missing: about.Missing},
+			Page:  &Page{Brand: cfg.Brand, Status: about.Status},
 			About: about, CSS: template.CSS(style),
 		}
-		p.Lang = languages.choose(r, chosen)
-		p.Dir, p.texts = direction(p.Lang), languages[p.Lang]
+		for _, types := range about.Missing {
+			if cfg.HostedURL != "" || !slices.ContainsFunc(types, isHosted) {
+				p.Missing = append(p.Missing, types)
+			} else {
+				p.Elsewhere = append(p.Elsewhere, types)
+			}
+		}
+		p.speak(languages, languages.choose(r, chosen), cfg.Support)
 		if p.Brand.LogoPath != "" {
 			p.Brand.LogoPath = about.PathPrefix + p.Brand.LogoPath
 		}

@@ -142,3 +142,89 @@ func TestRefusalPageDirection(t *testing.T) {
 		}
 	}
 }
+
+// TestRefusalPageTellsWhatCanBeSetUp has what the pages of the package set up, and what the
+// user has to ask for.
+func TestRefusalPageTellsWhatCanBeSetUp(t *testing.T) {
+	t.Parallel()
+	const hosted = "https://genauth.example/u"
+	face := echomfa.AnyOf(echomfa.Face)
+	rows := map[string]struct {
+		policy echomfa.Policy
+		hosted string
+		has    []string
+		button string
+		hasNot []string
+	}{
+		"all here": {
+			echomfa.AnyOf(echomfa.OTP, echomfa.SMS), "",
+			[]string{"<h1>Set up two-step verification</h1>", "one of these:", "<li>authenticator app</li>"},
+			"Set it up now",
+			[]string{"cannot set"},
+		},
+		"one here, one not": {
+			echomfa.AnyOf(echomfa.OTP, echomfa.Face), "",
+			[]string{"set up: authenticator app.", "opens the page too: face. You cannot set it up here. Ask the help desk."},
+			"Set it up now",
+			[]string{"<li>", "one of these:"},
+		},
+		"one here, two not": {
+			echomfa.AnyOf(echomfa.OTP, echomfa.Face, echomfa.Passkey), "",
+			[]string{"set up: authenticator app.", "One of these opens the page too.", "<li>face</li>", "<li>passkey</li>", "Ask the help desk."},
+			"Set it up now",
+			[]string{"<li>authenticator app</li>"},
+		},
+		"together": {
+			echomfa.AnyOf(echomfa.SMS).Or(echomfa.AllOf(echomfa.OTP, echomfa.Face)), "",
+			[]string{"set up: text message (SMS).", "opens the page too: authenticator app together with face."},
+			"Set it up now", nil,
+		},
+		"one, not here": {
+			face, "",
+			[]string{"<h1>You cannot set this up here</h1>", "you need: face. You cannot set it up here. Ask the help desk."},
+			"See your verification methods",
+			[]string{"Set it up now", "set up: "},
+		},
+		"two, not here": {
+			echomfa.AnyOf(echomfa.Face, echomfa.Passkey), "",
+			[]string{"<h1>You cannot set this up here</h1>", "one of the following. You cannot", "<li>face</li>", "<li>passkey</li>"},
+			"See your verification methods",
+			[]string{"Set it up now"},
+		},
+		"on GenAuth's page": {
+			echomfa.AnyOf(echomfa.OTP, echomfa.Face), hosted,
+			[]string{"<li>authenticator app</li>", "<li>face</li>"},
+			"Set it up now",
+			[]string{"cannot set"},
+		},
+	}
+	for name, row := range rows {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := refuse(t, enroll.RefusalConfig{Support: "the help desk", HostedURL: row.hosted}, row.policy, "GET",
+				"Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: iframe", "Authorization: Bearer "+answertest.NotEnrolled)
+			assert.Equal(t, http.StatusForbidden, w.Code)
+			for _, text := range append(row.has, ">"+row.button+"</a>") {
+				assert.Contains(t, w.Body.String(), text)
+			}
+			for _, text := range row.hasNot {
+				assert.NotContains(t, w.Body.String(), text)
+			}
+		})
+	}
+	_, err := enroll.RefusalPage(enroll.RefusalConfig{HostedURL: "genauth.example/u"})
+	assert.ErrorContains(t, err, "HostedURL")
+}
+
+// TestRefusalPageNamesTheUser has what a user quotes, if the app names users at all.
+func TestRefusalPageNamesTheUser(t *testing.T) {
+	t.Parallel()
+	page, err := enroll.RefusalPage(enroll.RefusalConfig{})
+	require.NoError(t, err)
+	for ref, want := range map[string]bool{"IW422ZB5XKDFNLQ4": true, "": false} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/admin", nil)
+		made, err := page(r, echomfa.Refusal{Status: http.StatusForbidden, UserRef: ref})
+		require.NoError(t, err)
+		assert.Equal(t, want, strings.Contains(string(made.HTML), "User: <code>"+ref+"</code>"))
+	}
+}

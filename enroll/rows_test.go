@@ -111,6 +111,11 @@ func TestN9RouteAsksForMore(t *testing.T) {
 	s.signIn(otp, sms).get("/mfa?return_to=%2Fvault").is(http.StatusOK).isNot("start.perhaps")
 	s.signIn().get("/mfa?return_to=%2Fvault").is(http.StatusOK, "title.needed").isNot("start.perhaps")
 
+	face := newSite(t, func(set *setup) { set.Support = "the help desk" })
+	mounted(face, echomfa.AllOf(echomfa.OTP, echomfa.Face).Or(echomfa.AllOf(echomfa.OTP, echomfa.SMS)))
+	a = face.signIn(otp).get("/mfa?return_to=%2Fvault").is(http.StatusOK, "start.satisfied", "start.perhaps")
+	assert.Contains(t, a.text, "<li>text message (SMS)</li>\n<li>face: you cannot set it up here. Ask the help desk.</li>")
+
 	for name, change := range map[string]func(*setup){
 		"a route that asks for as much": nil,
 		"PolicyFunc knows": func(set *setup) {

@@ -26,7 +26,13 @@ func (v *visit) startWith(notice string) {
 	p.Satisfied, p.Missing, p.Enrolled = v.decision.Outcome == echomfa.Allowed, v.decision.Missing, v.decision.Enrolled.Types()
 	p.Helpful = helpful(p.Missing, offered)
 	if p.Satisfied {
-		p.Perhaps = v.perhaps()
+		for _, types := range v.perhaps() {
+			if skipped != nil || containsAll(offered, types) {
+				p.Perhaps = append(p.Perhaps, types)
+			} else {
+				p.Elsewhere = append(p.Elsewhere, types)
+			}
+		}
 	} else if can := slices.DeleteFunc(slices.Clone(p.Missing), func(types []client.FactorType) bool { return !containsAll(offered, types) }); len(can) > 0 {
 		p.Missing = can
 	}
@@ -45,7 +51,7 @@ func (v *visit) startWith(notice string) {
 		// GenAuth, and may be changed there.
 		p.Name, p.Other = "deadend", nil
 		v.h.cfg.Logger.LogAttrs(v.r.Context(), slog.LevelWarn, "enrollment policy cannot be satisfied by what the app offers",
-			slog.String("event", "enroll_dead_end"), slog.String("path", v.loggedPath()))
+			slog.String("event", "enroll_dead_end"), slog.String("path", v.loggedPath()), v.reference())
 	}
 	if notice != "" {
 		p.Notice = v.text(notice)
@@ -135,15 +141,17 @@ func (h *Handler) walkable(offered []client.FactorType) []client.FactorType {
 	var list []client.FactorType
 	for _, t := range offered {
 		t = t.Normalize()
-		if (h.cfg.HostedURL != "" || walked(t)) && !slices.Contains(list, t) {
+		if (h.cfg.HostedURL != "" || !isHosted(t)) && !slices.Contains(list, t) {
 			list = append(list, t)
 		}
 	}
 	return list
 }
 
-// walked reports whether these pages can enroll a type.
-func walked(t client.FactorType) bool { return t == client.OTP || t == client.SMS || t == client.Email }
+// isHosted reports whether only GenAuth's own pages can enroll a type.
+func isHosted(t client.FactorType) bool {
+	return t != client.OTP && t != client.SMS && t != client.Email
+}
 
 // helpful returns what is offered and part of an alternative that can be
 // enrolled whole.
@@ -203,7 +211,7 @@ func (v *visit) begin() {
 	case t == "":
 		v.redirect(v.startPath())
 		return
-	case !walked(t):
+	case isHosted(t):
 		v.goOn(&shown{View: viewHosted, Type: t})
 		return
 	}

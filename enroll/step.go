@@ -72,11 +72,15 @@ type shown struct {
 	Field  string `json:"field,omitempty"`
 	Error  string `json:"error,omitempty"`
 	Notice string `json:"notice,omitempty"`
+	// Reference is what the log has about Error, if it has a line.
+	Reference string `json:"reference,omitempty"`
 	// At is when what was refused may be tried again, and SendAt when a code can be sent.
 	At     time.Time `json:"at,omitzero"`
 	SendAt time.Time `json:"send_at,omitzero"`
 	// FactorID and Understood are what was chosen and ticked, Change what was done.
-	FactorID   string `json:"factor_id,omitempty"`
+	FactorID string `json:"factor_id,omitempty"`
+	// FromList says where the step was begun.
+	FromList   bool   `json:"from_list,omitempty"`
 	Understood bool   `json:"understood,omitempty"`
 	Change     Change `json:"change,omitempty"`
 }
@@ -124,6 +128,9 @@ func (v *visit) goOn(s *shown) {
 	}
 	if s.ID == "" {
 		s.ID = newID()
+	}
+	if s.FromList = v.fromList; s.Error != "" {
+		s.Reference = v.ref
 	}
 	if s.Until.IsZero() {
 		s.Until = time.Now().Add(askedFor)
@@ -187,6 +194,7 @@ func (v *visit) step() {
 	for _, cookie := range v.r.CookiesNamed(v.cookieName()) {
 		s, err := v.h.seal.openPage(cookie.Value, v.token, time.Now())
 		if err == nil && s.ID == at[1] && s.at(at[2]) {
+			v.fromList = s.FromList
 			v.render(s)
 			return
 		}
@@ -206,7 +214,7 @@ func (s *shown) at(view string) bool {
 	if s.State == nil || s.State.Done || s.State.Type == client.OTP || view != viewAddress && (view != viewCode || s.State.Token == "") {
 		return false
 	}
-	*s = shown{ID: s.ID, View: view, Until: s.Until, State: s.State, Type: s.Type}
+	*s = shown{ID: s.ID, View: view, Until: s.Until, State: s.State, Type: s.Type, FromList: s.FromList}
 	return true
 }
 
@@ -245,7 +253,7 @@ func (v *visit) render(s *shown) {
 func (v *visit) showStep(s *shown, p *Page) {
 	p.Type, p.Field, p.Step = s.Type, s.Field, s.ID
 	if s.Error != "" {
-		p.Error = v.text(s.Error)
+		p.Error, p.Reference = v.text(s.Error), s.Reference
 	}
 	if s.Notice != "" {
 		p.Notice = v.text(s.Notice)

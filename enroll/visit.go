@@ -2,6 +2,7 @@ package enroll
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -33,11 +34,22 @@ type visit struct {
 
 	form     url.Values // of a form, else the query
 	back     string     // the return-to, checked, or empty
+	fromList bool       // the step was begun on the first page
 	token    string
 	wanted   echomfa.Policy
 	decision echomfa.Decision // about wanted
 	current  string           // the page that a form was on, if it is known
 	again    time.Time        // when more codes may be tried or sent
+	ref      string           // what the log has about this visit, if it has a line
+}
+
+// reference returns what the log and the page about a failure have in common, for the user
+// to quote.
+func (v *visit) reference() slog.Attr {
+	if v.ref == "" {
+		v.ref = rand.Text()
+	}
+	return slog.String("reference", v.ref)
 }
 
 // destination is where the user goes in the end.
@@ -111,7 +123,9 @@ func (v *visit) message(status int, key string, values ...any) {
 
 // texts is a page with nothing but the texts of the visit's language.
 func (v *visit) texts() *Page {
-	return &Page{texts: v.h.languages[v.lang], Brand: v.h.cfg.Brand, Support: v.h.cfg.Support}
+	p := &Page{Brand: v.h.cfg.Brand}
+	p.speak(v.h.languages, v.lang, v.h.cfg.Support)
+	return p
 }
 
 func (v *visit) provider() string { return v.texts().Provider() }
@@ -160,7 +174,7 @@ func (v *visit) log(event, message string, err error) {
 		level = slog.LevelError
 	}
 	v.h.cfg.Logger.LogAttrs(v.r.Context(), level, message,
-		slog.String("event", event), slog.String("path", v.loggedPath()), slog.String("error", v.secrets().Hide(err.Error())))
+		slog.String("event", event), slog.String("path", v.loggedPath()), v.reference(), slog.String("error", v.secrets().Hide(err.Error())))
 }
 
 // loggedPath is the path of the request without the id of an enrollment: who counts

@@ -22,6 +22,22 @@ type hearer struct {
 	all []echomfa.StoreEvent
 }
 
+// hear watches a Store until the test is over.
+func hear(t *testing.T, s echomfa.Store) *hearer {
+	t.Helper()
+	h, done := &hearer{}, make(chan error, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		done <- s.Watch(ctx, func(event echomfa.StoreEvent) {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			h.all = append(h.all, event)
+		})
+	}()
+	t.Cleanup(func() { cancel(); assert.NoError(t, <-done) })
+	return h
+}
+
 // since returns what was said since an event, and how much was said.
 func (h *hearer) since(n int) ([]echomfa.StoreEvent, int) {
 	h.mu.Lock()
@@ -65,16 +81,7 @@ func TestR4DeafAndWhy(t *testing.T) {
 			server := redistest.New(t)
 			admin := rawClient(t, server.Addr)
 			s := newStore(t, redisstore.Config{Prefix: "app", Redis: rueidis.ClientOption{InitAddress: []string{server.Addr}}})
-			h, done := &hearer{}, make(chan error, 1)
-			ctx, cancel := context.WithCancel(t.Context())
-			go func() {
-				done <- s.Watch(ctx, func(event echomfa.StoreEvent) {
-					h.mu.Lock()
-					defer h.mu.Unlock()
-					h.all = append(h.all, event)
-				})
-			}()
-			t.Cleanup(func() { cancel(); assert.NoError(t, <-done) })
+			h := hear(t, s)
 			heard := func(user echomfa.StoreKey) func(echomfa.StoreEvent) bool {
 				return func(event echomfa.StoreEvent) bool { return event.User == user }
 			}

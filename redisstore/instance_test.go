@@ -42,6 +42,7 @@ type setup struct {
 	FreshFor                      time.Duration
 	DialFor, AnswerFor            time.Duration // defaults if zero
 	OnlyWhileHeard                bool
+	Misses                        bool // what it hears first
 }
 
 // order is what an instance is told to do, and answer what came of it.
@@ -59,8 +60,10 @@ type answer struct {
 	Err     string
 	// Heard is how many rounds of listening had succeeded before.
 	Heard uint64
-	// Stats are asked for by "look".
-	Stats string
+	// Stats, and how many of its own invalidations are not acknowledged, are asked for by
+	// "look".
+	Stats  string
+	Unsent int
 	// Out says that it did not hear before or after: its last round has failed, or ended over
 	// a second ago.
 	Out bool
@@ -70,12 +73,22 @@ type answer struct {
 type spy struct {
 	*redisstore.Store
 
+	misses bool // the first one, however often it is told
+	missed echomfa.StoreKey
 	rounds atomic.Uint64
 	last   atomic.Int64 // Unix nanoseconds; 0 if the last round has failed
 }
 
 func (s *spy) Watch(ctx context.Context, hear func(echomfa.StoreEvent)) error {
 	return s.Store.Watch(ctx, func(event echomfa.StoreEvent) {
+		if s.misses && event.Kind == echomfa.Invalidated {
+			if s.missed == (echomfa.StoreKey{}) {
+				s.missed = event.Key
+			}
+			if s.missed == event.Key {
+				return
+			}
+		}
 		hear(event)
 		switch event.Kind {
 		case echomfa.Hearing:
@@ -109,7 +122,7 @@ func runInstance(raw string) int {
 	if err != nil {
 		panic(err)
 	}
-	s := &spy{Store: store}
+	s := &spy{Store: store, misses: c.Misses}
 	var enrolled sync.Map
 	e, err := echomfa.New(echomfa.Config{
 		Client: echomfa.FactorListerFunc(func(_ context.Context, token string) ([]client.Factor, error) {
@@ -143,6 +156,7 @@ func runInstance(raw string) int {
 				d, err = e.Decide(ctx, o.Token, echomfa.AnyOf(echomfa.OTP))
 				a.Allowed, a.Refused = d.Outcome == echomfa.Allowed, d.Outcome == echomfa.NotEnrolled
 			case "look":
+				a.Unsent = e.Stats().Store.Unsent
 				a.Stats = fmt.Sprintf("%+v %+v", e.Stats().Store, store.Stats())
 			case "invalidate":
 				err = e.Invalidate(ctx, o.Token)
@@ -240,6 +254,16 @@ func (i *instance) do(what, token string) (answer, bool) {
 		return a, true
 	case <-i.gone:
 		return answer{}, false
+	}
+}
+
+// ended reports whether the process has ended.
+func (i *instance) ended() bool {
+	select {
+	case <-i.gone:
+		return true
+	default:
+		return false
 	}
 }
 

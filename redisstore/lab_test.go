@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -294,6 +295,13 @@ func apart(f *fleet) {
 	f.promises(true)
 }
 
+// redisCLI manages a cluster.
+func redisCLI(t *testing.T, words ...string) {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "redis-cli", words...).CombinedOutput()
+	require.NoError(t, err, "%v: %s", words, out)
+}
+
 // id is the name of a node in its cluster.
 func id(t *testing.T, s *redistest.Server) string {
 	t.Helper()
@@ -346,15 +354,6 @@ func (n *topology) moveLog(t *testing.T, prefix string) {
 	}{{source, move(historyOf(prefix))}, {target, own}, {source, own}} {
 		assert.NoError(t, step.c.Do(context.WithoutCancel(t.Context()), step.c.B().Arbitrary(step.words...).Build()).Error())
 	}
-}
-
-// newSingle starts one server.
-func newSingle(t *testing.T) *topology {
-	t.Helper()
-	n := newTopology(t)
-	s := n.start(t, func(string, string) []string { return nil })
-	n.setup.Addresses = []string{n.announced[s]}
-	return n
 }
 
 // replicasOf returns the servers that follow one.

@@ -164,10 +164,11 @@ func parseEntry(e rueidis.XRangeEntry) (entry, error) {
 	return entry{at, before, e.FieldValues["e"]}, errors.Join(err, err2)
 }
 
-// How the log is read.
 const (
-	blockFor = 300 * time.Millisecond
-	lookGap  = 500 * time.Millisecond
+	// lookGap is how often the log is looked at: after each read that waited to its end,
+	// and not after each that brought something. Who hears is at most so late to know that
+	// the log was lost, and an author needs two looks to know that an entry was.
+	lookGap  = 300 * time.Millisecond
 	readMost = 1000
 )
 
@@ -181,7 +182,10 @@ type reader struct {
 	link    place // the last entry that was heard: the next one names it
 	begun   bool  // there is one
 	tail    place // where the log ended when it was looked at last
+	gone    place // where it ended when it was rewound because it was not there to be read
 	looked  time.Time
+	placed  bool
+	from    place // where it ended when it was looked at first, once placed
 
 	// What was heard lately, by which own entries that were lost are found out.
 	heard, heardBefore map[place]bool
@@ -209,17 +213,18 @@ func (r *reader) round(ctx context.Context, client rueidis.Client) (more bool, e
 			r.rewind()
 		}
 	}
-	own, cancel := context.WithTimeout(ctx, blockFor+r.s.options.ConnWriteTimeout)
+	rest := max(time.Millisecond, lookGap-time.Since(r.looked))
+	own, cancel := context.WithTimeout(ctx, rest+r.s.options.ConnWriteTimeout)
 	defer cancel()
-	entries, err := client.Do(own, client.B().Xread().Count(readMost).Block(blockFor.Milliseconds()).
+	entries, err := client.Do(own, client.B().Xread().Count(readMost).Block(rest.Milliseconds()).
 		Streams().Key(r.s.secrets[0].log).Id(r.cursor.String()).Build()).AsXRead()
 	switch {
 	case rueidis.IsRedisNil(err):
-		if r.tail.after(r.link) { // it was there, and is not any more
-			r.hear(echomfa.StoreEvent{Kind: echomfa.Resumed})
-			r.cursor, r.link, r.begun = r.tail, r.tail, true
+		if r.tail.after(r.link) {
+			r.absent()
+			return true, nil
 		}
-		r.caughtUp = true
+		r.caughtUp, r.looked = true, time.Time{}
 		return false, nil
 	case err != nil:
 		r.looked = time.Time{}
@@ -237,14 +242,34 @@ func (r *reader) round(ctx context.Context, client rueidis.Client) (more bool, e
 	return !r.caughtUp, nil
 }
 
+// absent is called if the log ended after what can be read of it. A node was asked that did
+// not know yet that it is not the master any more, and the log is read again where it is
+// now; or somebody has deleted entries, and what they said is not known.
+func (r *reader) absent() {
+	r.looked = time.Time{}
+	if r.tail != r.gone {
+		r.gone = r.tail
+		r.rewind()
+		return
+	}
+	r.hear(echomfa.StoreEvent{Kind: echomfa.Resumed})
+	r.cursor, r.link, r.begun = r.tail, r.tail, true
+}
+
 // entry hears an entry, and reports whether the log still knows what was heard before.
 // One that is not of this app, or by an instance with another secret, says nothing of
 // that unless it goes on where this one is.
 func (r *reader) entry(raw rueidis.XRangeEntry) (goesOn bool) {
 	e, err := parseEntry(raw)
-	event, sealed := r.s.openEvent(e.event)
-	if err != nil || sealed != nil {
+	event, unread := r.s.openEvent(e.event)
+	if err != nil || unread != nil {
 		r.s.rejectedEvents.Add(1)
+		if err != nil {
+			unread = errEvent
+		}
+		if e.at.after(r.from) { // an older one may be from before a rotation
+			r.hear(echomfa.StoreEvent{Kind: echomfa.Unreadable, Cause: unread})
+		}
 		if r.cursor = e.at; err == nil && e.before == r.link {
 			r.link = e.at
 		}
@@ -282,6 +307,9 @@ func (r *reader) look(ctx context.Context, client rueidis.Client) (rewound bool,
 	}
 	rewound = r.history != "" && m.history != r.history || r.link != m.at && !m.at.after(r.link)
 	r.history, r.tail, r.looked = m.history, m.at, time.Now()
+	if !r.placed {
+		r.placed, r.from = true, m.at
+	}
 	if !r.caughtUp && r.due != nil {
 		return rewound, nil // what is not heard may be yet to be read
 	}

@@ -21,10 +21,9 @@ type readerRig struct {
 
 func newReaderRig(t *testing.T) *readerRig {
 	t.Helper()
-	s, err := New(Config{
-		Redis:   rueidis.ClientOption{InitAddress: []string{redistest.New(t).Addr}},
-		Secrets: [][]byte{make([]byte, 32)},
-	})
+	option := rueidis.ClientOption{InitAddress: []string{redistest.New(t).Addr}, ConnWriteTimeout: time.Minute}
+	option.Dialer.Timeout = time.Minute // a machine may be busy
+	s, err := New(Config{Redis: option, Secrets: [][]byte{make([]byte, 32)}})
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, s.Close()) })
 	r := &readerRig{t: t}
@@ -100,6 +99,62 @@ func TestLossIsToldOnce(t *testing.T) {
 		require.NoError(t, err)
 	}
 	assert.Equal(t, []echomfa.StoreEvent{{User: before}, {Kind: echomfa.Rewound}, {User: after}}, r.said)
+}
+
+// TestReadFromAnOldMaster: the log is looked at where it is, and then read from a node that was
+// its master, has hung, and does not know better yet. What that one lacks is heard later.
+func TestReadFromAnOldMaster(t *testing.T) {
+	t.Parallel()
+	r, old := newReaderRig(t), newReaderRig(t)
+	before, meanwhile, after := echomfa.StoreKey{1}, echomfa.StoreKey{2}, echomfa.StoreKey{3}
+	r.forget(before)
+	_, err := r.round(t.Context(), r.client)
+	require.NoError(t, err)
+	r.forget(meanwhile)
+	require.False(t, r.sees())
+	more, err := r.round(t.Context(), old.client)
+	require.NoError(t, err)
+	assert.True(t, more, "not everything was told")
+	_, err = r.round(t.Context(), r.client)
+	require.NoError(t, err)
+	r.forget(after)
+	_, err = r.round(t.Context(), r.client)
+	require.NoError(t, err)
+	assert.Equal(t, []echomfa.StoreEvent{{User: before}, {Kind: echomfa.Rewound}, {User: before}, {User: meanwhile}, {User: after}}, r.said)
+}
+
+// TestEntryThatWasDeleted: somebody deletes the last entry. It is looked for once from the start,
+// and then something was missed.
+func TestEntryThatWasDeleted(t *testing.T) {
+	t.Parallel()
+	r, first, deleted, last := newReaderRig(t), echomfa.StoreKey{1}, echomfa.StoreKey{2}, echomfa.StoreKey{3}
+	r.forget(first)
+	_, err := r.round(t.Context(), r.client)
+	require.NoError(t, err)
+	r.forget(deleted)
+	require.False(t, r.sees())
+	r.command("XDEL", r.s.secrets[0].log, r.tail.String())
+	for range 6 {
+		_, err = r.round(t.Context(), r.client)
+		require.NoError(t, err)
+	}
+	r.forget(last)
+	_, err = r.round(t.Context(), r.client)
+	require.NoError(t, err)
+	assert.Equal(t, []echomfa.StoreEvent{{User: first}, {Kind: echomfa.Rewound}, {User: first}, {Kind: echomfa.Resumed}, {User: last}}, r.said)
+}
+
+// TestLogIsLookedAtAfterEachWait: whoever hears nothing looks whether the log is still there
+// before listening again.
+func TestLogIsLookedAtAfterEachWait(t *testing.T) {
+	t.Parallel()
+	r := newReaderRig(t)
+	for n := range 4 {
+		_, err := r.round(t.Context(), r.client)
+		require.NoError(t, err)
+		require.Len(t, r.said, n, "it was looked at before each wait")
+		r.command("DEL", r.s.secrets[0].history)
+	}
 }
 
 // TestLogThatNeverFitsTogether: somebody who has no secret appends an old entry as it is. Each

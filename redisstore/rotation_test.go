@@ -88,7 +88,8 @@ func TestRotationInvalidates(t *testing.T) {
 }
 
 // TestRotationIsHeard: instances of two stages that are next to each other hear
-// each other, and those with both secrets hear once.
+// each other, and those with both secrets hear once. Of those that they cannot read they hear
+// that there is one.
 func TestRotationIsHeard(t *testing.T) {
 	t.Parallel()
 	s := newStages(t, redistest.New(t))
@@ -106,12 +107,17 @@ func TestRotationIsHeard(t *testing.T) {
 		heard <-chan echomfa.StoreEvent
 		want  []string
 	}{
-		"before":  {before, []string{"before", "between"}},
+		"before":  {before, []string{"before", "between", "unreadable"}},
 		"between": {between, []string{"before", "between", "after"}},
-		"after":   {after, []string{"between", "after"}},
+		"after":   {after, []string{"unreadable", "between", "after"}},
 	} {
 		for _, want := range row.want {
-			assert.Equal(t, echomfa.StoreEvent{Key: keys[want]}, next(t, row.heard), "%s hears %s", name, want)
+			event := next(t, row.heard)
+			if want == "unreadable" {
+				assert.Equal(t, echomfa.Unreadable, event.Kind, name)
+				continue
+			}
+			assert.Equal(t, echomfa.StoreEvent{Key: keys[want]}, event, "%s hears %s", name, want)
 		}
 		assert.Equal(t, echomfa.StoreEvent{User: end}, next(t, row.heard), name)
 	}

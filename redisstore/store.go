@@ -83,7 +83,8 @@ type Stats struct {
 	// somebody else writes to these keys, or that instances do not have the same
 	// secrets.
 	Rejected uint64
-	// RejectedEvents is how many entries of the log were not of this app.
+	// RejectedEvents is how many entries of the log were not of this app, or by an
+	// instance with other secrets, those of before Watch among them.
 	RejectedEvents uint64
 	// Rewound is how often Redis has lost invalidations that it had acknowledged, or
 	// may have.

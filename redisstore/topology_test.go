@@ -3,7 +3,6 @@ package redisstore_test
 import (
 	"context"
 	"net"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -45,11 +44,13 @@ func newTopology(t *testing.T) *topology {
 	return n
 }
 
-// redisCLI manages a cluster.
-func redisCLI(t *testing.T, words ...string) {
+// newSingle starts one server.
+func newSingle(t *testing.T) *topology {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "redis-cli", words...).CombinedOutput()
-	require.NoError(t, err, "%v: %s", words, out)
+	n := newTopology(t)
+	s := n.start(t, func(string, string) []string { return nil })
+	n.setup.Addresses = []string{n.announced[s]}
+	return n
 }
 
 // newCluster starts three masters and a replica of each. A node is dead after so many
@@ -57,25 +58,58 @@ func redisCLI(t *testing.T, words ...string) {
 func newCluster(t *testing.T, nodeTimeout string) *topology {
 	t.Helper()
 	n := newTopology(t)
-	args := []string{"--cluster", "create"}
+	var meet [][]string
 	for range 6 {
-		var meet string
+		var at []string
 		s := n.start(t, func(announced, port string) []string {
 			addr := n.bus(t, announced)
 			_, bus, err := net.SplitHostPort(addr)
 			require.NoError(t, err)
-			meet = announced + "@" + bus
+			at = []string{"CLUSTER", "MEET", "127.0.0.1", port, bus}
 			return []string{
-				"--cluster-enabled", "yes", "--cluster-node-timeout", nodeTimeout, "--cluster-announce-ip", "127.0.0.1",
+				"--cluster-enabled", "yes", "--cluster-node-timeout", "5000", "--cluster-announce-ip", "127.0.0.1",
 				"--cluster-announce-port", port, "--cluster-announce-bus-port", bus,
 			}
 		})
-		args = append(args, meet)
+		meet = append(meet, at)
 		n.setup.Addresses = append(n.setup.Addresses, n.announced[s])
 	}
-	redisCLI(t, append(args, "--cluster-replicas", "1", "--cluster-yes")...)
+	n.join(t, meet, nodeTimeout)
 	n.settled(t)
 	return n
+}
+
+// join makes a cluster of servers: three masters with a third of the slots each, and a replica
+// of each. It does what redis-cli --cluster create does, which waits by the second. Nodes that
+// do not answer in time do not meet, so that the time is short afterwards only.
+func (n *topology) join(t *testing.T, meet [][]string, nodeTimeout string) {
+	t.Helper()
+	const slots, masters = 16384, 3
+	for i, s := range n.servers {
+		c := rawClient(t, s.Addr)
+		command(t, c, "CLUSTER", "SET-CONFIG-EPOCH", itoa(i+1))
+		if i < masters {
+			command(t, c, "CLUSTER", "ADDSLOTSRANGE", itoa(i*slots/masters), itoa((i+1)*slots/masters-1))
+		}
+	}
+	first := rawClient(t, n.servers[0].Addr)
+	eventually(t, func() bool { // a node that does not answer in time is forgotten
+		known, missing := ask(t, n.servers[0], "CLUSTER", "NODES"), false
+		for _, words := range meet[1:] {
+			if !strings.Contains(known, ":"+words[3]+"@") {
+				missing = true
+				command(t, first, words...)
+			}
+		}
+		return !missing && !strings.Contains(known, "handshake")
+	}, "the nodes do not meet")
+	for i, s := range n.servers[masters:] {
+		master := ask(t, n.servers[i], "CLUSTER", "MYID")
+		eventually(t, func() bool { return ask(t, s, "CLUSTER", "REPLICATE", master) == "OK" }, "it does not know its master")
+	}
+	for _, s := range n.servers {
+		command(t, rawClient(t, s.Addr), "CONFIG", "SET", "cluster-node-timeout", nodeTimeout)
+	}
 }
 
 // ask asks a server, which may be away, or cut the connection: a failover does.
@@ -184,8 +218,8 @@ func newSentinels(t *testing.T, more ...string) *topology {
 			return strings.Contains(info, "status=ok") && strings.Contains(info, "slaves=2,sentinels=3")
 		}, "the sentinels do not know each other")
 	}
-	for _, s := range n.servers[1:] {
-		eventually(t, func() bool { return follows(t, s) }, "a replica does not follow")
+	for _, s := range n.servers { // a sentinel on a busy machine may have changed the master
+		eventually(t, func() bool { return isMaster(t, s) || follows(t, s) }, "a replica does not follow")
 	}
 	return n
 }

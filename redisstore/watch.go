@@ -18,8 +18,8 @@ const (
 // order of the log. It goes on until ctx ends, and then returns nil; if the Store is
 // closed, it returns [ErrClosed].
 //
-// It begins with the invalidations of the last 6 minutes, and then says Hearing, two
-// to three times a second. It reads by the ordinary client, which follows failovers,
+// It begins with the invalidations of the last 6 minutes, and then says Hearing, three
+// times a second and more. It reads by the ordinary client, which follows failovers,
 // and goes on where it was after a connection was lost. While Redis cannot be read,
 // or its master says that it has too few replicas, it says Deaf.
 func (s *Store) Watch(ctx context.Context, hear func(echomfa.StoreEvent)) error {
@@ -86,7 +86,13 @@ const (
 	sealedBytes = eventBytes + 12 + 16 // a nonce before, a tag behind
 )
 
-var errEvent = errors.New("it is not an event of this app")
+// Why an entry of the log cannot be read.
+var (
+	errEvent = errors.New("redisstore: an entry of the log is none of this package's: " +
+		"nobody but the app may write to its keys")
+	errSecret = errors.New("redisstore: an invalidation is sealed under a secret that this instance does not have: " +
+		"compare Secrets of all instances that have this Prefix, and give another app another Prefix")
+)
 
 func (s *Store) sealEvent(event echomfa.StoreEvent) string {
 	plain := make([]byte, 0, eventBytes)
@@ -100,9 +106,10 @@ func (s *Store) sealEvent(event echomfa.StoreEvent) string {
 	return string(message)
 }
 
+// openEvent returns errSecret if the message has the form of one.
 func (s *Store) openEvent(message string) (echomfa.StoreEvent, error) {
 	r := decoder{rest: message}
-	if r.byte() != eventFormat || len(r.rest) > maxSecrets*sealedBytes {
+	if r.byte() != eventFormat || r.rest == "" || len(r.rest) > maxSecrets*sealedBytes || len(r.rest)%sealedBytes != 0 {
 		return echomfa.StoreEvent{}, errEvent
 	}
 	for r.rest != "" {
@@ -117,9 +124,6 @@ func (s *Store) openEvent(message string) (echomfa.StoreEvent, error) {
 			copy(event.User[:], plain[1+len(event.Key):])
 			return event, nil
 		}
-		if r.bad {
-			break
-		}
 	}
-	return echomfa.StoreEvent{}, errEvent
+	return echomfa.StoreEvent{}, errSecret
 }

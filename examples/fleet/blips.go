@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/echomfa/echomfa"
-	"github.com/echomfa/echomfa/genauthtest"
 	"github.com/redis/rueidis"
 )
 
@@ -68,17 +67,12 @@ func measureBlips(ctx context.Context, b blips, out io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, watched.stop()) }()
-	genauth, err := genauthtest.New(genauthtest.Config{}) //nolint:contextcheck // Close ends it
-	if err != nil {
-		return err
-	}
-	defer genauth.Close()
-	f, err := newFleet(changing, genauth, watched, time.Minute, echomfa.LookupConfig{MaxPerSecond: float64(b.lookups)}) //nolint:contextcheck // close ends it
+	f, err := newAlone(watched, echomfa.LookupConfig{MaxPerSecond: float64(b.lookups)}) //nolint:contextcheck // close ends it
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.close()) }()
-	tokens := signIn(genauth, b.users)
+	tokens := signIn(f.genauth, b.users)
 	_, _ = fmt.Fprintf(out, `
 Blips: %d users, %d instances of %d lookups a second, %d requests a second for %v each.
 FreshFor 60 s. A Redis with a replica and a sentinel: %s.
@@ -91,7 +85,7 @@ FreshFor 60 s. A Redis with a replica and a sentinel: %s.
 	var errs []error
 	var usual float64
 	for n, trouble := range b.all() {
-		before := genauth.ListCalls()
+		before := f.genauth.ListCalls()
 		refused, total, late, err := f.work(ctx, tokens, b, func() error { return trouble.cause(ctx, watched) })
 		if err != nil {
 			return fmt.Errorf("%s: %w", trouble.name, err)
@@ -105,7 +99,7 @@ FreshFor 60 s. A Redis with a replica and a sentinel: %s.
 		if busy {
 			note = " (on a busy machine)"
 		}
-		_, _ = fmt.Fprintf(out, "%-28s %8d   %5d  %6.2f %%   %6d%s\n", trouble.name, total, refused, 100*share, genauth.ListCalls()-before, note)
+		_, _ = fmt.Fprintf(out, "%-28s %8d   %5d  %6.2f %%   %6d%s\n", trouble.name, total, refused, 100*share, f.genauth.ListCalls()-before, note)
 		if b.judged && n > 0 && !busy && share > usual+trouble.most {
 			errs = append(errs, fmt.Errorf("%s: %.2f %% of the requests got a 503, and not at most %.2f %%", trouble.name, 100*share, 100*(usual+trouble.most)))
 		}

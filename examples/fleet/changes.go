@@ -144,21 +144,16 @@ func (s *site) change(ctx context.Context, token string, on *instance, apply fun
 // measureChanges measures how soon a change of a user's factors counts on all
 // instances, at the default FreshFor and DenyFreshFor.
 func measureChanges(ctx context.Context, shared *redis, rounds int, out io.Writer) (err error) {
-	genauth, err := genauthtest.New(genauthtest.Config{}) //nolint:contextcheck // Close ends it
-	if err != nil {
-		return err
-	}
-	defer genauth.Close()
-	f, err := newFleet(changing, genauth, shared, time.Minute, unlimited()) //nolint:contextcheck // close ends it
+	f, err := newAlone(shared, unlimited()) //nolint:contextcheck // close ends it
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.close()) }()
-	genauth.AddUser(genauthtest.User{ID: "probe", Factors: []genauthtest.FactorType{genauthtest.OTP}})
-	if err := f.ready(ctx, genauth, "probe"); err != nil {
+	f.genauth.AddUser(genauthtest.User{ID: "probe", Factors: []genauthtest.FactorType{genauthtest.OTP}})
+	if err := f.ready(ctx, f.genauth, "probe"); err != nil {
 		return err
 	}
-	s, err := newSite(ctx, f)
+	s, err := newSite(ctx, f.fleet)
 	if err != nil {
 		return err
 	}
@@ -170,19 +165,19 @@ Before each change all instances have answered; it is invalidated on one of them
 `, changing, s.front)
 	var enrolled, removed []time.Duration
 	for n := range rounds {
-		user := genauth.AddUser(genauthtest.User{}).ID
-		token, on := genauth.AccessToken(user), f[n%changing]
+		user := f.genauth.AddUser(genauthtest.User{}).ID
+		token, on := f.genauth.AccessToken(user), f.fleet[n%changing]
 		for range changing { // in turn, so each of them
 			if got, err := s.get(ctx, s.front, token); err != nil || got != http.StatusForbidden {
 				return errors.Join(err, fmt.Errorf("a user without the factor got %d", got))
 			}
 		}
-		took, err := s.change(ctx, token, on, func() { genauth.Enroll(user, genauthtest.OTP) }, http.StatusOK)
+		took, err := s.change(ctx, token, on, func() { f.genauth.Enroll(user, genauthtest.OTP) }, http.StatusOK)
 		if err != nil {
 			return err
 		}
 		enrolled = append(enrolled, took)
-		took, err = s.change(ctx, token, on, func() { genauth.Reset(user, genauthtest.OTP) }, http.StatusForbidden)
+		took, err = s.change(ctx, token, on, func() { f.genauth.Reset(user, genauthtest.OTP) }, http.StatusForbidden)
 		if err != nil {
 			return err
 		}

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/echomfa/echomfa"
-	"github.com/echomfa/echomfa/genauthtest"
 	"github.com/redis/rueidis"
 )
 
@@ -27,12 +26,7 @@ const invalidations = 20 // a second
 // measureCosts measures what listening to invalidations costs an instance, and how long
 // it takes to read facts from the store beside a plain GET of as many bytes.
 func measureCosts(ctx context.Context, shared *redis, c costs, out io.Writer) (err error) {
-	genauth, err := genauthtest.New(genauthtest.Config{}) //nolint:contextcheck // Close ends it
-	if err != nil {
-		return err
-	}
-	defer genauth.Close()
-	f, err := newFleet(changing, genauth, shared, time.Minute, unlimited()) //nolint:contextcheck // close ends it
+	f, err := newAlone(shared, unlimited()) //nolint:contextcheck // close ends it
 	if err != nil {
 		return err
 	}
@@ -42,7 +36,7 @@ func measureCosts(ctx context.Context, shared *redis, c costs, out io.Writer) (e
 		return err
 	}
 	busy, err := core(ctx, c.idle, func(n int) error {
-		return f[n%len(f)].mfa.Invalidate(ctx, rand.Text())
+		return f.fleet[n%changing].mfa.Invalidate(ctx, rand.Text())
 	})
 	if err != nil {
 		return err
@@ -54,7 +48,7 @@ invalidations a second of tokens that nobody knows: %.2f %% more for each instan
 	if c.most > 0 && busy/changing > c.most {
 		return fmt.Errorf("an instance takes %.2f %% of a core, and not at most %.0f %%", 100*busy/changing, 100*c.most)
 	}
-	return reads(ctx, f[0], shared, c, out)
+	return reads(ctx, f.fleet[0], shared, c, out)
 }
 
 // core has something done 20 times a second, and returns the share of a core that the

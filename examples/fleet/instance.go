@@ -73,6 +73,29 @@ func newFleet(n int, genauth *genauthtest.Server, shared *redis, freshFor time.D
 	return f, nil
 }
 
+// alone is a fleet of several instances with a GenAuth of its own, where FreshFor is as by
+// default.
+type alone struct {
+	fleet
+
+	genauth *genauthtest.Server
+}
+
+func newAlone(shared *redis, lookup echomfa.LookupConfig) (a alone, err error) {
+	if a.genauth, err = genauthtest.New(genauthtest.Config{}); err != nil {
+		return a, err
+	}
+	if a.fleet, err = newFleet(changing, a.genauth, shared, time.Minute, lookup); err != nil {
+		a.genauth.Close()
+	}
+	return a, err
+}
+
+func (a alone) close() error {
+	defer a.genauth.Close()
+	return a.fleet.close()
+}
+
 func (f fleet) close() error {
 	var errs []error
 	for _, i := range f {

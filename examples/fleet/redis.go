@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/echomfa/echomfa/internal/child"
 	"github.com/redis/rueidis"
 )
 
@@ -66,6 +67,7 @@ func startRedis(ctx context.Context, program string, more ...string) (*redis, er
 	server.Dir = os.TempDir()
 	// Ctrl-C in a terminal is for the whole group; this one is ended by stop.
 	server.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	child.EndWithParent(server, syscall.SIGKILL)
 	if err := server.Start(); err != nil {
 		return nil, fmt.Errorf("redis-server: %w", err)
 	}

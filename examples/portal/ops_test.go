@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -67,6 +68,12 @@ func TestOperatorSwitchesAndForgets(t *testing.T) {
 	for _, want := range []string{"<td>not_enrolled</td><td>true</td><td>GET /api/admin</td>", "<td>not_enrolled</td><td>false</td>", "<td>allowed</td>"} {
 		assert.Contains(t, page, want)
 	}
+	refs := regexp.MustCompile(`<td><code>([^<]*)</code></td><td><code>[A-Z2-7]{26}</code></td>`).FindAllStringSubmatch(page, -1)
+	require.Len(t, refs, 4, "bob refused, let through and refused; alice refused")
+	assert.Len(t, refs[1][1], 16)
+	assert.Equal(t, refs[1][1], refs[2][1])
+	assert.Equal(t, refs[1][1], refs[3][1])
+	assert.NotEqual(t, refs[0][1], refs[1][1], "of another token")
 	for _, f := range figures("", reflect.ValueOf(echomfa.Stats{})) {
 		assert.Contains(t, page, `<th scope="row">`+f.Name+"</th>")
 	}
@@ -118,6 +125,7 @@ func TestPagesInChinese(t *testing.T) {
 		"/account": {alice, "您的账户", 200},
 		"/admin":   {alice, "管理", 200},
 		"/nowhere": {"", "页面不存在", 404},
+		"/admin/x": {alice, "页面不存在", 404},
 		"/mfa":     {bob, "", 200},
 	} {
 		headers := []string{browser, html, "Accept-Language: zh-Hans-CN,en;q=0.5"}
@@ -130,6 +138,7 @@ func TestPagesInChinese(t *testing.T) {
 		assert.Contains(t, w.Body.String(), `<html lang="zh-CN">`, target)
 		if row.heading != "" {
 			assert.Contains(t, w.Body.String(), "<h1>"+row.heading+"</h1>", target)
+			assert.Contains(t, w.Body.String(), "管理页面要求：<strong>身份验证器或人脸</strong>", target)
 		}
 	}
 	w := get(t, app, "/admin", browser, "Sec-Fetch-Dest: iframe", "Accept-Language: zh-CN", bob)
@@ -143,6 +152,9 @@ func TestChineseIsComplete(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"home", "login", "account", "admin", "demo", "not-found", "failed"} {
 		assert.Contains(t, chinese, title(name))
+	}
+	for _, typ := range []echomfa.FactorType{echomfa.OTP, echomfa.SMS, echomfa.Email, echomfa.Face, echomfa.Passkey} {
+		assert.Contains(t, chinese, factorName(typ))
 	}
 	raw, err := files.ReadFile("pages/layout.html")
 	require.NoError(t, err)
@@ -168,12 +180,32 @@ func shortTexts(template string) []string {
 // TestNotFound has the page for browsers, and what programs get.
 func TestNotFound(t *testing.T) {
 	t.Parallel()
-	_, app, _ := newOps(t)
+	genauth, app, _ := newOps(t)
 	w := get(t, app, "/nowhere", "Accept: text/html")
 	assert.Equal(t, http.StatusNotFound, w.Code)
 	assert.Contains(t, w.Header().Get("Content-Type"), "text/html")
 	assert.Contains(t, w.Body.String(), "<h1>Page not found</h1>")
+	alice, bob := "Authorization: Bearer "+genauth.AccessToken("alice-id"), "Authorization: Bearer "+genauth.AccessToken("bob-id")
+	w = get(t, app, "/admin/nowhere", "Accept: text/html", alice)
+	assert.Equal(t, http.StatusNotFound, w.Code)
+	assert.Contains(t, w.Body.String(), "<h1>Page not found</h1>")
+	assert.Equal(t, http.StatusForbidden, get(t, app, "/admin/nowhere", bob).Code, "who is not let in is not told")
 	w = get(t, app, "/nowhere", "Accept: application/json")
 	assert.Equal(t, http.StatusNotFound, w.Code)
 	assert.Contains(t, w.Header().Get("Content-Type"), "application/json")
+}
+
+// TestPolicyName has what the portal asks for in words.
+func TestPolicyName(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string][2]string{
+		"OTP":                          {"Authenticator app", "身份验证器"},
+		"OTP and EMAIL":                {"Authenticator app and E-mail", "身份验证器和电子邮件"},
+		"FACE or PASSKEY":              {"Face or Passkey", "人脸或通行密钥"},
+		"OTP and (SMS or \"X-BADGE\")": {"Authenticator app and Text message or Authenticator app and X-BADGE", "身份验证器和短信或身份验证器和X-BADGE"},
+	} {
+		policy, err := echomfa.ParsePolicy(text)
+		require.NoError(t, err)
+		assert.Equal(t, want, [2]string{policyName("en", policy), policyName("zh-CN", policy)})
+	}
 }

@@ -42,7 +42,11 @@ func newPortal(s settings, demo *genauthtest.Server) (*portal, error) {
 	}
 	p := &portal{settings: s, demo: demo, genauth: genauth, sessions: &sessions{byID: make(map[string]session)}, ops: &operations{}}
 	brand := enroll.Brand{Name: "Northwind Portal", LogoPath: "/assets/logo.svg", Color: "#0f5c4c"}
-	refusal, err := enroll.RefusalPage(enroll.RefusalConfig{Brand: brand, Language: languageOf})
+	hosted := genauth.BaseURL() + "/u" // GenAuth's personal center
+	if demo != nil {
+		hosted = "" // which the emulator does not have
+	}
+	refusal, err := enroll.RefusalPage(enroll.RefusalConfig{Brand: brand, HostedURL: hosted, Language: languageOf})
 	if err != nil {
 		return nil, err
 	}
@@ -68,10 +72,6 @@ func newPortal(s settings, demo *genauthtest.Server) (*portal, error) {
 		if err := p.csrf.AddTrustedOrigin(base.Scheme + "://" + base.Host); err != nil {
 			return nil, fmt.Errorf("BASE_URL: %w", err)
 		}
-	}
-	hosted := genauth.BaseURL() + "/u" // GenAuth's personal center
-	if demo != nil {
-		hosted = "" // which the emulator does not have
 	}
 	p.enroll, err = enroll.New(enroll.Config{
 		Client:   genauth,
@@ -125,7 +125,8 @@ func (p *portal) handler() http.Handler {
 		return echomfa.Requirement{Policy: p.settings.policy, Mode: p.ops.mode()}, nil
 	}})
 	e.GET("/admin", p.page("admin"), guard)
-	e.GET("/admin/*", p.page("admin"), guard)
+	// Only who is let in is told that there is nothing.
+	e.GET("/admin/*", func(echo.Context) error { return echo.ErrNotFound }, guard)
 	e.GET("/api/admin", func(c echo.Context) error {
 		return c.JSON(http.StatusOK, map[string]string{"message": "Hello, admin"})
 	}, guard)
@@ -167,6 +168,8 @@ func factorName(t echomfa.FactorType) string {
 		return "E-mail"
 	case echomfa.Face:
 		return "Face"
+	case echomfa.Passkey:
+		return "Passkey"
 	default:
 		return string(t)
 	}
@@ -177,7 +180,7 @@ func (p *portal) render(c echo.Context, status int, v view) error {
 	v.Lang = languageOf(c.Request())
 	v.Title, v.Message = translated(v.Lang, title(v.Name)), translated(v.Lang, v.Message)
 	v.User, v.Demo = current.user, p.demo != nil
-	v.Policy, v.Enroll = p.settings.policy.String(), p.at(p.settings.enrollPath())
+	v.Policy, v.Enroll = policyName(v.Lang, p.settings.policy), p.at(p.settings.enrollPath())
 	var b bytes.Buffer
 	if err := p.pages[v.Lang].ExecuteTemplate(&b, v.Name, v); err != nil {
 		return err

@@ -3,6 +3,7 @@ package main
 import (
 	"html/template"
 	"net/http"
+	"strings"
 
 	"github.com/echomfa/echomfa"
 	"golang.org/x/text/language"
@@ -45,6 +46,20 @@ func translated(lang, text string) string {
 	return text
 }
 
+// policyName returns what a policy asks for, in a language: what somebody lacks who has
+// nothing.
+func policyName(lang string, p echomfa.Policy) string {
+	var alternatives []string
+	for _, types := range p.Evaluate(echomfa.FactorSet{}).Missing {
+		var together []string
+		for _, t := range types {
+			together = append(together, translated(lang, factorName(t)))
+		}
+		alternatives = append(alternatives, strings.Join(together, translated(lang, " and ")))
+	}
+	return strings.Join(alternatives, translated(lang, " or "))
+}
+
 // chinese has the short texts. What it lacks is in English.
 var chinese = map[string]string{ //nolint:gochecknoglobals,gosec // it does not change, and "Password" is a word
 	"Welcome":                      "欢迎",
@@ -76,6 +91,9 @@ var chinese = map[string]string{ //nolint:gochecknoglobals,gosec // it does not 
 	"Text message":                             "短信",
 	"E-mail":                                   "电子邮件",
 	"Face":                                     "人脸",
+	"Passkey":                                  "通行密钥",
+	" and ":                                    "和",
+	" or ":                                     "或",
 	"The user name or the password is wrong.":                  "用户名或密码错误。",
 	"GenAuth cannot be reached. Please try again in a moment.": "暂时无法连接 GenAuth，请稍后重试。",
 	"Home":                              "首页",

@@ -19,6 +19,7 @@ import (
 	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/enroll"
 	"github.com/echomfa/echomfa/genauthtest"
+	"github.com/echomfa/echomfa/internal/child"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -47,6 +48,7 @@ func startPortal(t *testing.T, genauth *genauthtest.Server, environ ...string) s
 	}
 	var logged buffer
 	cmd.Stderr = &logged
+	child.EndWithParent(cmd, syscall.SIGKILL)
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
@@ -97,14 +99,22 @@ func mount(t *testing.T, genauth *genauthtest.Server, configure func(*enroll.Con
 // mountWith is mount, with more of the app's own pages.
 func mountWith(t *testing.T, genauth *genauthtest.Server, configure func(*enroll.Config), more map[string]http.HandlerFunc) string {
 	t.Helper()
+	token := genauth.AccessToken("bob-id")
+	return mountAs(t, genauth, func() string { return token }, configure, more)
+}
+
+// mountAs is mountWith, with an access token that may change.
+func mountAs(
+	t *testing.T, genauth *genauthtest.Server, token func() string, configure func(*enroll.Config), more map[string]http.HandlerFunc,
+) string {
+	t.Helper()
 	genauthClient, err := client.New(client.Config{BaseURL: genauth.URL(), AppID: genauth.AppID(), Timeout: patience})
 	require.NoError(t, err)
 	t.Cleanup(genauthClient.CloseIdleConnections)
-	token := genauth.AccessToken("bob-id")
 	enforcer, err := echomfa.New(echomfa.Config{
 		Client: genauthClient, EnrollURL: "/mfa", LoginURL: "/login",
 		Lookup: echomfa.LookupConfig{Timeout: patience},
-		Token:  func(*http.Request) (string, error) { return token, nil },
+		Token:  func(*http.Request) (string, error) { return token(), nil },
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, enforcer.Close()) })

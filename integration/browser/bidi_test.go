@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"github.com/coder/websocket"
+	"github.com/echomfa/echomfa/internal/child"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -62,6 +63,7 @@ func startFirefox(t *testing.T, prefs ...string) *firefox {
 	cmd := exec.CommandContext(context.Background(), "firefox-esr", "--headless", "--no-remote", "--profile", profile, "--remote-debugging-port", "0")
 	cmd.Env = append(os.Environ(), "HOME="+profile, "MOZ_CRASHREPORTER_DISABLE=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	child.EndWithParent(cmd, syscall.SIGTERM) // by which it ends its other processes
 	said, err := cmd.StderrPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())

@@ -24,32 +24,32 @@ const (
 	unscripted = "without JavaScript"
 )
 
-// ways runs a test with JavaScript or without, and with the tag slow both ways. Prepare is
-// called with a tab before it opens the first page.
-func ways(t *testing.T, way string, walk func(t *testing.T, prepare func(*tab))) {
+// portalWays is ways, in a tab of a portal of its own.
+func portalWays(t *testing.T, way string, walk func(tb *tab)) {
 	t.Helper()
-	for _, name := range []string{scripted, unscripted} {
+	ways(t, way, func(t *testing.T, scripts func(*tab)) {
+		t.Helper()
+		tb := newTab(t, startPortal(t, startGenAuth(t, genauthtest.Config{})))
+		scripts(tb)
+		walk(tb)
+	})
+}
+
+// ways runs a test in one way, and with the tag slow in both: scripts leaves a tab its
+// JavaScript, or takes it away.
+func ways(t *testing.T, way string, walk func(t *testing.T, scripts func(*tab))) {
+	t.Helper()
+	for name, disabled := range map[string]bool{scripted: false, unscripted: true} {
 		if name != way && !allWays {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			walk(t, func(tb *tab) {
-				call(tb, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: name == unscripted})
+				call(tb, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: disabled})
 			})
 		})
 	}
-}
-
-// portalWays is ways, in a tab of a portal of its own.
-func portalWays(t *testing.T, way string, walk func(tb *tab)) {
-	t.Helper()
-	ways(t, way, func(t *testing.T, prepare func(*tab)) {
-		t.Helper()
-		tb := newTab(t, startPortal(t, startGenAuth(t, genauthtest.Config{})))
-		prepare(tb)
-		walk(tb)
-	})
 }
 
 // TestHistory goes back and forward, and reloads, at each step: the browser never asks
@@ -264,14 +264,14 @@ func TestFieldF17WantedPageRedirectsAway(t *testing.T) {
 		_, _ = fmt.Fprint(w, `<!doctype html><html lang="en"><title>x</title><link rel="icon" href="data:,"><h1>Authorize</h1>`)
 	}))
 	t.Cleanup(elsewhere.Close)
-	ways(t, scripted, func(t *testing.T, prepare func(*tab)) {
+	ways(t, scripted, func(t *testing.T, scripts func(*tab)) {
 		t.Helper()
 		genauth := startGenAuth(t, genauthtest.Config{})
 		tb := newTab(t, mountWith(t, genauth, nil, map[string]http.HandlerFunc{"/go": func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, elsewhere.URL+"/authorize", http.StatusFound)
 		}}))
 		tb.alsoAsks = elsewhere.URL
-		prepare(tb)
+		scripts(tb)
 		tb.open("/mfa?return_to=%2Fgo%3Fa%3Db")
 		tb.at(200, headingNeeded)
 		tb.choose("/mfa/begin", "OTP")
@@ -302,7 +302,7 @@ func TestDark(t *testing.T) {
 		{func() { tb.confirm(tb.codeOnPage(time.Now())) }, 200, headingRecovery},
 		{func() { tb.open("/mfa") }, 200, headingStart},
 		{func() { tb.choose("/mfa/remove", "OTP") }, 200, headingRemove},
-		{func() { tb.open("/mfa/elsewhere") }, 404, headingStart},
+		{func() { tb.open("/mfa/elsewhere") }, 404, headingNotFound},
 	} {
 		row.reach()
 		tb.at(row.status, row.heading)

@@ -130,7 +130,7 @@ func portalTours(t *testing.T) []tour {
 				tb.fill("#code", "000000")
 				tb.button("/mfa/remove")
 			}, 200, headingRemove, "/mfa/remove"},
-			{"not-found", func(tb *tab) { tb.open("/mfa/elsewhere") }, 404, headingStart, ""},
+			{"not-found", func(tb *tab) { tb.open("/mfa/elsewhere") }, 404, headingNotFound, ""},
 		}},
 	}
 }

@@ -19,6 +19,7 @@ const (
 	headingNeeded   = "Set up two-step verification"
 	headingMore     = "Add another verification method"
 	headingStart    = "Your verification methods"
+	headingNotFound = "Page not found"
 	headingOTP      = "Set up an authenticator app"
 	headingRecovery = "Save your recovery code"
 	headingAddress  = "Where do we send your code?"

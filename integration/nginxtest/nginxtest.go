@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/echomfa/echomfa/internal/child"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -74,6 +75,7 @@ http {
 	cmd.ExtraFiles = []*os.File{n.socket}
 	var out strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &out
+	child.EndWithParent(cmd, syscall.SIGTERM) // by which it ends its workers
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() {
 		assert.NoError(t, cmd.Process.Signal(syscall.SIGTERM))

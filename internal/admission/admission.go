@@ -14,6 +14,8 @@ import (
 type Rule struct {
 	Accepted []string // one of them must be in aud
 	Any      bool     // or none need be
+	// Delegated lets a token by with which somebody else acts for the user.
+	Delegated bool
 }
 
 // Verdict is what a token says of itself. Each value but the first is a cause for
@@ -27,8 +29,9 @@ const (
 	NotUser
 	NotOurs
 	NotServed // it is not of the user whom the application serves
+	Delegated // somebody else acts with it
 
-	verdicts = int(NotServed) + 1
+	verdicts = int(Delegated) + 1
 )
 
 // Admit checks a token before GenAuth is asked: whether it is meant for this
@@ -44,6 +47,8 @@ func (a Rule) Admit(c *claims.Claims) Verdict {
 		return NotUser
 	case !a.Any && !slices.ContainsFunc(c.Audience, func(s string) bool { return slices.Contains(a.Accepted, s) }):
 		return NotOurs
+	case c.Delegated && !a.Delegated:
+		return Delegated
 	}
 	return Admitted
 }
@@ -55,5 +60,6 @@ func (v Verdict) Reason() string {
 		NotUser:        "the token names no user",
 		NotOurs:        "the token is meant for another application",
 		NotServed:      "the token belongs to another user than the session",
+		Delegated:      "the token is delegated: somebody else acts with it",
 	}[v]
 }

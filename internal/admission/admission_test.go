@@ -31,14 +31,19 @@ func TestAdmit(t *testing.T) {
 		want   admission.Verdict
 		reason string
 	}{
-		"ours":         {rule, user, admission.Admitted, ""},
-		"opaque":       {rule, claims.Claims{}, admission.Admitted, ""},
-		"ID token":     {rule, changed(func(c *claims.Claims) { c.IDToken = true }), admission.NotAccessToken, "ID token"},
-		"machine":      {rule, changed(func(c *claims.Claims) { c.Subject = "" }), admission.NotUser, "no user"},
-		"another app":  {rule, changed(func(c *claims.Claims) { c.Audience = []string{"x"} }), admission.NotOurs, "another application"},
-		"no audience":  {rule, changed(func(c *claims.Claims) { c.Audience = nil }), admission.NotOurs, "another application"},
-		"any audience": {admission.Rule{Any: true}, changed(func(c *claims.Claims) { c.Audience = nil }), admission.Admitted, ""},
-		"any user":     {admission.Rule{Any: true}, changed(func(c *claims.Claims) { c.Subject = "" }), admission.NotUser, "no user"},
+		"ours":                 {rule, user, admission.Admitted, ""},
+		"opaque":               {rule, claims.Claims{}, admission.Admitted, ""},
+		"ID token":             {rule, changed(func(c *claims.Claims) { c.IDToken = true }), admission.NotAccessToken, "ID token"},
+		"machine":              {rule, changed(func(c *claims.Claims) { c.Subject = "" }), admission.NotUser, "no user"},
+		"another app":          {rule, changed(func(c *claims.Claims) { c.Audience = []string{"x"} }), admission.NotOurs, "another application"},
+		"no audience":          {rule, changed(func(c *claims.Claims) { c.Audience = nil }), admission.NotOurs, "another application"},
+		"any audience":         {admission.Rule{Any: true}, changed(func(c *claims.Claims) { c.Audience = nil }), admission.Admitted, ""},
+		"delegated":            {rule, changed(func(c *claims.Claims) { c.Delegated = true }), admission.Delegated, "somebody else acts"},
+		"delegated, of others": {rule, changed(func(c *claims.Claims) { c.Delegated, c.Audience = true, nil }), admission.NotOurs, "another application"},
+		"delegated, allowed": {
+			admission.Rule{Accepted: rule.Accepted, Delegated: true}, changed(func(c *claims.Claims) { c.Delegated = true }), admission.Admitted, "",
+		},
+		"any user": {admission.Rule{Any: true}, changed(func(c *claims.Claims) { c.Subject = "" }), admission.NotUser, "no user"},
 	} {
 		got := test.rule.Admit(&test.token)
 		assert.Equal(t, test.want, got, name)

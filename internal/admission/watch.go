@@ -73,6 +73,8 @@ func (w *Watch) Refused(ctx context.Context, k digest.Key, cause Verdict, c *cla
 		log("token_names_no_user", "mfa tokens are refused because they name no user: send the tokens of users, which have a sub")
 	case NotServed:
 		log("token_of_other_user", "mfa tokens are refused because they are not of the user that Subject returns: it must return the sub")
+	case Delegated:
+		log("token_is_delegated", "mfa tokens are refused because they are delegated: send the user's own, or set AllowDelegated")
 	default: // NotAccessToken
 		log("token_is_id_token", "mfa tokens are refused because they are ID tokens: send the access token instead")
 	}

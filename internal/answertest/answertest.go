@@ -36,12 +36,15 @@ const (
 	panicking     = "token-panicking"
 )
 
+// named is a token of a user who has not enrolled the factors either.
+func named() string { return JWT(map[string]any{"sub": "user-1", "aud": "app"}) }
+
 // Lister answers for the tokens above.
 func Lister(_ context.Context, token string) ([]client.Factor, error) {
 	switch token {
 	case Enrolled:
 		return []client.Factor{{ID: "1", Type: client.OTP}}, nil
-	case NotEnrolled:
+	case NotEnrolled, named():
 		return []client.Factor{{ID: "2", Type: client.Email}}, nil
 	case refused:
 		return nil, client.ErrUnauthenticated

@@ -10,7 +10,7 @@ import (
 func rows() map[string]Row {
 	all := make(map[string]Row)
 	for _, part := range []map[string]Row{
-		allowed(), unauthenticated(), notEnrolled(), unavailableRows(), frames(), circles(), scripts(),
+		allowed(), unauthenticated(), notEnrolled(), unavailableRows(), frames(), circles(), scripts(), userRefs(),
 	} {
 		for name, row := range part {
 			if _, twice := all[name]; twice {
@@ -90,6 +90,7 @@ func unauthenticated() map[string]Row {
 		"refused by rule 9: a machine's token":       invalidToken(claims(map[string]any{"sub": nil})),
 		"refused by rule 9: an ID token":             invalidToken(claims(map[string]any{"nonce": "n"})),
 		"refused by rule 9: an ID token's hash":      invalidToken(claims(map[string]any{"at_hash": "h"})),
+		"refused by rule 9: a delegated token":       invalidToken(claims(map[string]any{"act": map[string]any{"sub": "agent"}})),
 		"refused by rule 9: no audience":             invalidToken(claims(map[string]any{"aud": nil})),
 		"refused by rule 9: an audience of numbers":  invalidToken(claims(map[string]any{"aud": 7})),
 		"refused, browser: LoginURL with return-to":  browserTo("GET /admin/users?page=2", bearer(refused), 302, "/login?return_to=%2Fadmin%2Fusers%3Fpage%3D2"),
@@ -222,5 +223,28 @@ func unavailableRows() map[string]Row {
 			request: "GET /admin", headers: []string{bearer(panicking)}, config: pages(), wantStatus: 500,
 			want: map[string]string{"Content-Type": isJSON, "Location": "", "Retry-After": ""}, wantBody: "Internal Server Error",
 		},
+	}
+}
+
+// userRefs are of an app whose refusals name their users.
+func userRefs() map[string]Row {
+	const user = "IW422ZB5XKDFNLQ4"
+	config := echomfa.Config{UserRefKey: []byte("0123456789abcdef")}
+	claims := func(name string, value any) string {
+		return bearer(JWT(map[string]any{"sub": "user-1", "aud": "app", name: value}))
+	}
+	row := func(status int, header, content, body string, more ...string) Row {
+		return Row{
+			request: "GET /admin", headers: append(more, header), config: config, wantStatus: status,
+			want: map[string]string{"Content-Type": content}, wantBody: body,
+		}
+	}
+	refused := row(http.StatusUnauthorized, claims("aud", "other"), isJSON, `"user_ref":"`+user+`"`)
+	refused.wantError = "invalid_token"
+	return map[string]Row{
+		"factors missing, a user by name":                  row(http.StatusForbidden, bearer(named()), isJSON, `"user_ref":"`+user+`"`),
+		"factors missing, a user by name, browser":         row(http.StatusForbidden, bearer(named()), isHTML, "User: <code>"+user, asBrowser),
+		"unavailable, a user by name":                      row(http.StatusServiceUnavailable, claims("jti", "x"), isJSON, `"user_ref":"`+user+`"`),
+		"refused by rule 9: another app's, a user by name": refused,
 	}
 }

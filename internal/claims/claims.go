@@ -32,6 +32,9 @@ type Claims struct {
 	// IDToken reports a nonce or at_hash: OpenID Connect Core, sections 2 and
 	// 3.1.3.6.
 	IDToken bool
+	// Delegated reports an act: somebody else acts with the token for its user (RFC
+	// 8693, section 4.1).
+	Delegated bool
 }
 
 var (
@@ -105,7 +108,7 @@ func isAny(string) bool { return true }
 
 func isClaim(name string) bool {
 	switch name {
-	case "sub", "aud", "exp", "auth_time", "nonce", "at_hash":
+	case "sub", "aud", "exp", "auth_time", "nonce", "at_hash", "act":
 		return true
 	}
 	return false
@@ -183,7 +186,7 @@ func walk(raw []byte, wanted func(name string) bool) (members, error) {
 }
 
 func (m members) claims() (Claims, error) {
-	c := Claims{JWT: true, IDToken: m.present("nonce") || m.present("at_hash")}
+	c := Claims{JWT: true, IDToken: m.present("nonce") || m.present("at_hash"), Delegated: m.present("act")}
 	if m.present("sub") {
 		if err := json.Unmarshal(m["sub"], &c.Subject); err != nil {
 			return Claims{}, errNotJWT

@@ -59,8 +59,10 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/fips140"
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/base32"
 	"encoding/binary"
 	"encoding/hex"
 	"math/bits"
@@ -232,6 +234,19 @@ func (k *Keyer) Ref(key Key) string {
 	copy(text[copy(text[:], k.secret[:]):], key[:])
 	sum := sha256.Sum256(text[:])
 	return hex.EncodeToString(sum[:8])
+}
+
+// UserRef returns a short name of a user's id under a key of the application, or "" if
+// there is no key or no id. It is the first 80 bits of an HMAC-SHA-256, so that a million
+// users share none with a probability above 10^-12, and 16 characters that can be read
+// out. The text before the id keeps it apart from whatever else the key is used for.
+func UserRef(key []byte, userID string) string {
+	if len(key) == 0 || userID == "" {
+		return ""
+	}
+	mac := hmac.New(sha256.New, key)
+	_, _ = mac.Write([]byte("echomfa user_ref 1:" + userID)) // never fails
+	return base32.StdEncoding.EncodeToString(mac.Sum(nil)[:10])
 }
 
 // AppendPart appends a string with its length before it, so that two parts

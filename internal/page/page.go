@@ -27,6 +27,7 @@ const (
 {{with .Link}}<p><a href="{{.}}" target="_top" data-turbo="false" up-follow="false">{{$.Step}}</a></p>
 {{end}}{{if .Retry}}<p><a href="">Try again</a></p>
 {{end}}{{with .DecisionID}}<p><small>Reference: <code>{{.}}</code></small></p>
+{{end}}{{with .UserRef}}<p><small>User: <code>{{.}}</code></small></p>
 {{end}}{{end}}{{end}}`
 
 	pageHTML = `<!doctype html>
@@ -56,6 +57,7 @@ const (
 type View struct {
 	Title, Detail string
 	DecisionID    string // or empty
+	UserRef       string // or empty
 	Link          string // where the user can go on, or empty
 	Step          string // what is done there
 	Moves         bool   // the browser goes there by itself

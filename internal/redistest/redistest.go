@@ -19,6 +19,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/echomfa/echomfa/internal/child"
 )
 
 // patience is how long a server may take to start or to end.
@@ -110,6 +112,7 @@ func (s *Server) start(tb testing.TB) error {
 		"--repl-diskless-sync-delay", "0", "--cluster-config-file", "nodes-" + port + ".conf",
 	}, s.args)...)
 	s.cmd.Stdout, s.cmd.Stderr = s.out, s.out
+	child.EndWithParent(s.cmd, syscall.SIGKILL)
 	if err := s.cmd.Start(); err != nil {
 		return err
 	}

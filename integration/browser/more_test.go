@@ -1,0 +1,167 @@
+//go:build slow
+
+package browser_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/security"
+	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/client"
+	"github.com/echomfa/echomfa/enroll"
+	"github.com/echomfa/echomfa/genauthtest"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// TestRefusalPages looks at the refusal pages in light and dark, in English and Chinese:
+// a sign-in page and an enrollment page that lead back at once bring the browser to those
+// that say so.
+func TestRefusalPages(t *testing.T) {
+	t.Parallel()
+	check := axeSource(t)
+	headings := map[string][]string{
+		"en":    {"Please sign in", "Set up two-step verification", headingDeadEnd, headingUnknown},
+		"zh-CN": {"请登录", "请设置两步验证", "无法在此处设置", "暂时无法查询您的验证方式"},
+	}
+	for lang, heading := range headings {
+		for _, scheme := range []string{"light", "dark"} {
+			t.Run(lang+" "+scheme, func(t *testing.T) {
+				t.Parallel()
+				genauth := startGenAuth(t, genauthtest.Config{})
+				tb := newTab(t, mountRefusals(t, genauth, lang))
+				tb.lang = lang
+				call(tb, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+					Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+				})
+				for i, path := range []string{"/nobody", "/bob", "/face", "/unknown"} {
+					tb.open(path)
+					tb.at([]int64{401, 403, 403, 503}[i], heading[i])
+					background := map[string]string{"light": "rgb(255, 255, 255)", "dark": "rgb(29, 29, 34)"}[scheme]
+					assert.Equal(t, background, eval[string](tb, `getComputedStyle(document.querySelector("main")).backgroundColor`))
+					assert.Equal(t, 1, eval[int](tb, `document.querySelectorAll("main a.button").length`), "a way on")
+					tb.assertAccessible(lang+" "+scheme+" "+path, check)
+				}
+			})
+		}
+	}
+}
+
+// mountRefusals serves guarded pages that nobody gets to see.
+func mountRefusals(t *testing.T, genauth *genauthtest.Server, lang string) string {
+	t.Helper()
+	genauthClient, err := client.New(client.Config{BaseURL: genauth.URL(), AppID: genauth.AppID(), Timeout: patience})
+	require.NoError(t, err)
+	t.Cleanup(genauthClient.CloseIdleConnections)
+	page, err := enroll.RefusalPage(enroll.RefusalConfig{
+		Brand: enroll.Brand{Name: "Northwind Portal", Color: "#0f5c4c"}, Support: "x1234",
+		Language: func(*http.Request) string { return lang },
+	})
+	require.NoError(t, err)
+	bob, alice := genauth.AccessToken("bob-id"), genauth.AccessToken("alice-id")
+	enforcer, err := echomfa.New(echomfa.Config{
+		Client: genauthClient, EnrollURL: "/back/enroll", LoginURL: "/back/sign-in", RefusalPage: page,
+		Lookup: echomfa.LookupConfig{Timeout: patience},
+		Token: func(r *http.Request) (string, error) {
+			switch r.URL.Path {
+			case "/nobody":
+				return "", nil
+			case "/unknown":
+				genauth.SetFault(genauthtest.Fault{Path: genauthtest.ListEnrolledFactorsPath, Change: genauthtest.HTTPStatus(503, "")})
+				return alice, nil
+			}
+			return bob, nil
+		},
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, enforcer.Close()) })
+	mux := http.NewServeMux()
+	mux.HandleFunc("/back/", func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, enforcer.ReturnTo(r.FormValue("return_to")), http.StatusFound)
+	})
+	for path, policy := range map[string]echomfa.Policy{"/": echomfa.AnyOf(echomfa.OTP, echomfa.Face, echomfa.Passkey), "/face": echomfa.AnyOf(echomfa.Face)} {
+		mux.Handle(path, enforcer.Middleware(echomfa.HandlerConfig{Policy: policy})(http.NotFoundHandler()))
+	}
+	app := httptest.NewServer(mux)
+	t.Cleanup(app.Close)
+	return app.URL
+}
+
+// TestHTTPS walks on https, behind a proxy that ends TLS: the cookie of the step is one
+// that http does not get.
+func TestHTTPS(t *testing.T) {
+	t.Parallel()
+	var target *url.URL
+	front := httptest.NewTLSServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }})
+	t.Cleanup(front.Close)
+	var err error
+	target, err = url.Parse(startPortal(t, startGenAuth(t, genauthtest.Config{}), "BASE_URL="+front.URL))
+	require.NoError(t, err)
+	tb := newTab(t, front.URL)
+	call(tb, security.SetIgnoreCertificateErrors, security.SetIgnoreCertificateErrorsParams{Ignore: true})
+	tb.blocked()
+	tb.choose("/mfa/begin", "OTP")
+	tb.at(200, headingOTP)
+	cookies := call(tb, network.GetCookies, network.GetCookiesParams{}).Cookies
+	step := map[string]bool{}
+	for _, cookie := range cookies {
+		if strings.Contains(cookie.Name, "step") {
+			step[cookie.Name] = cookie.Secure
+		}
+	}
+	assert.Equal(t, map[string]bool{"__Secure-echomfa_step": true}, step)
+	tb.reload()
+	tb.at(200, headingOTP)
+	tb.confirm(tb.codeOnPage(time.Now()))
+	tb.saved()
+	tb.onAdmin()
+}
+
+// TestTokenIsRenewedDuringAStep has the app renew the access token between the pages, and
+// GenAuth refuse the one before: the step goes on, with the same secret.
+func TestTokenIsRenewedDuringAStep(t *testing.T) {
+	t.Parallel()
+	ways(t, scripted, func(t *testing.T, scripts func(*tab)) {
+		t.Helper()
+		genauth := startGenAuth(t, genauthtest.Config{})
+		var token atomic.Value
+		renew := func() {
+			if old, ok := token.Swap(genauth.AccessToken("bob-id")).(string); ok {
+				genauth.Revoke(old)
+			}
+		}
+		renew()
+		tb := newTab(t, mountAs(t, genauth, func() string { return token.Load().(string) }, nil, nil))
+		scripts(tb)
+		tb.open("/mfa?return_to=%2Fadmin")
+		tb.at(200, headingNeeded)
+		renew()
+		tb.choose("/mfa/begin", "OTP")
+		tb.at(200, headingOTP)
+		secret := tb.text("#secret")
+		renew()
+		tb.reload()
+		tb.at(200, headingOTP)
+		assert.Equal(t, secret, tb.text("#secret"))
+		renew()
+		tb.confirm("000000")
+		tb.at(200, headingOTP)
+		assert.Equal(t, secret, tb.text("#secret"))
+		renew()
+		tb.confirm(tb.codeOnPage(time.Now()))
+		tb.at(200, headingRecovery)
+		renew()
+		tb.saved()
+		tb.at(200, "App")
+		assert.Equal(t, "/admin", tb.path())
+	})
+}

@@ -1,0 +1,2 @@
+// Package child is for tests that start other programs.
+package child
