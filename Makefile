@@ -41,10 +41,11 @@ mutate: ## change what decides in small ways, and see that a test notices (an ho
 fips: ## run the tests with nothing but FIPS 140 cryptography, but for the emulator's codes
 	@scripts/fips.sh
 
-slow: ## what takes too long for test.sh: an app that uses the modules as others do, axe over every page in every state, Chromium on https, every way in which scripts navigate, a walk with Firefox
+slow: ## what takes too long for test.sh: an app that uses the modules as others do, all rows of the faults, axe over every page in every state, with and without JavaScript, Chromium on https, every way in which scripts navigate, a walk with Firefox
 	@command -v firefox-esr >/dev/null || { echo 'make slow: install it with: sudo apt-get install -y --no-install-recommends firefox-esr'; exit 2; }
 	cd integration && go test -tags slow -count=1 -run '^TestModulesAreUsableFromOutside$$' .
-	cd integration && go test -tags slow -count=1 -run '^(TestPages|TestDark|TestRefusalPages|TestHTTPS|TestTokenIsRenewedDuringAStep|TestFieldF18ScriptsThatNavigate|TestFirefox)$$' ./browser
+	cd integration && go test -race -tags slow -count=1 -run '^(TestF0|TestF1|TestF2|TestF30|TestF31|TestF40Enforcers)' .
+	cd integration && go test -tags slow -count=1 -run '^(TestPages|TestDark|TestRefusalPages|TestHTTPS|TestTokenIsRenewedDuringAStep|TestHistory|TestSessionEndsInTheMiddle|TestErrorsAreInView|TestFieldF17WantedPageRedirectsAway|TestFieldF18ScriptsThatNavigate|TestFirefox)$$' ./browser
 
 # No test may depend on what the machine has time for, so these are sizes of the same
 # tests, and no other ones: siege_test.go has them.

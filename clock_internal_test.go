@@ -61,6 +61,7 @@ func TestF39ClocksDriftUnnoticedForAMillisecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var c clock
 		c.start()
+		c.gained.Store(int64(time.Minute)) // counts at once
 		for _, step := range []time.Duration{time.Hour, -time.Hour} {
 			time.Sleep(time.Second)
 			assert.Equal(t, c.moment(time.Now()), c.now(), "the last one was a second ago")
@@ -96,6 +97,7 @@ func TestF39TimeIsNeverSetBack(t *testing.T) {
 		"at the limit":                  {{s, unnoticed - 1, s}, {2 * s, unnoticed, 2*s + unnoticed}},
 		"at the limit, back":            {{s, 1 - unnoticed, s}, {2 * s, -unnoticed, 2 * s}, {3 * s, 0, 3*s + unnoticed}},
 		"read before a step, and later": {{3 * s, 10 * s, 13 * s}, {2 * s, 0, 12 * s}, {4 * s, 10 * s, 14 * s}},
+		"two steps at one time":         {{s, 10 * s, 11 * s}, {s, 20 * s, 21 * s}},
 		"an age, after a step":          {{3 * s, 10 * s, 13 * s}, {-5 * s, 10 * s, 5 * s}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -317,10 +317,8 @@ func (p Policy) Implies(q Policy) bool {
 }
 
 // weak returns which of SMS and EMAIL alone satisfy the policy. GenAuth may
-// list those for every user with a telephone number or an e-mail address.
+// list those for every user with a telephone number or an e-mail address. An exempt
+// policy is not asked.
 func (p Policy) weak() []FactorType {
-	if _, exempt := p.IsExempt(); exempt {
-		return nil
-	}
 	return slices.DeleteFunc([]FactorType{SMS, Email}, func(t FactorType) bool { return !p.satisfied(Factors(t)) })
 }

@@ -31,7 +31,7 @@ func (row *echoRow) app(t *testing.T, e *echomfa.Enforcer, p echomfa.Policy, pla
 }
 
 // TestEchoMiddleware has every middleware that ships with Echo v5, before routing,
-// in front of the guard and behind it: the answer is that of the README, or the row
+// in front of the guard and behind it: the answer is that of docs/answers.md, or the row
 // says why not.
 func TestEchoMiddleware(t *testing.T) {
 	t.Parallel()

@@ -109,6 +109,7 @@ func refusedForGood(begin func(*rig)) fault {
 		setup:  func(s *setup) { s.enforcer.Cache.RefusedFor = shortly },
 		begin:  begin,
 		status: http.StatusUnauthorized,
+		whole:  true,
 		after:  asked(1, 1),
 		later: func(t *testing.T, r *rig) {
 			t.Helper()

@@ -36,13 +36,18 @@ func (r *fleetRig) strangers(i *appInstance, n int) {
 // and its end is.
 func TestF40EnforcersBehindAToxicNetwork(t *testing.T) {
 	t.Parallel()
-	for name, row := range map[string]struct{ toxic string }{
+	// Calls fail at once, or not in time. What else there is to see of the others, the
+	// Store's own rows show: TestF40RedisBehindAToxicNetwork.
+	rows := map[string]struct{ toxic string }{
 		"gone":   {},
-		"slow":   {toxic: `{"type":"latency","attributes":{"latency":1000}}`},
 		"silent": {toxic: `{"type":"timeout","attributes":{"timeout":0}}`},
-		"deaf":   {toxic: `{"type":"timeout","stream":"upstream","attributes":{"timeout":0}}`},
-		"resets": {toxic: `{"type":"reset_peer","attributes":{"timeout":0}}`},
-	} {
+	}
+	if allRows {
+		rows["slow"] = struct{ toxic string }{`{"type":"latency","attributes":{"latency":1000}}`}
+		rows["deaf"] = struct{ toxic string }{`{"type":"timeout","stream":"upstream","attributes":{"timeout":0}}`}
+		rows["resets"] = struct{ toxic string }{`{"type":"reset_peer","attributes":{"timeout":0}}`}
+	}
+	for name, row := range rows {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := newFleet(t, 2, echomfa.CacheConfig{FreshFor: freshFor})
@@ -155,7 +160,11 @@ func TestF40EnforcersWhenRedisRestartsBeforeDelivery(t *testing.T) {
 			t.Parallel()
 			const denyFreshFor = 300 * time.Millisecond // so that the store is asked again
 			r := newFleet(t, 4, echomfa.CacheConfig{FreshFor: freshFor, DenyFreshFor: denyFreshFor})
-			for range 2 {
+			restarts := 1
+			if allRows {
+				restarts = 2
+			}
+			for range restarts {
 				user := r.user(genauthtest.OTP)
 				token := r.genauth.AccessToken(user)
 				r.keep(r.instances[0], token, http.StatusOK)

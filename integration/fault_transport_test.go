@@ -31,6 +31,7 @@ func TestF01ConnectionRefused(t *testing.T) {
 			t.Helper()
 			assert.LessOrEqual(t, len(r.dials.all()), 2*len(callers()), "one retry at most")
 		},
+		whole: true,
 	}.run(t)
 }
 

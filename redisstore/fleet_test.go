@@ -182,10 +182,11 @@ func (f *fleet) judge(a *answer, heard uint64, promised bool, told, begun time.T
 }
 
 // play changes a factor now and then, by each author in turn, for as long as something
-// happens and for a while. Then it waits until all refuse, also where Invalidate has
+// happens and for a while, and until one was acknowledged. Then it waits until all refuse, also where Invalidate has
 // returned an error.
 func (f *fleet) play(happen func()) {
 	f.t.Helper()
+	before := f.toldSoFar()
 	f.mu.Lock()
 	f.settled = time.Time{}
 	f.mu.Unlock()
@@ -206,6 +207,7 @@ func (f *fleet) play(happen func()) {
 	least := time.After(f.lasts)
 	happen()
 	<-least
+	eventually(f.t, func() bool { return f.toldSoFar() > before }, "nothing is acknowledged")
 	close(over)
 	ticks.Wait()
 	f.telling.Wait()
@@ -228,6 +230,12 @@ func (f *fleet) play(happen func()) {
 	f.settled = time.Now()
 	f.mu.Unlock()
 	<-refused
+}
+
+func (f *fleet) toldSoFar() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.told
 }
 
 // settledFor returns how long ago the fleet has settled, or less than 0.

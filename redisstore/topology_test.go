@@ -104,7 +104,8 @@ func (n *topology) join(t *testing.T, meet [][]string, nodeTimeout string) {
 		return !missing && !strings.Contains(known, "handshake")
 	}, "the nodes do not meet")
 	for i, s := range n.servers[masters:] {
-		master := ask(t, n.servers[i], "CLUSTER", "MYID")
+		master, err := command(t, rawClient(t, n.servers[i].Addr), "CLUSTER", "MYID").ToString()
+		require.NoError(t, err)
 		eventually(t, func() bool { return ask(t, s, "CLUSTER", "REPLICATE", master) == "OK" }, "it does not know its master")
 	}
 	for _, s := range n.servers {

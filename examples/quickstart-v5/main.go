@@ -1,5 +1,5 @@
-// Quickstart-v5 guards one route of an Echo v5 app by an enrollment policy. To keep
-// Echo v4 out of the binary, build it with -tags echomfa_noechov4.
+// Quickstart-v5 guards one route by an enrollment policy, in Echo v5. To keep Echo v4
+// out of the binary, build it with -tags echomfa_noechov4.
 package main
 
 import (

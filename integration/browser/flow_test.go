@@ -18,22 +18,31 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// withAndWithout runs a test in tabs with JavaScript and without.
-func withAndWithout(t *testing.T, genauth func() *genauthtest.Server, walk func(tb *tab, genauth *genauthtest.Server)) {
+// The ways to walk through the pages.
+const (
+	scripted   = "with JavaScript"
+	unscripted = "without JavaScript"
+)
+
+// portalWays is ways, in a tab of a portal of its own.
+func portalWays(t *testing.T, way string, walk func(tb *tab)) {
 	t.Helper()
-	bothWays(t, func(t *testing.T, scripts func(*tab)) {
+	ways(t, way, func(t *testing.T, scripts func(*tab)) {
 		t.Helper()
-		emulator := genauth()
-		tb := newTab(t, startPortal(t, emulator))
+		tb := newTab(t, startPortal(t, startGenAuth(t, genauthtest.Config{})))
 		scripts(tb)
-		walk(tb, emulator)
+		walk(tb)
 	})
 }
 
-// bothWays runs a test twice: scripts leaves a tab its JavaScript, or takes it away.
-func bothWays(t *testing.T, walk func(t *testing.T, scripts func(*tab))) {
+// ways runs a test in one way, and with the tag slow in both: scripts leaves a tab its
+// JavaScript, or takes it away.
+func ways(t *testing.T, way string, walk func(t *testing.T, scripts func(*tab))) {
 	t.Helper()
-	for name, disabled := range map[string]bool{"with JavaScript": false, "without JavaScript": true} {
+	for name, disabled := range map[string]bool{scripted: false, unscripted: true} {
+		if name != way && !allWays {
+			continue
+		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			walk(t, func(tb *tab) {
@@ -47,7 +56,7 @@ func bothWays(t *testing.T, walk func(t *testing.T, scripts func(*tab))) {
 // whether to send a form again, the secret stays the same, and the person gets on.
 func TestHistory(t *testing.T) {
 	t.Parallel()
-	withAndWithout(t, func() *genauthtest.Server { return startGenAuth(t, genauthtest.Config{}) }, func(tb *tab, _ *genauthtest.Server) {
+	portalWays(t, scripted, func(tb *tab) {
 		tb.blocked()
 		start := tb.path()
 		tb.choose("/mfa/begin", "OTP")
@@ -127,7 +136,7 @@ func TestClosedTab(t *testing.T) {
 // and from there to the page it was on.
 func TestSessionEndsInTheMiddle(t *testing.T) {
 	t.Parallel()
-	withAndWithout(t, func() *genauthtest.Server { return startGenAuth(t, genauthtest.Config{}) }, func(tb *tab, _ *genauthtest.Server) {
+	portalWays(t, unscripted, func(tb *tab) {
 		tb.blocked()
 		tb.choose("/mfa/begin", "OTP")
 		tb.at(200, headingOTP)
@@ -189,7 +198,7 @@ func TestCookieGone(t *testing.T) {
 // TestErrorsAreInView at 200 % and 400 % zoom: of a window of 1280 by 800, that much is left.
 func TestErrorsAreInView(t *testing.T) {
 	t.Parallel()
-	withAndWithout(t, func() *genauthtest.Server { return startGenAuth(t, genauthtest.Config{}) }, func(tb *tab, _ *genauthtest.Server) {
+	portalWays(t, scripted, func(tb *tab) {
 		tb.blocked()
 		tb.choose("/mfa/begin", "OTP")
 		for _, zoomed := range [][2]int64{{640, 400}, {320, 200}} {
@@ -255,7 +264,7 @@ func TestFieldF17WantedPageRedirectsAway(t *testing.T) {
 		_, _ = fmt.Fprint(w, `<!doctype html><html lang="en"><title>x</title><link rel="icon" href="data:,"><h1>Authorize</h1>`)
 	}))
 	t.Cleanup(elsewhere.Close)
-	bothWays(t, func(t *testing.T, scripts func(*tab)) {
+	ways(t, scripted, func(t *testing.T, scripts func(*tab)) {
 		t.Helper()
 		genauth := startGenAuth(t, genauthtest.Config{})
 		tb := newTab(t, mountWith(t, genauth, nil, map[string]http.HandlerFunc{"/go": func(w http.ResponseWriter, r *http.Request) {

@@ -46,7 +46,7 @@ func (s suite) Run() int {
 	}
 	defer removeAll(dir)
 	shared.portal = filepath.Join(dir, "portal")
-	build := exec.CommandContext(context.Background(), "go", "build", "-o", shared.portal, "./portal")
+	build := exec.CommandContext(context.Background(), "go", "build", "-ldflags=-w", "-o", shared.portal, "./portal")
 	build.Dir = filepath.Join("..", "..", "examples")
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "cannot build the portal: %v\n%s", err, out)

@@ -130,7 +130,7 @@ func TestHTTPS(t *testing.T) {
 // GenAuth refuse the one before: the step goes on, with the same secret.
 func TestTokenIsRenewedDuringAStep(t *testing.T) {
 	t.Parallel()
-	bothWays(t, func(t *testing.T, scripts func(*tab)) {
+	ways(t, scripted, func(t *testing.T, scripts func(*tab)) {
 		t.Helper()
 		genauth := startGenAuth(t, genauthtest.Config{})
 		var token atomic.Value

@@ -2,4 +2,7 @@
 
 package browser_test
 
-const scriptRows = 20
+const (
+	scriptRows = 20
+	allWays    = true
+)

@@ -29,7 +29,7 @@ type Middleware struct {
 	Cookie bool                // the token is in a cookie: the middleware has Authorization
 	Setup  func(*http.Request) // what the middleware needs of a request
 	Places []string            // where it is tried; all by default
-	// Differs has what is not the answer of the README, by place, a slash and the
+	// Differs has what is not the answer of docs/answers.md, by place, a slash and the
 	// situation or "*", and why. The value is the name of a header that differs, or
 	// "answer" if another one answers, a colon, and the reason.
 	Differs map[string]string
@@ -38,7 +38,7 @@ type Middleware struct {
 	App func(t *testing.T, e *echomfa.Enforcer, p echomfa.Policy, place string, handler http.Handler) http.Handler
 }
 
-// situation is a row of the README's table.
+// situation is a row of the table in docs/answers.md.
 type situation struct {
 	request string
 	token   string

@@ -1,0 +1,5 @@
+//go:build slow
+
+package integration_test
+
+const allRows = true
