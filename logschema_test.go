@@ -153,8 +153,8 @@ func (u *logUse) readLine(t *testing.T, name string, call *ast.CallExpr) {
 	for _, arg := range call.Args {
 		ast.Inspect(arg, func(n ast.Node) bool {
 			inner, ok := n.(*ast.CallExpr)
-			if function, of := "", ""; ok && event == nil {
-				function, of = calledName(inner)
+			if ok && event == nil {
+				function, of := calledName(inner)
 				if of == "slog" && function == "String" && isText(inner.Args[0]) && textOf(t, inner.Args[0]) == "event" {
 					event = inner.Args[1]
 				} else if of == "slog" {

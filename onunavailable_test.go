@@ -32,7 +32,7 @@ type outage struct {
 // request asks for a guarded page, and returns the status.
 func (o *outage) request(ctx context.Context, token string, mode echomfa.Mode) int {
 	o.t.Helper()
-	handler := o.e.Middleware(echomfa.HandlerConfig{Policy: otp(), Mode: mode})(http.HandlerFunc(
+	handler := o.e.Middleware(echomfa.HandlerConfig{Policy: otp(), Mode: mode})(http.HandlerFunc( //nolint:contextcheck // a mount has none
 		func(http.ResponseWriter, *http.Request) {}))
 	r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/admin", nil)
 	if token != "" {

@@ -293,7 +293,7 @@ func (e sliceError) Error() string { return strings.Join(e.words, " ") }
 // one that cannot be compared: Echo answers as the error says.
 func TestErrorOfErrorHandlerKeepsItsStatus(t *testing.T) {
 	t.Parallel()
-	for want, given := range map[string]error{
+	for want, given := range map[string]*echo.HTTPError{
 		"no session [redacted]": echo.NewHTTPError(http.StatusTeapot, "no session "+canary),
 		"no cause":              echo.NewHTTPError(http.StatusTeapot, "no cause").WithInternal(sliceError{[]string{"a", "b"}}),
 	} {
@@ -304,6 +304,8 @@ func TestErrorOfErrorHandlerKeepsItsStatus(t *testing.T) {
 		}, nil)
 		assert.Equal(t, http.StatusTeapot, got.Code, want)
 		assert.Contains(t, got.Body.String(), want)
-		assert.Equal(t, given.(*echo.HTTPError).Internal, got.err.(*echo.HTTPError).Internal)
+		returned, ok := got.err.(*echo.HTTPError)
+		require.True(t, ok)
+		assert.Equal(t, given.Internal, returned.Internal)
 	}
 }

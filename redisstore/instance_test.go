@@ -96,7 +96,7 @@ func (s *spy) Watch(ctx context.Context, hear func(echomfa.StoreEvent)) error {
 			s.last.Store(time.Now().UnixNano())
 		case echomfa.Deaf:
 			s.last.Store(0)
-		case echomfa.Invalidated, echomfa.Rewound, echomfa.Resumed:
+		case echomfa.Invalidated, echomfa.Rewound, echomfa.Resumed, echomfa.Unreadable:
 		}
 	})
 }
