@@ -111,6 +111,7 @@ func logRefusal(ctx context.Context, log *slog.Logger, d *Decision, err error, r
 	}
 	level := slog.LevelInfo
 	switch {
+	case ctx.Err() != nil && errors.Is(err, ctx.Err()): // clients may leave as often as they like
 	case d.Outcome == InternalError, errors.Is(err, ErrMisconfigured):
 		level = slog.LevelError
 	case d.Outcome == Unavailable && ctx.Err() == nil:
