@@ -107,10 +107,10 @@ const (
 	// InsecureAllow lets the request through: its Outcome is Unavailable, and Enforced
 	// is false. Anybody who can make lookups fail gets in with any token that is not known
 	// to be bad: one that GenAuth has refused, as far as this instance remembers, that
-	// has expired by its own exp, or that names another audience or subject, is still a
-	// 401, and so is one that CheckToken, which is called for unknown tokens, does not
-	// accept. Nobody else verifies a token meanwhile: without a
-	// CheckToken or a token verifier before the middleware, a made-up token, opaque or a
+	// has expired or is not valid yet by its own exp and nbf, or that names another
+	// audience or subject, is still a 401, and so is one that CheckToken, which is called
+	// for unknown tokens, does not accept. Nobody else verifies a token meanwhile: without
+	// a CheckToken or a token verifier before the middleware, a made-up token, opaque or a
 	// JWT, is not known to be bad. No token is still a 401. A user who lacked a factor
 	// when GenAuth told last, as far as this instance remembers, is still refused: by
 	// facts above DenyFreshFor with a 503, until they are invalidated.

@@ -140,8 +140,8 @@ func (e *Enforcer) decide(ctx context.Context, d *Decision, rq *request) error {
 var errLacks = errors.New("echomfa: the user lacked a factor when GenAuth told last")
 
 // mayGoOn reports why a user must not go on although it could not be found out what the
-// user has enrolled: the user lacked a factor before, or the token was refused, has
-// expired, or is not accepted by CheckToken. What the cache knows has passed CheckToken.
+// user has enrolled: the user lacked a factor before, or the token was refused, is not
+// valid now by what it says, or is not accepted by CheckToken. What the cache knows has passed CheckToken.
 // That is no lookup, and in no budget, but no request waits for it longer than Timeout.
 func (d *decider) mayGoOn(ctx context.Context, token string, p Policy) error {
 	now := d.cache.now()
@@ -149,8 +149,9 @@ func (d *decider) mayGoOn(ctx context.Context, token string, p Policy) error {
 	if known || err != nil {
 		return err
 	}
-	if said, err := claims.Parse(token); err != nil || !said.Storable(time.Unix(0, now.wall)) {
-		return errBadToken("the token has expired, or its exp cannot be read")
+	wall := time.Unix(0, now.wall)
+	if said, err := claims.Parse(token); err != nil || !said.Storable(wall) || !said.Begun(wall, maxClockSkew) {
+		return errBadToken("the token has expired or is not valid yet")
 	}
 	if d.genauth.checkToken == nil {
 		return nil
