@@ -113,7 +113,8 @@ const (
 	// a CheckToken or a token verifier before the middleware, a made-up token, opaque or a
 	// JWT, is not known to be bad. No token is still a 401. A user who lacked a factor
 	// when GenAuth told last, as far as this instance remembers, is still refused: by
-	// facts above DenyFreshFor with a 503, until they are invalidated.
+	// facts above DenyFreshFor with a 503, until they are invalidated. So is everybody
+	// while GenAuth refuses the question (ErrMisconfigured): that is no outage.
 	InsecureAllow
 )
 

@@ -118,7 +118,7 @@ func (e *Enforcer) decideToken(ctx context.Context, d *Decision, rq *request) er
 // decide settles a decision whose policy is valid and asks for factors.
 func (e *Enforcer) decide(ctx context.Context, d *Decision, rq *request) error {
 	err := e.decider.decide(ctx, d, rq)
-	if d.Outcome != Unavailable || !d.Enforced || ctx.Err() != nil || !e.insecure.On() {
+	if d.Outcome != Unavailable || !d.Enforced || ctx.Err() != nil || !e.insecure.On() || errors.Is(err, ErrMisconfigured) {
 		return err
 	}
 	refusal := e.decider.mayGoOn(ctx, rq.token, d.Policy)

@@ -199,3 +199,15 @@ func TestClientsThatLeaveAreNoError(t *testing.T) {
 		})
 	}
 }
+
+// TestRefusalWithoutAPolicyNamesNone has a RequireFunc that chooses no policy: what the log
+// says of it reads like no broken configuration.
+func TestRefusalWithoutAPolicyNamesNone(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	e := table(t, func(c *echomfa.Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	serve(t, echomfa.MiddlewareConfig{Enforcer: e, RequireFunc: func(echo.Context) (echomfa.Requirement, error) {
+		return echomfa.Requirement{}, echomfa.ErrUnauthenticated
+	}}, nil)
+	assert.Contains(t, log.String(), ` outcome=unauthenticated enforced=true policy="" `)
+}

@@ -163,8 +163,12 @@ func (f *refusals) ownFailed(r *http.Request, about *Refusal, cause any, stack [
 		slog.String("stack", secrets.Hide(string(stack))))
 }
 
-// label is how the log names a policy: by its name if it has one.
+// label is how the log names a policy: by its name if it has one, and not at all if none
+// was chosen.
 func (p Policy) label() string {
+	if p.isZero() {
+		return ""
+	}
 	if name := p.Name(); name != "" {
 		return name
 	}
