@@ -251,7 +251,7 @@ func TestBreakerRule8Held(t *testing.T) {
 		}
 		s := e.Stats()
 		assert.Equal(t, 1, s.Entries)
-		assert.LessOrEqual(t, s.Refused, 16)
+		assert.LessOrEqual(t, s.Refusals, 16)
 		assert.Equal(t, echomfa.Cached, decide(t, e, token, otp()).Source)
 	})
 }

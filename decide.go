@@ -89,6 +89,9 @@ func (d *decider) decide(ctx context.Context, out *Decision, rq *request) error 
 	switch {
 	case r.known:
 		d.start.Accepted()
+		if q.graves.user == d.cache.nobody() {
+			d.counts.nameless.Store(time.Now().UnixNano())
+		}
 	case failureOf(r.err) == failureRefused:
 		d.start.Refused(ctx, key, r.err)
 	}
@@ -272,7 +275,6 @@ func (d *decider) ask(ctx context.Context, token string, key digest.Key, said *c
 	q.graves = graves{token: d.cache.grave(binary.BigEndian.Uint64(key[:])), user: d.cache.nobody()}
 	if said.Subject != "" {
 		q.graves.user = d.cache.grave(q.user.short())
-		d.counts.named.Store(true)
 	}
 	if d.store != nil {
 		name := tokenKey(d.namespace, token)
@@ -321,11 +323,13 @@ func (d *decider) invalidateToken(ctx context.Context, token string) error {
 func (d *decider) invalidateUser(ctx context.Context, userID string) error {
 	user := userKey(d.namespace, userID)
 	d.invalidate(user.short())
-	switch {
-	case d.store != nil:
+	if d.store != nil {
 		defer d.invalidate(user.short()) // as in invalidateToken
-		return d.store.tell(ctx, forgotten{user: user})
-	case !d.counts.named.Load():
+		if err := d.store.tell(ctx, forgotten{user: user}); err != nil {
+			return err
+		}
+	}
+	if rules := &d.cache.rules; time.Since(time.Unix(0, d.counts.nameless.Load())) <= max(rules.FreshFor, rules.StaleIfError) {
 		return ErrUserNotIndexed
 	}
 	return nil

@@ -221,9 +221,10 @@ func (e *Enforcer) InvalidateRequest(r *http.Request) error {
 // InvalidateUser forgets what is known of all tokens of a user, named by the sub
 // claim of their JWTs: the next decision about one of them asks GenAuth. With a
 // Store it tells all instances, and returns an error if that fails: this instance
-// has forgotten all the same. Without one the error matches [ErrUserNotIndexed] if
-// no token so far has named a user: opaque tokens do not, and are not reached. A nil
-// error does not mean that the user was known.
+// has forgotten all the same. Where there is nothing to forget, it returns nil. The
+// error matches [ErrUserNotIndexed] while facts are kept of tokens that name nobody, as
+// opaque ones do: this instance has accepted one within FreshFor (or StaleIfError), and it
+// may be the user's. It is not reached.
 func (e *Enforcer) InvalidateUser(ctx context.Context, userID string) error {
 	if !e.ready() {
 		return errNotMade

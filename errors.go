@@ -45,9 +45,9 @@ var (
 	// the zero Policy.
 	ErrInvalidPolicy = errors.New("echomfa: invalid policy")
 
-	// ErrUserNotIndexed reports that InvalidateUser can reach nobody: no token so far
-	// has named a user. Opaque tokens do not.
-	ErrUserNotIndexed = errors.New("echomfa: no token so far has named a user")
+	// ErrUserNotIndexed reports that InvalidateUser may not have reached all tokens of the
+	// user: tokens that name nobody, as opaque ones do, are in use.
+	ErrUserNotIndexed = errors.New("echomfa: tokens that name no user are in use, and are not reached")
 
 	// ErrClosed reports a lookup after Close. It is the cause inside a
 	// [*LookupError].

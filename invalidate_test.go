@@ -15,6 +15,7 @@ import (
 	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/internal/answertest"
+	"github.com/echomfa/echomfa/storetest"
 )
 
 // TestT48InvalidateRacesALookUp: an answer that was asked for before
@@ -96,19 +97,54 @@ func TestInvalidateUser(t *testing.T) {
 	mine, alsoMine, other := jwt("u1", "1"), jwt("u1", "2"), jwt("u2", "1")
 	for _, tok := range []string{mine, alsoMine, other, token} {
 		d.enroll(tok, echomfa.OTP)
+	}
+	for _, tok := range []string{mine, alsoMine, other} {
 		decide(t, e, tok, p)
 	}
-	assert.NoError(t, e.InvalidateUser(t.Context(), "u1"))
+	require.NoError(t, e.InvalidateUser(t.Context(), "u3"), "nothing is known, so nothing is left")
+	decide(t, e, token, p)
+	require.ErrorIs(t, e.InvalidateUser(t.Context(), "u1"), echomfa.ErrUserNotIndexed, "the opaque token may be the user's, too")
 	for _, tok := range []string{mine, alsoMine, other, token} {
 		decide(t, e, tok, p)
 	}
 	assert.Equal(t, map[string]int{mine: 2, alsoMine: 2, other: 1, token: 1}, d.asked())
-	assert.NoError(t, e.InvalidateUser(t.Context(), "u3"), "nothing is known, so nothing is left")
 	assert.ErrorIs(t, e.InvalidateUser(t.Context(), ""), echomfa.ErrUserNotIndexed)
+	assert.NoError(t, newEnforcer(t, d, nil).InvalidateUser(t.Context(), "u1"), "nothing is known of anybody")
+}
 
-	opaque := newEnforcer(t, d, nil)
-	decide(t, opaque, token, p)
-	assert.ErrorIs(t, opaque.InvalidateUser(t.Context(), "u1"), echomfa.ErrUserNotIndexed, "no token has named a user")
+// TestInvalidateUserNotIndexed follows how long facts of tokens that name nobody may be
+// relied upon: so long InvalidateUser cannot say that it has reached all of a user's.
+func TestInvalidateUserNotIndexed(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		change func(*echomfa.Config)
+		lasts  time.Duration
+	}{
+		"FreshFor":     {func(c *echomfa.Config) { c.Cache.FreshFor = 30 * time.Second }, 30 * time.Second},
+		"StaleIfError": {func(c *echomfa.Config) { c.Cache.StaleIfError = 3 * time.Minute }, 3 * time.Minute},
+		"with a Store": {func(c *echomfa.Config) { c.Cache.Store = storetest.NewMemory() }, time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				d := newDirectory()
+				d.enroll(token, echomfa.OTP)
+				e := newEnforcer(t, d, row.change)
+				user := func() error { return e.InvalidateUser(t.Context(), "u1") }
+				require.NoError(t, user())
+				decide(t, e, "refused-token-0123456789", otp())
+				require.NoError(t, user(), "a token that was refused is nobody's")
+				decide(t, e, token, otp())
+				require.ErrorIs(t, user(), echomfa.ErrUserNotIndexed)
+				pass(row.lasts)
+				decide(t, e, token, otp()) // it is renewed, by facts that were known
+				pass(row.lasts)
+				require.ErrorIs(t, user(), echomfa.ErrUserNotIndexed)
+				pass(time.Second)
+				require.NoError(t, user())
+			})
+		})
+	}
 }
 
 // TestStaleFactsDoNotOutliveInvalidate shows that facts which were dropped while
@@ -146,7 +182,7 @@ func TestT48RefusalAskedForBeforeInvalidate(t *testing.T) {
 		assert.NoError(t, e.Invalidate(t.Context(), token))
 		d.enroll(token, echomfa.OTP)
 		assert.Equal(t, echomfa.Unauthenticated, (<-older).Outcome)
-		assert.Zero(t, e.Stats().Refused)
+		assert.Zero(t, e.Stats().Refusals)
 		assert.Equal(t, echomfa.Allowed, decide(t, e, token, otp()).Outcome)
 	})
 }

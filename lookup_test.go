@@ -270,7 +270,7 @@ func TestStats(t *testing.T) {
 			Succeeded: 1, Refused: 1, RateLimited: 1, Misconfigured: 1, Unavailable: 1, Malformed: 1,
 		}, got.Lookups)
 		assert.Equal(t, 1, got.Entries)
-		assert.Equal(t, 4, got.Refused, "the one that was refused, and three that failed")
+		assert.Equal(t, 4, got.Refusals, "the one that was refused, and three that failed")
 		assert.Zero(t, got.Held, "not any more")
 		assert.Zero(t, (*echomfa.Enforcer)(nil).Stats())
 	})

@@ -199,7 +199,7 @@ func TestT28RefusalsDoNotKeepTheToken(t *testing.T) {
 	require.ErrorIs(t, err, echomfa.ErrUnauthenticated)
 	var quoting *quotingError
 	assert.NotErrorAs(t, err, &quoting)
-	assert.Equal(t, 1, e.Stats().Refused)
+	assert.Equal(t, 1, e.Stats().Refusals)
 	runtime.GC()
 	assert.Nil(t, quoted.Value())
 	runtime.KeepAlive(e)

@@ -49,9 +49,9 @@ type Stats struct {
 	InsecureAllow bool
 	// Store counts what came of asking the Store, if there is one.
 	Store StoreStats
-	// Entries and Refused are how many tokens' facts and how many tokens that were
+	// Entries and Refusals are how many tokens' facts and how many tokens that were
 	// refused, or whose lookups failed, are remembered.
-	Entries, Refused int
+	Entries, Refusals int
 }
 
 // LookupStats counts lookups by result.
@@ -80,7 +80,7 @@ func (e *Enforcer) Stats() Stats {
 	s.ColdStart, s.FailingUsers, s.Held = figures.ColdStart, figures.Users, d.genauth.holds.Count(time.Now())
 	s.HeldUsers, s.Paused = d.genauth.users.Held(time.Now()), d.genauth.budget.Paused(time.Now())
 	s.InsecureAllow = e.insecure.On()
-	s.Entries, s.Refused, s.Hits = d.cache.size()
+	s.Entries, s.Refusals, s.Hits = d.cache.size()
 	return s
 }
 
@@ -115,7 +115,7 @@ func (c *lookupCounts) add(class failureClass) { c[class].Add(1) }
 
 // decisionCounts counts decisions.
 type decisionCounts struct {
-	named                                     atomic.Bool // a token has named a user
+	nameless                                  atomic.Int64 // when a token that names nobody was accepted last, in Unix ns
 	misses, stale                             atomic.Uint64
 	notEnrolled, unauthenticated, unavailable atomic.Uint64 // in ReportOnly
 }

@@ -121,7 +121,7 @@ func TestF29CacheIsBoundedInBytes(t *testing.T) {
 	grown := int64(liveHeap()) - int64(before)
 	stats := e.Stats()
 	assert.Equal(t, tokens, stats.Entries)
-	assert.Equal(t, tokens, stats.Refused)
+	assert.Equal(t, tokens, stats.Refusals)
 	assert.Less(t, grown, int64(2*tokens*1024), "of 8 KiB tokens, less than 1 KiB each is kept")
 	t.Logf("%d bytes a token", grown/(2*tokens))
 }

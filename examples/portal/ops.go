@@ -126,8 +126,10 @@ func (o *operations) handler() http.Handler {
 	mux.HandleFunc("POST /invalidate", func(w http.ResponseWriter, r *http.Request) {
 		user := r.PostFormValue("user")
 		switch err := o.mfa.InvalidateUser(r.Context(), user); {
+		case user == "":
+			show(w, http.StatusBadRequest, "Enter the id, as the sub of the access token has it.")
 		case errors.Is(err, echomfa.ErrUserNotIndexed):
-			show(w, http.StatusNotFound, "Nothing is known of this user: enter the id, as the sub of the access token has it.")
+			show(w, http.StatusOK, "All instances have been told. Tokens that name no user are in use, too: if this user has one, what is known of it lasts for up to FreshFor.")
 		case err != nil:
 			show(w, http.StatusServiceUnavailable, fmt.Sprintf("Forgotten here, but not everywhere: %v", err))
 		default:
