@@ -248,16 +248,21 @@ func (c *cache) standIn(k digest.Key, p Policy, now moment) (reading, bool) {
 	return r, r.judge(p) == satisfied && (r.source == Cached || heard && r.age <= c.rules.StaleIfError)
 }
 
-// verdict reports whether a token was accepted, by facts of whatever age, or returns why
-// it was refused, however long ago.
-func (c *cache) verdict(k digest.Key, now moment) (accepted bool, err error) {
+// last reports whether a token was accepted, by facts of whatever age. The error is why
+// its user must not go on: the facts lack what the policy asks for, or the token was
+// refused, however long ago. An invalidation does not make a refused token good.
+func (c *cache) last(k digest.Key, p Policy, now moment) (accepted bool, err error) {
 	s := c.shard(k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e, ok := s.entries.Peek(k); ok && c.usable(&e, now) {
+		r := reading{known: true, facts: c.factsOf(&e)}
+		if r.judge(p) == missing {
+			return true, errLacks
+		}
 		return true, nil
 	}
-	if r, ok := s.refused.Peek(k); ok && r.err != nil && !c.buried(r.graves, r.at, false) {
+	if r, ok := s.refused.Peek(k); ok && r.err != nil {
 		return false, r.err
 	}
 	return false, nil

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/echomfa/echomfa/internal/admission"
+	"github.com/echomfa/echomfa/internal/bounded"
 	"github.com/echomfa/echomfa/internal/claims"
 	"github.com/echomfa/echomfa/internal/digest"
 	"github.com/echomfa/echomfa/internal/retryafter"
@@ -40,6 +41,7 @@ type decider struct {
 	namespace string
 	timeout   time.Duration
 	counts    decisionCounts
+	checks    bounded.Calls // of CheckToken, without a lookup
 }
 
 func newDecider(cfg *Config) *decider {
@@ -282,19 +284,6 @@ func (d *decider) ask(ctx context.Context, token string, key digest.Key, said *c
 	return q, nil
 }
 
-// badToken reports why a token must not be let through although nothing could be found
-// out about its user: it was refused, or CheckToken does not accept it. What the cache
-// knows has passed CheckToken. It is no lookup, and in no budget.
-func (d *decider) badToken(ctx context.Context, token string) error {
-	known, err := d.cache.verdict(d.cache.keys.Key(token), d.cache.now())
-	if known || err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, d.timeout)
-	defer cancel()
-	return runCheckToken(ctx, d.genauth.checkToken, token)
-}
-
 // askAgain makes the question about a token that the cache knows: it has passed what
 // ask holds it against.
 func askAgain(token string, key digest.Key, known *reading, arrived moment) *question {
@@ -346,5 +335,6 @@ func (d *decider) invalidateUser(ctx context.Context, userID string) error {
 func (d *decider) close() error {
 	d.genauth.budget.Close()
 	d.running.close()
+	<-d.checks.Over()
 	return d.store.close() // last: a lookup that ends tells the Store
 }

@@ -2,6 +2,7 @@ package echomfa
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -157,4 +158,17 @@ func TestStoreIsNotAskedForWhatIsKnown(t *testing.T) {
 	require.NoError(t, err)
 	assert.True(t, done)
 	assert.Equal(t, Cached, r.source)
+}
+
+// TestFullListOfPoliciesTakesNoLock has a RequireFunc go on making policies of what
+// clients send: their requests must not wait for one another.
+func TestFullListOfPoliciesTakesNoLock(t *testing.T) {
+	t.Parallel()
+	var list policies
+	for i := range maxPolicies {
+		require.True(t, list.add(Custom(FactorType(fmt.Sprintf("X%d", i)))))
+	}
+	list.mu.Lock()
+	defer list.mu.Unlock()
+	assert.False(t, list.add(Custom("Y")), "it would wait for the lock without end")
 }

@@ -107,12 +107,15 @@ const (
 	Refuse OnUnavailable = iota
 	// InsecureAllow lets the request through: its Outcome is Unavailable, and Enforced
 	// is false. Anybody who can make lookups fail gets in with any token that is not known
-	// to be bad: one that GenAuth has refused, or that names another audience or
-	// subject, is still a 401, and so is one that CheckToken, which is called for
-	// unknown tokens, does not accept. Without a CheckToken or a
-	// token verifier before the middleware, a made-up opaque token is not known to
-	// be bad. No token is still a 401, and a user who is known to lack a factor is
-	// still refused: what is known is at most DenyFreshFor old.
+	// to be bad: one that GenAuth has refused, as far as this instance remembers, that
+	// has expired or is not valid yet by its own exp and nbf, or that names another
+	// audience or subject, is still a 401, and so is one that CheckToken, which is called
+	// for unknown tokens, does not accept. Nobody else verifies a token meanwhile: without
+	// a CheckToken or a token verifier before the middleware, a made-up token, opaque or a
+	// JWT, is not known to be bad. No token is still a 401. A user who lacked a factor
+	// when GenAuth told last, as far as this instance remembers, is still refused: by
+	// facts above DenyFreshFor with a 503, until they are invalidated. So is everybody
+	// while GenAuth refuses the question (ErrMisconfigured): that is no outage.
 	InsecureAllow
 )
 
@@ -125,6 +128,28 @@ type Observer interface {
 	// is an HTTP method, "_OTHER" for one that is not in RFC 9110, RFC 5789 or
 	// RFC 10008, or empty. Both are safe as metric labels.
 	ObserveDecision(ctx context.Context, d Decision, route, method string)
+}
+
+// MaxInsecure is the longest time for which [Enforcer.SetOnUnavailable] allows.
+const MaxInsecure = 24 * time.Hour
+
+// SetOnUnavailable changes what Config.OnUnavailable says, on this instance. InsecureAllow
+// is for a time above zero and at most [MaxInsecure]: it ends by itself, by Refuse. It is
+// logged at Warn each minute while it is on. With Refuse the time does not matter.
+func (e *Enforcer) SetOnUnavailable(what OnUnavailable, during time.Duration) error {
+	switch {
+	case !e.ready():
+		return errNotMade
+	case what == Refuse:
+		e.insecure.End()
+	case what != InsecureAllow:
+		return fmt.Errorf("echomfa: SetOnUnavailable: %d is neither Refuse nor InsecureAllow", what)
+	case during <= 0 || during > MaxInsecure:
+		return fmt.Errorf("echomfa: SetOnUnavailable: %v is not above zero and at most %v", during, MaxInsecure)
+	default:
+		e.insecure.Start(time.Now().Add(during))
+	}
+	return nil
 }
 
 // Decision is the answer to one request, and its reasons.

@@ -3,7 +3,6 @@ package echomfa
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -11,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/echomfa/echomfa/internal/bounded"
+	"github.com/echomfa/echomfa/internal/claims"
 	"github.com/echomfa/echomfa/internal/danger"
 	"github.com/echomfa/echomfa/internal/hidden"
 	"github.com/echomfa/echomfa/internal/redact"
@@ -38,7 +39,7 @@ type Enforcer struct {
 
 // New returns an Enforcer, or all that is wrong with the configuration, each
 // mistake naming its field. New makes no network calls and starts no goroutine unless
-// a Store is set.
+// a Store is set. With OnUnavailable InsecureAllow a timer logs that until Close.
 func New(cfg Config) (*Enforcer, error) {
 	cfg, err := cfg.prepared()
 	e := &Enforcer{cfg: cfg}
@@ -117,41 +118,51 @@ func (e *Enforcer) decideToken(ctx context.Context, d *Decision, rq *request) er
 // decide settles a decision whose policy is valid and asks for factors.
 func (e *Enforcer) decide(ctx context.Context, d *Decision, rq *request) error {
 	err := e.decider.decide(ctx, d, rq)
-	if d.Outcome != Unavailable || !d.Enforced || ctx.Err() != nil || !e.insecure.On() {
+	if d.Outcome != Unavailable || !d.Enforced || ctx.Err() != nil || !e.insecure.On() || errors.Is(err, ErrMisconfigured) {
 		return err
 	}
-	refusal := e.decider.badToken(ctx, rq.token)
+	refusal := e.decider.mayGoOn(ctx, rq.token, d.Policy)
 	switch failureOf(refusal) {
 	case noFailure:
 		d.Enforced = false
 	case failureRefused:
 		d.Outcome = Unauthenticated
 		return refusal
-	case failurePanic, failureLimited, failureMisconfigured, failureUnavailable, failureMalformed, failureTurnedAway:
+	case failurePanic:
+		d.Outcome = InternalError
+		return refusal
+	case failureLimited, failureMisconfigured, failureUnavailable, failureMalformed, failureTurnedAway:
 	}
 	return err
 }
 
-// MaxInsecure is the longest time for which [Enforcer.SetOnUnavailable] allows.
-const MaxInsecure = 24 * time.Hour
+// errLacks is that the last that was known of a user is that a factor is missing.
+var errLacks = errors.New("echomfa: the user lacked a factor when GenAuth told last")
 
-// SetOnUnavailable changes what Config.OnUnavailable says, on this instance. InsecureAllow
-// is for a time above zero and at most [MaxInsecure]: it ends by itself, by Refuse. It is
-// logged at Warn each minute while it is on. With Refuse the time does not matter.
-func (e *Enforcer) SetOnUnavailable(what OnUnavailable, during time.Duration) error {
-	switch {
-	case !e.ready():
-		return errNotMade
-	case what == Refuse:
-		e.insecure.End()
-	case what != InsecureAllow:
-		return fmt.Errorf("echomfa: SetOnUnavailable: %d is neither Refuse nor InsecureAllow", what)
-	case during <= 0 || during > MaxInsecure:
-		return fmt.Errorf("echomfa: SetOnUnavailable: %v is not above zero and at most %v", during, MaxInsecure)
-	default:
-		e.insecure.Start(time.Now().Add(during))
+// mayGoOn reports why a user must not go on although it could not be found out what the
+// user has enrolled: the user lacked a factor before, or the token was refused, is not
+// valid now by what it says, or is not accepted by CheckToken. What the cache knows has passed CheckToken.
+// That is no lookup, and in no budget, but no request waits for it longer than Timeout.
+func (d *decider) mayGoOn(ctx context.Context, token string, p Policy) error {
+	now := d.cache.now()
+	known, err := d.cache.last(d.cache.keys.Key(token), p, now)
+	if known || err != nil {
+		return err
 	}
-	return nil
+	wall := time.Unix(0, now.wall)
+	if said, err := claims.Parse(token); err != nil || !said.Storable(wall) || !said.Begun(wall, maxClockSkew) {
+		return errBadToken("the token has expired or is not valid yet")
+	}
+	if d.genauth.checkToken == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, d.timeout)
+	defer cancel()
+	_, err = bounded.Call(ctx, &d.checks, func(ctx context.Context) (_ struct{}, err error) {
+		defer recovered(ctx, d.genauth.log, token, &err)
+		return struct{}{}, runCheckToken(ctx, d.genauth.checkToken, token)
+	})
+	return err
 }
 
 // EnrolledFactors returns the factor types that the user of an access token has
@@ -293,18 +304,22 @@ type policies struct {
 	list atomic.Pointer[[]Policy]
 }
 
-// add reports whether the policy is valid, not exempt, and new.
+// add reports whether the policy is valid, not exempt, and new. A full list takes no
+// lock: requests would wait for one another.
 func (l *policies) add(p Policy) bool {
-	if p.Err() != nil || p.p.exempt || slices.ContainsFunc(l.all(), p.same) {
+	isNew := func() bool {
+		known := l.all()
+		return len(known) < maxPolicies && !slices.ContainsFunc(known, p.same)
+	}
+	if p.Err() != nil || p.p.exempt || !isNew() {
 		return false
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	known := l.all()
-	if len(known) >= maxPolicies || slices.ContainsFunc(known, p.same) {
+	if !isNew() {
 		return false
 	}
-	longer := append(slices.Clone(known), p)
+	longer := append(slices.Clone(l.all()), p)
 	l.list.Store(&longer)
 	return true
 }

@@ -104,8 +104,10 @@ func (e policyError) Unwrap() error { return e.err }
 // Check decides about a request. The error is nil exactly if the handler may run; in
 // ReportOnly mode it may also where the Outcome is not Allowed. Route is the registered
 // route, such as "/admin/:id", and never the path of the URL. A panic of a callback is
-// an error, except [http.ErrAbortHandler], which goes on. If an answer has begun, call
-// neither Refuse nor RefuseBy: return Redact(r, err, err) to the framework.
+// an error, except [http.ErrAbortHandler], which goes on: in a framework that calls the
+// next handler after a recovered panic, as gin does, the adapter must stop it first. If
+// an answer has begun, call neither Refuse nor RefuseBy: return Redact(r, err, err) to
+// the framework.
 func (g *Guard[C]) Check(c C, r *http.Request, route string) (Decision, error) {
 	var d Decision
 	if !g.cfg.Enforcer.ready() {

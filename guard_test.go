@@ -168,3 +168,46 @@ func TestStatus(t *testing.T) {
 		assert.Equal(t, want, echomfa.Status(err), "%v", err)
 	}
 }
+
+// TestClientsThatLeaveAreNoError has clients leave while callbacks work for them: that
+// must not fill the log with lines of the level at which operators are woken.
+func TestClientsThatLeaveAreNoError(t *testing.T) {
+	t.Parallel()
+	wait := func(r *http.Request) error {
+		<-r.Context().Done()
+		return fmt.Errorf("sessions: %w", r.Context().Err())
+	}
+	for name, cfg := range map[string]echomfa.GuardConfig[*http.Request]{
+		"RequireFunc": {RequireFunc: func(r *http.Request) (echomfa.Requirement, error) { return echomfa.Requirement{}, wait(r) }},
+		"Token":       {Policy: otp(), Token: func(r *http.Request) (string, error) { return "", wait(r) }},
+		"Subject":     {Policy: otp(), Subject: func(r *http.Request) (string, error) { return "", wait(r) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var log bytes.Buffer
+			cfg.Enforcer = table(t, func(c *echomfa.Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+			guard, err := echomfa.NewGuard(cfg)
+			require.NoError(t, err)
+			ctx, leave := context.WithCancel(t.Context())
+			leave()
+			r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil)
+			withToken(answertest.Enrolled)(r)
+			_, err = guard.Check(r, r, "/")
+			require.ErrorIs(t, err, context.Canceled)
+			assert.Contains(t, log.String(), "level=INFO ")
+			assert.NotContains(t, log.String(), "level=ERROR ")
+		})
+	}
+}
+
+// TestRefusalWithoutAPolicyNamesNone has a RequireFunc that chooses no policy: what the log
+// says of it reads like no broken configuration.
+func TestRefusalWithoutAPolicyNamesNone(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	e := table(t, func(c *echomfa.Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	serve(t, echomfa.MiddlewareConfig{Enforcer: e, RequireFunc: func(echo.Context) (echomfa.Requirement, error) {
+		return echomfa.Requirement{}, echomfa.ErrUnauthenticated
+	}}, nil)
+	assert.Contains(t, log.String(), ` outcome=unauthenticated enforced=true policy="" `)
+}

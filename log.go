@@ -41,10 +41,11 @@ func (e *Enforcer) settle(ctx context.Context, d *Decision, err error, rq *reque
 	return err
 }
 
-// UserRef returns a short name of a user that only those who have the key can make of
-// the user's id, which is the sub claim of the user's tokens. Compute it to find the log
-// lines of a user, by their user_ref. It is the same on all instances that have the key
-// of [Config].UserRefKey, and after restarts.
+// UserRef returns a short name of a user that is made of the user's id, which is the sub
+// claim of the user's tokens, with the key. Compute it to find the log lines of a user, by
+// their user_ref. Who has not the key learns it of an id only from the answer to a token
+// of that id, which need not be genuine. It is the same on all instances that have the
+// key of [Config].UserRefKey, and after restarts.
 func UserRef(key []byte, userID string) string { return digest.UserRef(key, userID) }
 
 // UserRef is the function [UserRef] with the key of the configuration. It returns "" if
@@ -110,6 +111,7 @@ func logRefusal(ctx context.Context, log *slog.Logger, d *Decision, err error, r
 	}
 	level := slog.LevelInfo
 	switch {
+	case ctx.Err() != nil && errors.Is(err, ctx.Err()): // clients may leave as often as they like
 	case d.Outcome == InternalError, errors.Is(err, ErrMisconfigured):
 		level = slog.LevelError
 	case d.Outcome == Unavailable && ctx.Err() == nil:
@@ -161,8 +163,12 @@ func (f *refusals) ownFailed(r *http.Request, about *Refusal, cause any, stack [
 		slog.String("stack", secrets.Hide(string(stack))))
 }
 
-// label is how the log names a policy: by its name if it has one.
+// label is how the log names a policy: by its name if it has one, and not at all if none
+// was chosen.
 func (p Policy) label() string {
+	if p.isZero() {
+		return ""
+	}
 	if name := p.Name(); name != "" {
 		return name
 	}

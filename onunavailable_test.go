@@ -61,23 +61,57 @@ func TestInsecureAllow(t *testing.T) {
 	}
 	long := func(*outage) { pass(10 * time.Minute) }
 	accept := func(context.Context, string) error { return nil }
-	const known = "known-token-0123456789"
+	forget := func(token string) func(*outage) {
+		return func(o *outage) { require.NoError(o.t, o.e.Invalidate(o.t.Context(), token)) }
+	}
+	// later has CheckToken not know in the lookup, and do something when it is asked again.
+	later := func(do func() error) func(*outage) {
+		return func(o *outage) {
+			o.check = func(context.Context, string) error {
+				if o.checks.Load() == 1 {
+					return client.ErrUnavailable
+				}
+				return do()
+			}
+		}
+	}
+	jwt := func(name string, value any) string {
+		return answertest.JWT(map[string]any{"sub": "u", "aud": "app", name: value})
+	}
+	const (
+		known, lacking   = "known-token-0123456789", "lacking-token-0123456789"
+		unknown, refused = "unknown-token-0123456789", "refused-token-0123456789"
+	)
 	rows := map[string]row{
-		"an unknown token":                 {token: "unknown-token-0123456789", refused: 503, want: 200},
-		"a token that CheckToken accepts":  {token: "unknown-token-0123456789", check: accept, refused: 503, want: 200, checks: 2},
-		"no token":                         {refused: 401, want: 401},
-		"a malformed token":                {token: "a,b", refused: 401, want: 401},
-		"a token of another app":           {token: answertest.JWT(map[string]any{"sub": "u", "aud": "other"}), refused: 401, want: 401},
-		"a token that CheckToken refuses":  {token: "unknown-token-0123456789", check: func(context.Context, string) error { return errTest }, refused: 401, want: 401},
-		"CheckToken cannot tell":           {token: "unknown-token-0123456789", check: func(context.Context, string) error { return client.ErrUnavailable }, refused: 503, want: 503, checks: 2},
-		"CheckToken takes too long":        {token: "unknown-token-0123456789", check: hang, refused: 503, want: 503, checks: 2},
-		"CheckToken panics":                {token: "unknown-token-0123456789", check: func(context.Context, string) error { panic("x") }, refused: 500, want: 500},
-		"a user who has the factor":        {token: known, before: ask(known), after: long, check: accept, refused: 503, want: 200},
-		"known to CheckToken":              {token: known, before: func(o *outage) { ask(known)(o); o.check = hang }, after: long, check: accept, refused: 503, want: 200},
-		"a user who is known to lack it":   {token: "lacking-token-0123456789", before: ask("lacking-token-0123456789"), refused: 403, want: 403},
-		"the same, known long ago":         {token: "lacking-token-0123456789", before: ask("lacking-token-0123456789"), after: long, refused: 503, want: 200},
-		"a token that GenAuth has refused": {token: "refused-token-0123456789", before: ask("refused-token-0123456789"), refused: 401, want: 401},
-		"a token that it refused long ago": {token: "refused-token-0123456789", before: ask("refused-token-0123456789"), after: long, refused: 503, want: 401},
+		"an unknown token":                    {token: "unknown-token-0123456789", refused: 503, want: 200},
+		"a token that CheckToken accepts":     {token: "unknown-token-0123456789", check: accept, refused: 503, want: 200, checks: 2},
+		"no token":                            {refused: 401, want: 401},
+		"GenAuth refuses the question":        {token: unknown, after: func(o *outage) { o.genauth.fail(client.ErrMisconfigured) }, refused: 503, want: 503},
+		"a malformed token":                   {token: "a,b", refused: 401, want: 401},
+		"a token of another app":              {token: answertest.JWT(map[string]any{"sub": "u", "aud": "other"}), refused: 401, want: 401},
+		"a token that CheckToken refuses":     {token: "unknown-token-0123456789", check: func(context.Context, string) error { return errTest }, refused: 401, want: 401},
+		"CheckToken cannot tell":              {token: "unknown-token-0123456789", check: func(context.Context, string) error { return client.ErrUnavailable }, refused: 503, want: 503, checks: 2},
+		"CheckToken takes too long":           {token: "unknown-token-0123456789", check: hang, refused: 503, want: 503, checks: 2},
+		"CheckToken panics":                   {token: "unknown-token-0123456789", check: func(context.Context, string) error { panic("x") }, refused: 500, want: 500},
+		"a user who has the factor":           {token: known, before: ask(known), after: long, check: accept, refused: 503, want: 200},
+		"known to CheckToken":                 {token: known, before: func(o *outage) { ask(known)(o); o.check = hang }, after: long, check: accept, refused: 503, want: 200},
+		"a user who is known to lack it":      {token: lacking, before: ask(lacking), refused: 403, want: 403},
+		"the same, known long ago":            {token: lacking, before: ask(lacking), after: long, refused: 503, want: 503},
+		"lacked it, and has changed since":    {token: lacking, before: ask(lacking), after: forget(lacking), refused: 503, want: 200},
+		"a token that GenAuth has refused":    {token: refused, before: ask(refused), refused: 401, want: 401},
+		"a token that it refused long ago":    {token: refused, before: ask(refused), after: long, refused: 503, want: 401},
+		"refused, and forgotten since":        {token: refused, before: ask(refused), after: forget(refused), refused: 503, want: 401},
+		"a JWT":                               {token: jwt("jti", "x"), refused: 503, want: 200},
+		"an expired JWT":                      {token: jwt("exp", 946_684_799), refused: 503, want: 401},
+		"a JWT that ends now":                 {token: jwt("exp", 946_684_800), refused: 503, want: 401},
+		"a JWT that ends soon":                {token: jwt("exp", 946_684_801), refused: 503, want: 200},
+		"a JWT that begins now":               {token: jwt("nbf", 946_684_802), refused: 503, want: 200},
+		"a JWT that begins later":             {token: jwt("nbf", 946_684_803), refused: 503, want: 401},
+		"an nbf that cannot be read":          {token: jwt("nbf", "soon"), refused: 503, want: 401},
+		"an exp that cannot be read":          {token: jwt("exp", "soon"), refused: 503, want: 401},
+		"CheckToken refuses without a lookup": {token: unknown, check: accept, after: later(func() error { return errTest }), refused: 503, want: 401, checks: 2},
+		"CheckToken panics without a lookup":  {token: unknown, check: accept, after: later(func() error { panic("x") }), refused: 503, want: 500, checks: 2},
+		"CheckToken does not return":          {token: unknown, check: accept, after: later(func() error { pass(time.Hour); return nil }), refused: 503, want: 503, checks: 2},
 	}
 	for name, row := range rows {
 		t.Run(name, func(t *testing.T) {
@@ -102,7 +136,9 @@ func TestInsecureAllow(t *testing.T) {
 						row.after(o)
 					}
 					o.checks.Store(0)
+					began := time.Now()
 					assert.Equal(t, want, o.request(t.Context(), row.token, echomfa.Enforce), "%d", what)
+					assert.LessOrEqual(t, time.Since(began), 4*time.Second, "Lookup.Timeout, and once more for CheckToken")
 					if what == echomfa.InsecureAllow && row.checks > 0 {
 						assert.EqualValues(t, row.checks, o.checks.Load())
 					}

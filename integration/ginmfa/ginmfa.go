@@ -41,13 +41,18 @@ type mount struct {
 }
 
 func (m *mount) serve(c *gin.Context) {
+	allowed := false
+	defer func() {
+		if !allowed {
+			c.Abort() // gin would call the next handler, also after a panic that a middleware recovers
+		}
+	}()
 	d, err := m.guard.Check(c, c.Request, c.FullPath())
 	if err != nil {
-		c.Abort() // gin would call the next handler
 		m.refuse(c, err)
 		return
 	}
-	c.Request = m.guard.WithDecision(c.Request, &d)
+	c.Request, allowed = m.guard.WithDecision(c.Request, &d), true
 }
 
 // refuse answers a refusal, unless an earlier middleware has begun an answer. gin

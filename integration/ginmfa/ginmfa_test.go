@@ -90,3 +90,25 @@ func TestErrorHandler(t *testing.T) {
 		})
 	}
 }
+
+// TestPanicIsNoWayIn has a callback abort the request by a panic that goes on, under a
+// middleware which recovers and does not abort: gin then calls what comes next.
+func TestPanicIsNoWayIn(t *testing.T) {
+	t.Parallel()
+	e, err := echomfa.New(echomfa.Config{Client: echomfa.FactorListerFunc(answertest.Lister), Namespace: "test", Audience: []string{"app"}})
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, e.Close()) })
+	guard, err := ginmfa.New(ginmfa.Config{GuardConfig: echomfa.GuardConfig[*gin.Context]{
+		Enforcer: e, Policy: echomfa.AnyOf(echomfa.OTP), Token: func(*gin.Context) (string, error) { panic(http.ErrAbortHandler) },
+	}})
+	require.NoError(t, err)
+	app := gin.New()
+	recovered := false
+	app.Use(func(c *gin.Context) {
+		defer func() { recovered = recover() != nil }()
+		c.Next()
+	})
+	app.GET("/admin", guard, func(*gin.Context) { t.Error("the handler ran") })
+	app.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/admin", nil))
+	assert.True(t, recovered)
+}

@@ -26,6 +26,10 @@ type Claims struct {
 	Expires time.Time
 	// BadExp reports an exp that is there and cannot be read.
 	BadExp bool
+	// NotBefore is the nbf, or zero if there is none, and BadNotBefore reports one that
+	// cannot be read.
+	NotBefore    time.Time
+	BadNotBefore bool
 	// AuthTime is when the user signed in (OpenID Connect Core, section 2), or
 	// zero if the token does not say it.
 	AuthTime time.Time
@@ -108,7 +112,7 @@ func isAny(string) bool { return true }
 
 func isClaim(name string) bool {
 	switch name {
-	case "sub", "aud", "exp", "auth_time", "nonce", "at_hash", "act":
+	case "sub", "aud", "exp", "nbf", "auth_time", "nonce", "at_hash", "act":
 		return true
 	}
 	return false
@@ -202,6 +206,7 @@ func (m members) claims() (Claims, error) {
 		}
 	}
 	c.Expires, c.BadExp = m.time("exp")
+	c.NotBefore, c.BadNotBefore = m.time("nbf")
 	c.AuthTime, _ = m.time("auth_time") // one that cannot be read says nothing
 	return c, nil
 }
@@ -229,4 +234,10 @@ func (m members) present(name string) bool {
 // past its own exp, or whose exp cannot be read, is asked about every time.
 func (c *Claims) Storable(now time.Time) bool {
 	return !c.BadExp && (c.Expires.IsZero() || now.Before(c.Expires))
+}
+
+// Begun reports whether the time has come from which the token counts, by a clock that
+// may be behind by that much.
+func (c *Claims) Begun(now time.Time, behind time.Duration) bool {
+	return !c.BadNotBefore && !now.Add(behind).Before(c.NotBefore)
 }
