@@ -93,7 +93,8 @@ const (
 	Enforce Mode = iota
 	// ReportOnly lets it through and reports it, to see what a policy would do
 	// before it is enforced. The request waits at most 100 ms for a lookup. An
-	// error in the application's code or configuration is still a 500.
+	// error in the application's code or configuration is still a 500, and an error of
+	// RequireFunc is answered as in Enforce mode.
 	ReportOnly
 )
 

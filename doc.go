@@ -63,9 +63,9 @@
 //
 // If the status is unknown, the answer is 503: never "allowed", never "not enrolled".
 //
-//	factors missing                          403  [*NotEnrolledError]
-//	token missing, malformed, rejected       401  [*TokenError]
-//	enrollment status unknown                503  [*LookupError]
+//	factors missing                          403  *NotEnrolledError
+//	token missing, malformed, rejected       401  *TokenError
+//	enrollment status unknown                503  *LookupError
 //	error in the app's code or configuration 500
 //
 // Browsers get redirects and pages, programs get problem documents (RFC 9457).

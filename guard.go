@@ -34,14 +34,17 @@ type GuardConfig[C any] struct {
 	// Mode is Enforce or ReportOnly. Optional. Default Enforce.
 	Mode Mode
 	// RequireFunc returns what a request needs, by role or tenant, instead of Policy
-	// and Mode. Optional. An error is a 401 if a [*TokenError] is in it, or if it
-	// matches ErrUnauthenticated and has neither a [*client.APIError] nor a network
-	// error in it: then it may be the application's own call that was refused. Every
-	// other error, and an invalid policy, is a 500.
+	// and Mode. Optional. An error is answered in every mode, and the Requirement beside
+	// it is not read. It is a 401 if a [*TokenError] is in it, or if it matches
+	// ErrUnauthenticated and has neither a [*client.APIError] nor a network error in it:
+	// then it may be the application's own call that was refused. Every other error, and
+	// an invalid policy, is a 500.
 	RequireFunc func(c C) (Requirement, error)
 	// Token returns the access token instead of the Enforcer's TokenLookup or Token.
 	// "" or an error matching ErrUnauthenticated is a 401, a [*TokenError] is answered
-	// as it says, every other error is a 500. Optional.
+	// as it says, every other error is a 500. For this mount only: the enrollment pages,
+	// InvalidateRequest and Enforcer.Token do not see it; with package enroll set
+	// [Config.Token]. Optional.
 	Token func(c C) (string, error)
 	// Subject returns the identity that the handler serves. A token whose sub claim
 	// differs, or that names nobody, is a 401. Optional.
@@ -102,7 +105,9 @@ func (e policyError) Unwrap() error { return e.err }
 // ReportOnly mode it may also where the Outcome is not Allowed. Route is the registered
 // route, such as "/admin/:id", and never the path of the URL. A panic of a callback is
 // an error, except [http.ErrAbortHandler], which goes on: in a framework that calls the
-// next handler after a recovered panic, as gin does, the adapter must stop it first.
+// next handler after a recovered panic, as gin does, the adapter must stop it first. If
+// an answer has begun, call neither Refuse nor RefuseBy: return Redact(r, err, err) to
+// the framework.
 func (g *Guard[C]) Check(c C, r *http.Request, route string) (Decision, error) {
 	var d Decision
 	if !g.cfg.Enforcer.ready() {
@@ -124,16 +129,18 @@ func (g *Guard[C]) WithDecision(r *http.Request, d *Decision) *http.Request {
 	return r
 }
 
-// Refuse writes the default answer to an error of [Guard.Check], with its headers.
+// Refuse writes the default answer to an error of [Guard.Check], with its headers. Not
+// if an answer has begun: see Check.
 func (g *Guard[C]) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 	g.cfg.Enforcer.WriteRefusal(w, r, err)
 }
 
 // RefuseBy has the application answer an error of [Guard.Check]. It sets the headers of
-// the answer, and calls handle, which may be nil, with the refusal. If handle returns
-// nil, and written reports that there is no answer, the default one is written. What
-// handle returns is returned, without the token and other secrets of the request. A
-// panic of handle is logged, and is a 500 if there is no answer.
+// the answer, and calls handle, which may be nil, with the refusal. handle may write an
+// answer and return nil. If it returns nil, and written reports that there is no answer,
+// also none that is not flushed yet, the default one is written. What handle returns is
+// returned, without the token and other secrets of the request. A panic of handle is
+// logged, and is a 500 if there is no answer.
 func (g *Guard[C]) RefuseBy(w http.ResponseWriter, r *http.Request, err error, written func() bool, handle func(err error) error) (returned error) {
 	e := g.cfg.Enforcer
 	if !e.ready() {
@@ -162,9 +169,9 @@ func (g *Guard[C]) RefuseBy(w http.ResponseWriter, r *http.Request, err error, w
 }
 
 // Redact returns err, or an error that says the same without the token and other
-// secrets of a request that was refused by an error of [Guard.Check]. An adapter needs
-// it if its framework knows errors by their type, and has to take them apart:
-// [Guard.RefuseBy] does the same with errors as a whole.
+// secrets of a request: refusal is what [Guard.Check] returned, and err what the
+// framework is about to get. An adapter needs it if its framework knows errors by their
+// type, and has to take them apart: [Guard.RefuseBy] redacts errors as a whole.
 func (g *Guard[C]) Redact(r *http.Request, refusal, err error) error {
 	if !g.cfg.Enforcer.ready() {
 		return errNotMade

@@ -18,7 +18,9 @@ type HandlerConfig struct {
 	RequireFunc func(r *http.Request) (Requirement, error)
 	// Token returns the access token instead of the Enforcer's TokenLookup or
 	// Token. "" or an error matching ErrUnauthenticated is a 401, a [*TokenError] is
-	// answered as it says, every other error is a 500. Optional.
+	// answered as it says, every other error is a 500. For this mount only: the enrollment pages,
+	// InvalidateRequest and Enforcer.Token do not see it; with package enroll set
+	// [Config.Token]. Optional.
 	Token func(r *http.Request) (string, error)
 	// Subject returns the identity that the handler serves. A token whose sub
 	// claim differs, or that names nobody, is a 401. Optional.
@@ -35,8 +37,10 @@ type HandlerConfig struct {
 // Middleware returns a middleware for net/http, and for every framework that takes
 // one, such as chi. Inside of [http.StripPrefix] the return-to is the path that the
 // browser asked for, which net/http keeps, unless ReturnTo.BaseURL has a path. After
-// any other rewriting it is made of the path that the middleware is given. It panics on
-// an invalid configuration, at start-up.
+// any other rewriting it is made of the path that the middleware is given. The route in
+// logs and of the Observer is the request's Pattern: it is empty where the middleware is
+// around the ServeMux, and where a router that does not set it chose the route; use
+// [NewGuard] there. It panics on an invalid configuration, at start-up.
 func (e *Enforcer) Middleware(cfg HandlerConfig) func(http.Handler) http.Handler {
 	mw, err := e.NewMiddleware(cfg)
 	if err != nil {

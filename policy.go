@@ -206,8 +206,9 @@ func (p Policy) masks(others []FactorType) []uint32 {
 	return sets
 }
 
-// Named returns the policy with a name for logs. Names do not count in Equal
-// and Implies, and are not part of the text.
+// Named returns the policy with a name for logs. Clients do not see it: only
+// [Requirement].Rule reaches them. Names do not count in Equal and Implies, and are
+// not part of the text.
 func (p Policy) Named(name string) Policy {
 	if p.p == nil {
 		return p

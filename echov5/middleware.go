@@ -30,7 +30,9 @@ type MiddlewareConfig struct {
 	// Token returns the access token instead of the Enforcer's TokenLookup or
 	// Token, for instance from a value that another middleware has set. "" or an
 	// error matching ErrUnauthenticated is a 401, a [*echomfa.TokenError] is
-	// answered as it says, every other error is a 500. Optional.
+	// answered as it says, every other error is a 500. For this mount only: the enrollment pages,
+	// InvalidateRequest and Enforcer.Token do not see it; with package enroll set
+	// [echomfa.Config.Token]. Optional.
 	Token func(c *echo.Context) (string, error)
 	// Subject returns the identity that the handler uses. A token whose sub
 	// claim differs, or that names nobody, is a 401. Optional.

@@ -8,6 +8,7 @@
 //	pages, err := enroll.New(enroll.Config{
 //		Client: genauth, Enforcer: mfa, BasePath: "/mfa",
 //		Policy: admin, StateKeys: [][]byte{key},
+//		RecentSignIn: signedIn, // your function: who signed in, and when
 //	})
 //	...
 //	e.Any("/mfa", echo.WrapHandler(pages))
