@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -27,9 +28,10 @@ func TestT12FlippedBitsNeverAllow(t *testing.T) {
 	t.Parallel()
 	const good = `{"statusCode":200,"apiCode":0,"message":"ok","data":[{"factorId":"1","factorType":"SMS","profile":{"a":"OTP"}},` +
 		`{"factorId":"2","factorType":"EMAIL"},{"factorId":"3","factorType":"FACE"}]}`
+	patient := echomfa.LookupConfig{Timeout: time.Minute, MaxWait: 30 * time.Second} // of a busy machine
 	random := rand.New(rand.NewPCG(12, 3))
 	seen := make(map[echomfa.Outcome]int)
-	for n := range 20_000 {
+	for n := range 8_000 {
 		body := []byte(good)
 		if n < len(good) {
 			body = body[:n]
@@ -47,7 +49,7 @@ func TestT12FlippedBitsNeverAllow(t *testing.T) {
 			})},
 		})
 		require.NoError(t, err)
-		e, err := echomfa.New(echomfa.Config{Client: c})
+		e, err := echomfa.New(echomfa.Config{Client: c, Lookup: patient})
 		require.NoError(t, err)
 		d, err := e.Decide(t.Context(), "token", otp())
 		require.Error(t, err, "%q", body)
@@ -57,6 +59,6 @@ func TestT12FlippedBitsNeverAllow(t *testing.T) {
 		require.NoError(t, e.Close())
 		seen[d.Outcome]++
 	}
-	assert.Greater(t, seen[echomfa.NotEnrolled], 500, "what is never believed shows nothing")
+	assert.Greater(t, seen[echomfa.NotEnrolled], 200, "what is never believed shows nothing")
 	assert.Greater(t, seen[echomfa.Unavailable], len(good))
 }
