@@ -43,7 +43,8 @@ type Config struct {
 	// PolicyFunc chooses the policy instead of Policy, for an app that has
 	// several: by the return-to, which has been checked and may be empty. It has
 	// no path of the Enforcer's ReturnTo.BaseURL before it. It may return an exempt
-	// policy: then nothing is missing. An error is a 500. Optional.
+	// policy: then nothing is missing. An error is a 500, but one matching
+	// [echomfa.ErrUnauthenticated] asks to sign in. Optional.
 	PolicyFunc func(r *http.Request, returnTo string) (echomfa.Policy, error)
 
 	// RoutePolicies are policies that routes choose by a function. Those that are mounted
@@ -101,7 +102,8 @@ type Config struct {
 	Home string
 	// HostedURL is a page of GenAuth where users enroll what these pages
 	// cannot, such as their face: usually the personal center, at /u of the
-	// app's address. Optional. Default: such factors cannot be enrolled.
+	// app's address. Optional. Default: none, and users of a policy that needs
+	// FACE, PASSKEY or a type of your own can then not get in; New logs a warning.
 	HostedURL string
 	// Support says whom to ask when nothing here helps, in a few words:
 	// "the help desk, phone 1234". In one language it is what Messages have under the key

@@ -84,6 +84,52 @@ func TestWA5NoEnrollURLIsLogged(t *testing.T) {
 	}
 }
 
+// TestPolicyNeedsHostedURLIsLogged shows at start-up which policy nobody can satisfy by what
+// the pages set up.
+func TestPolicyNeedsHostedURLIsLogged(t *testing.T) {
+	t.Parallel()
+	otp, face := echomfa.AnyOf(echomfa.OTP), echomfa.AnyOf(echomfa.Face)
+	rows := map[string]struct {
+		change  func(*enroll.Config)
+		mounted echomfa.Policy
+		want    string // in the line; "" is no line
+	}{
+		"what the pages set up":    {func(c *enroll.Config) { c.Policy = echomfa.AllOf(echomfa.OTP, echomfa.SMS, echomfa.Email) }, otp, ""},
+		"face or what they set up": {func(c *enroll.Config) { c.Policy = face.Or(otp) }, otp, ""},
+		"face too":                 {func(c *enroll.Config) { c.Policy = echomfa.AllOf(echomfa.OTP, echomfa.Face) }, otp, `policy="OTP and FACE" factor=FACE`},
+		"passkey":                  {func(c *enroll.Config) { c.Policy = echomfa.AnyOf(echomfa.Passkey) }, otp, "policy=PASSKEY factor=PASSKEY"},
+		"a type of their own":      {func(c *enroll.Config) { c.Policy = echomfa.Custom("VOICE") }, otp, "policy=\"\\\"VOICE\\\"\" factor=VOICE"},
+		"a HostedURL":              {func(c *enroll.Config) { c.Policy, c.HostedURL = face, "https://genauth.example/u" }, face, ""},
+		"mounted":                  {nil, face, "policy=FACE factor=FACE"},
+		"mounted, and its own":     {func(c *enroll.Config) { c.Policy = echomfa.AnyOf(echomfa.Passkey) }, face, "policy=PASSKEY factor=PASSKEY"},
+		"of a function":            {func(c *enroll.Config) { c.RoutePolicies = []echomfa.Policy{face} }, otp, "policy=FACE factor=FACE"},
+		"PolicyFunc, and mounted": {func(c *enroll.Config) {
+			c.Policy = echomfa.Policy{}
+			c.PolicyFunc = func(*http.Request, string) (echomfa.Policy, error) { return face, nil }
+		}, face, "policy=FACE factor=FACE"},
+	}
+	for name, row := range rows {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var log strings.Builder
+			cfg := goodConfig(t)
+			cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+			cfg.Enforcer.Middleware(echomfa.HandlerConfig{Policy: row.mounted})
+			if row.change != nil {
+				row.change(&cfg)
+			}
+			_, err := enroll.New(cfg)
+			require.NoError(t, err)
+			if row.want == "" {
+				assert.Empty(t, log.String())
+				return
+			}
+			assert.Equal(t, 1, strings.Count(log.String(), "level=WARN"))
+			assert.Contains(t, log.String(), "event=enroll_policy_needs_hosted_url "+row.want)
+		})
+	}
+}
+
 // TestConfig has each mistake, named by its field, and what is none.
 func TestConfig(t *testing.T) {
 	t.Parallel()

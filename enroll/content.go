@@ -60,7 +60,8 @@ type Page struct {
 	// Satisfied says that nothing is missing. Missing are the alternatives
 	// otherwise, of which those that the app does not offer are left out if there are
 	// others. Perhaps are what other routes of the app ask for, one of which may be
-	// what was wanted. Elsewhere are those that these pages cannot set up.
+	// what was wanted. Elsewhere are those that these pages cannot set up, or the part of
+	// Missing that they cannot, though GenAuth offers it.
 	Satisfied                   bool
 	Missing, Perhaps, Elsewhere [][]client.FactorType
 	// Enrolled are the types of the user's factors, and Methods the factors; Helpful

@@ -67,6 +67,7 @@ func New(cfg Config) (*Handler, error) {
 		cfg.Logger.Warn("no refusal leads to the enrollment pages: the Enforcer has no EnrollURL",
 			slog.String("event", "enroll_unreachable"), slog.String("path", cfg.BasePath))
 	}
+	h.warnOfHosted()
 	// A struct of the app may hold the handler in an unexported field, on which fmt
 	// calls no method: with %s it prints what is one pointer away.
 	h.cfg.StateKeys = nil
@@ -112,10 +113,8 @@ func pageAt(path string) step {
 	switch path {
 	case "":
 		return (*visit).start
-	case "/signin":
+	case "/signin", signedInPath:
 		return (*visit).askToSignIn
-	case "/signed-in":
-		return (*visit).signedInAgain
 	}
 	if stepPath.MatchString(path) {
 		return (*visit).step
@@ -300,6 +299,10 @@ func (v *visit) identify() bool {
 	if cfg.PolicyFunc != nil {
 		if v.wanted, err = cfg.PolicyFunc(v.r, v.inApp(v.back)); err == nil {
 			err = v.wanted.Err()
+		}
+		if errors.Is(err, echomfa.ErrUnauthenticated) {
+			v.showSignIn()
+			return false
 		}
 		if err != nil {
 			v.log("enroll_policy_failed", "enrollment policy failed", err)

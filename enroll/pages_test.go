@@ -83,6 +83,12 @@ func tour(t *testing.T, lang string) toured {
 	pages["signin-unknown"] = s.with(user.id, nil).post("/mfa/begin", back("type", "SMS")...)
 	s.genauth.SetFault(genauthtest.Fault{Path: offerPath, Change: genauthtest.Data("[]"), Times: 1})
 	pages["deadend"] = user.get("/mfa")
+	nowhere := newSite(t, func(set *setup) {
+		set.Policy, set.Support, set.Beside = echomfa.AllOf(echomfa.OTP, echomfa.Face), "the help desk", s.genauth
+		set.Brand = enroll.Brand{Name: "Example", LogoPath: "/logo.svg"}
+		set.Language = func(*http.Request) string { return lang }
+	})
+	pages["deadend-hosted"] = session{site: nowhere, token: user.token}.get("/mfa")
 	s.withFault(listPath, genauthtest.Data(`[{"factorId":"a","factorType":"SMS","profile":{"phoneNumber":"13900001111"}},{"factorId":"b","factorType":"SMS"}]`))
 	pages["remove-choose"] = user.post("/mfa/remove", back("type", "SMS", "confirm", "yes")...)
 	s.withFault("*", genauthtest.HTTPStatus(http.StatusBadGateway, ""))

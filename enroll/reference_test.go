@@ -69,7 +69,7 @@ func TestReferenceOfAFailure(t *testing.T) {
 		"dead end": {
 			func(set *setup) { set.Policy = echomfa.AnyOf(echomfa.Face) },
 			func(u session) answer { return u.get("/mfa").is(http.StatusOK, "title.deadend") },
-			"enrollment policy cannot be satisfied by what the app offers",
+			"enrollment policy cannot be satisfied on these pages",
 		},
 		"unknown sign-in": {
 			func(set *setup) { set.AuthTime = true }, func(u session) answer {

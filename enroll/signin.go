@@ -13,27 +13,28 @@ import (
 // signedInPath is where a new sign-in comes back to.
 const signedInPath = "/signed-in"
 
-// askToSignIn shows the page that asks to sign in again.
-func (v *visit) askToSignIn() { v.signInPage("") }
-
-// signedInAgain is where a new sign-in comes back to. If it was none, since single sign-on
-// let the user pass, another round would be none either: the page says so.
-func (v *visit) signedInAgain() { v.signInPage("error.same_sign_in") }
-
-func (v *visit) signInPage(wrong string) {
+// askToSignIn shows the page that asks to sign in again, unless that is done.
+func (v *visit) askToSignIn() {
 	_, err := v.recently()
 	switch {
 	case v.h.cfg.InsecureSkipProof, v.decision.Enrolled.Has(client.OTP), err == nil:
 		v.redirect(v.startPath())
 	case errors.Is(err, errNeedsSignIn):
-		p := &Page{Name: "signin", Status: http.StatusForbidden, SignIn: v.signInLocation()}
-		if wrong != "" {
-			p.Error = v.text(wrong)
-		}
-		v.show(p)
+		v.showSignIn()
 	default:
 		v.unproven(err, nil) // which does not ask for a code
 	}
+}
+
+// showSignIn asks to sign in again. If the user comes back from there and it was no new
+// sign-in, since single sign-on let the user pass, another round would be none either: the
+// page says so.
+func (v *visit) showSignIn() {
+	p := &Page{Name: "signin", Status: http.StatusForbidden, SignIn: v.signInLocation()}
+	if v.path == signedInPath {
+		p.Error = v.text("error.same_sign_in")
+	}
+	v.show(p)
 }
 
 // recently returns until when a recent sign-in proves that the user is there.

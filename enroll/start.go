@@ -21,7 +21,8 @@ func (v *visit) startWith(notice string) {
 		v.fail(err)
 		return
 	}
-	offered = v.h.walkable(offered)
+	everything := normalized(offered)
+	offered = v.h.walkable(everything)
 	p := &Page{Name: "start", Methods: v.methods()}
 	p.Satisfied, p.Missing, p.Enrolled = v.decision.Outcome == echomfa.Allowed, v.decision.Missing, v.decision.Enrolled.Types()
 	p.Helpful = helpful(p.Missing, offered)
@@ -33,7 +34,7 @@ func (v *visit) startWith(notice string) {
 				p.Elsewhere = append(p.Elsewhere, types)
 			}
 		}
-	} else if can := slices.DeleteFunc(slices.Clone(p.Missing), func(types []client.FactorType) bool { return !containsAll(offered, types) }); len(can) > 0 {
+	} else if can := within(p.Missing, offered); len(can) > 0 {
 		p.Missing = can
 	}
 	for _, t := range offered {
@@ -47,16 +48,32 @@ func (v *visit) startWith(notice string) {
 		v.fail(err)
 		return
 	default:
-		// No policy check at start-up can know it: what an app offers is set at
-		// GenAuth, and may be changed there.
-		p.Name, p.Other = "deadend", nil
-		v.h.cfg.Logger.LogAttrs(v.r.Context(), slog.LevelWarn, "enrollment policy cannot be satisfied by what the app offers",
-			slog.String("event", "enroll_dead_end"), slog.String("path", v.loggedPath()), v.reference())
+		v.deadEnd(p, everything)
 	}
 	if notice != "" {
 		p.Notice = v.text(notice)
 	}
 	v.show(p)
+}
+
+// deadEnd makes a page that says that no alternative can be set up here, and why. No policy
+// check at start-up can know all of it: what an app offers is set at GenAuth, and may be
+// changed there.
+func (v *visit) deadEnd(p *Page, everything []client.FactorType) {
+	p.Name, p.Other = "deadend", nil
+	reason := "not_offered"
+	if can := within(p.Missing, everything); len(can) > 0 {
+		reason = "hosted_url_missing"
+		p.Missing, p.Helpful = can, v.h.walkable(helpful(can, everything))
+		for _, types := range can {
+			types = slices.DeleteFunc(slices.Clone(types), func(t client.FactorType) bool { return !isHosted(t) })
+			if !slices.ContainsFunc(p.Elsewhere, func(have []client.FactorType) bool { return slices.Equal(have, types) }) {
+				p.Elsewhere = append(p.Elsewhere, types)
+			}
+		}
+	}
+	v.h.cfg.Logger.LogAttrs(v.r.Context(), slog.LevelWarn, "enrollment policy cannot be satisfied on these pages",
+		slog.String("event", "enroll_dead_end"), slog.String("path", v.loggedPath()), v.reference(), slog.String("reason", reason))
 }
 
 // offer is what the app offers to a user, with an error if some of it could not be read.
@@ -135,17 +152,42 @@ func (v *visit) warnOf(mounted echomfa.Policy) {
 	})
 }
 
-// walkable returns the types, normalized, that users can enroll by these pages,
-// or by GenAuth's if there is an address to send them to.
-func (h *Handler) walkable(offered []client.FactorType) []client.FactorType {
+// warnOfHosted says which factor a policy needs that nobody can set up here. Who reads it
+// has the app's configuration open; later, users run into a page that leads nowhere.
+func (h *Handler) warnOfHosted() {
+	policies := h.routePolicies()
+	if h.cfg.PolicyFunc == nil {
+		policies = append([]echomfa.Policy{h.cfg.Policy}, policies...)
+	}
+	for _, p := range policies {
+		missing := p.Evaluate(echomfa.Factors(client.OTP, client.SMS, client.Email)).Missing
+		if h.cfg.HostedURL == "" && len(missing) > 0 {
+			h.cfg.Logger.Warn("enrollment policy needs a factor that these pages cannot set up: set HostedURL",
+				slog.String("event", "enroll_policy_needs_hosted_url"), slog.String("policy", p.String()), slog.String("factor", string(missing[0][0])))
+			return
+		}
+	}
+}
+
+func normalized(offered []client.FactorType) []client.FactorType {
 	var list []client.FactorType
 	for _, t := range offered {
-		t = t.Normalize()
-		if (h.cfg.HostedURL != "" || !isHosted(t)) && !slices.Contains(list, t) {
+		if t = t.Normalize(); !slices.Contains(list, t) {
 			list = append(list, t)
 		}
 	}
 	return list
+}
+
+// walkable returns the types that users can enroll by these pages, or by GenAuth's if
+// there is an address to send them to.
+func (h *Handler) walkable(offered []client.FactorType) []client.FactorType {
+	return slices.DeleteFunc(slices.Clone(offered), func(t client.FactorType) bool { return h.cfg.HostedURL == "" && isHosted(t) })
+}
+
+// within returns the alternatives of which all is offered.
+func within(alternatives [][]client.FactorType, offered []client.FactorType) [][]client.FactorType {
+	return slices.DeleteFunc(slices.Clone(alternatives), func(types []client.FactorType) bool { return !containsAll(offered, types) })
 }
 
 // isHosted reports whether only GenAuth's own pages can enroll a type.

@@ -2,6 +2,7 @@ package enroll_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -46,7 +47,10 @@ func TestStart(t *testing.T) {
 		"only partly offered":      {nil, types{otp}, "", all(echomfa.OTP, echomfa.Face), "title.deadend", []string{"deadend", "join.and"}, nil, nil, nil},
 		"one of two partly":        {nil, types{otp, sms}, "", all(echomfa.OTP, echomfa.Face).Or(some(echomfa.SMS)), "title.needed", []string{"start.needs"}, nil, types{sms}, nil},
 		"face by GenAuth's page":   {nil, types{face}, "https://genauth.example/u", some(echomfa.Face), "title.needed", []string{"factor.FACE"}, nil, types{face}, nil},
-		"face without that":        {nil, types{face}, "", some(echomfa.Face), "title.deadend", []string{"factor.FACE"}, nil, nil, nil},
+		"face without that":        {nil, types{face}, "", some(echomfa.Face), "title.deadend", []string{"factor.FACE", "deadend.hosted", "admin"}, []string{"deadend", "deadend.here"}, nil, nil},
+		"a part without that":      {nil, types{otp, sms, face}, "", all(echomfa.OTP, echomfa.Face), "title.deadend", []string{"join.and", "deadend.hosted", "deadend.here"}, []string{"deadend", "factor.SMS"}, types{otp}, nil},
+		"the rest without that":    {types{otp}, types{face}, "", all(echomfa.OTP, echomfa.Face), "title.deadend", []string{"deadend.hosted"}, []string{"deadend", "deadend.here", "join.and"}, nil, types{otp}},
+		"neither":                  {nil, types{otp, sms}, "", some(echomfa.Face), "title.deadend", []string{"deadend"}, []string{"deadend.hosted", "factor.OTP"}, nil, nil},
 		"what helps, nothing more": {nil, types{otp, sms}, "", some(echomfa.OTP), "title.needed", nil, []string{"factor.SMS"}, types{otp}, nil},
 	}
 	for name, row := range rows {
@@ -69,7 +73,10 @@ func TestStart(t *testing.T) {
 			} else if slices.Contains(row.want, "start.needs") {
 				user.get("/mfa").is(http.StatusOK, "start.asks").isNot("start.needs")
 			}
-			assert.Equal(t, row.title == "title.deadend", strings.Contains(s.logged.String(), "cannot be satisfied"))
+			assert.Equal(t, row.title == "title.deadend", strings.Contains(s.logged.String(), "event=enroll_dead_end"))
+			hosted := slices.Contains(row.want, "deadend.hosted")
+			assert.Equal(t, hosted, strings.Contains(s.logged.String(), "reason=hosted_url_missing"))
+			assert.Equal(t, row.title == "title.deadend" && !hosted, strings.Contains(s.logged.String(), "reason=not_offered"))
 		})
 	}
 }
@@ -184,4 +191,62 @@ func TestPolicyFunc(t *testing.T) {
 		user.post("/mfa/begin", "type", "OTP", "return_to", bad).is(http.StatusInternalServerError, "error.internal")
 	}
 	assert.Zero(t, s.genauth.Calls(sendPath), "nothing goes on")
+}
+
+// TestDeadEndOfOtherTypes has types that GenAuth offers and only its own pages set up,
+// beside alternatives that it does not offer.
+func TestDeadEndOfOtherTypes(t *testing.T) {
+	t.Parallel()
+	rows := map[string]struct {
+		policy  echomfa.Policy
+		offered string
+		want    string
+		begin   int // the buttons
+	}{
+		"passkey": {echomfa.AnyOf(echomfa.Passkey, echomfa.Face), `[{"factorType":"passkey"}]`, "<li>passkey</li>", 0},
+		"both":    {echomfa.AnyOf(echomfa.Passkey, echomfa.Face), `[{"factorType":"PASSKEY"},{"factorType":"FACE"}]`, "<li>face</li>\n<li>passkey</li>", 0},
+		"own": {
+			echomfa.Custom("VOICE").And(echomfa.AnyOf(echomfa.OTP, echomfa.SMS, echomfa.Face)),
+			`[{"factorType":"VOICE"},{"factorType":"OTP"},{"factorType":"SMS"}]`, "<li>VOICE</li>", 2,
+		},
+	}
+	for name, row := range rows {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, func(set *setup) { set.Policy = row.policy })
+			s.withFault(offerPath, genauthtest.Data(row.offered))
+			a := s.signIn().get("/mfa").is(http.StatusOK, "title.deadend", "deadend.hosted")
+			_, elsewhere, _ := strings.Cut(a.text, english(t)["admin"])
+			assert.Contains(t, elsewhere, "<ul>\n"+row.want+"\n</ul>")
+			assert.Equal(t, name == "both", strings.Contains(a.text, "<li>face"), "what the app does not offer")
+			assert.Equal(t, row.begin, strings.Count(a.html, `action="/mfa/begin"`))
+			assert.Contains(t, s.logged.String(), "reason=hosted_url_missing")
+		})
+	}
+}
+
+// TestPolicyFuncAsksToSignIn has a PolicyFunc that knows nobody: the user signs in again, and
+// who comes back as before is told so.
+func TestPolicyFuncAsksToSignIn(t *testing.T) {
+	t.Parallel()
+	known := false
+	s := newSite(t, func(set *setup) {
+		set.Policy = echomfa.Policy{}
+		set.PolicyFunc = func(*http.Request, string) (echomfa.Policy, error) {
+			if !known {
+				return echomfa.Policy{}, fmt.Errorf("no session: %w", echomfa.ErrUnauthenticated)
+			}
+			return echomfa.AnyOf(echomfa.OTP), nil
+		}
+	})
+	user := s.signIn()
+	for _, a := range []answer{user.get("/mfa?return_to=/admin"), user.post("/mfa/begin", "type", "OTP", "return_to", "/admin")} {
+		a.is(http.StatusForbidden, "title.signin", "signin").isNot("error.same_sign_in")
+		assert.Contains(t, a.text, `href="/login?return_to=%2Fmfa%2Fsigned-in%3Freturn_to%3D%252Fadmin&prompt=login"`)
+	}
+	user.get("/mfa/signed-in?return_to=/admin").is(http.StatusForbidden, "title.signin", "error.same_sign_in")
+	assert.NotContains(t, s.logged.String(), "enroll_policy_failed")
+	assert.Zero(t, s.genauth.Calls(sendPath), "nothing goes on")
+	known = true
+	user.get("/mfa/signed-in?return_to=/admin").goes("/mfa?return_to=%2Fadmin")
 }
