@@ -136,8 +136,8 @@ func BenchmarkInvalidation(b *testing.B) {
 		ctx, policy := b.Context(), peer.Policy()
 		known := fmt.Sprintf("%040d", entries-1)
 		for name, do := range map[string]func(i int) error{
-			"a hit":          func(int) error { _, err := e.Decide(ctx, known, policy); return err },
-			"Invalidate":     func(i int) error { return e.Invalidate(ctx, tokens[i%len(tokens)]) },
+			"a hit":      func(int) error { _, err := e.Decide(ctx, known, policy); return err },
+			"Invalidate": func(i int) error { return e.Invalidate(ctx, tokens[i%len(tokens)]) },
 			"InvalidateUser": func(i int) error {
 				_ = e.InvalidateUser(ctx, tokens[i%len(tokens)]) // ErrUserNotIndexed: the entries name nobody
 				return nil
