@@ -335,3 +335,11 @@ func shortened(text string) string {
 	}
 	return strings.Clone(text)
 }
+
+// policyError names the field of an error that names this package.
+type policyError struct{ err error }
+
+func (e policyError) Error() string {
+	return "echomfa: Policy: " + strings.TrimPrefix(e.err.Error(), "echomfa: ")
+}
+func (e policyError) Unwrap() error { return e.err }

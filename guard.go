@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
-	"strings"
 
 	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/internal/redact"
@@ -93,14 +92,6 @@ func NewGuard[C any](cfg GuardConfig[C]) (*Guard[C], error) {
 	return &Guard[C]{cfg: cfg}, nil
 }
 
-// policyError names the field of an error that names this package.
-type policyError struct{ err error }
-
-func (e policyError) Error() string {
-	return "echomfa: Policy: " + strings.TrimPrefix(e.err.Error(), "echomfa: ")
-}
-func (e policyError) Unwrap() error { return e.err }
-
 // Check decides about a request. The error is nil exactly if the handler may run; in
 // ReportOnly mode it may also where the Outcome is not Allowed. Route is the registered
 // route, such as "/admin/:id", and never the path of the URL. A panic of a callback is
@@ -108,16 +99,21 @@ func (e policyError) Unwrap() error { return e.err }
 // next handler after a recovered panic, as gin does, the adapter must stop it first. If
 // an answer has begun, call neither Refuse nor RefuseBy: return Redact(r, err, err) to
 // the framework.
-func (g *Guard[C]) Check(c C, r *http.Request, route string) (Decision, error) {
-	var d Decision
+func (g *Guard[C]) Check(c C, r *http.Request, route string) (d Decision, err error) {
+	err = g.checkInto(c, r, route, &d)
+	return d, err
+}
+
+// checkInto is Check without copies of the decision.
+func (g *Guard[C]) checkInto(c C, r *http.Request, route string, d *Decision) error {
 	if !g.cfg.Enforcer.ready() {
-		return d, errNotMade
+		return errNotMade
 	}
-	token, err := g.check(c, r, route, &d)
+	token, err := g.check(c, r, route, d)
 	if d.proceeds() {
-		return d, nil
+		return nil
 	}
-	return d, &refusedError{err: err, token: func() string { return token }}
+	return &refusedError{err: err, token: func() string { return token }}
 }
 
 // WithDecision returns the request that the handler is given: with the decision in its
@@ -206,7 +202,7 @@ func (e *refusedError) Unwrap() error { return e.err }
 func (g *Guard[C]) check(c C, r *http.Request, route string, d *Decision) (token string, err error) {
 	e := g.cfg.Enforcer
 	rq := request{route: route, method: r.Method}
-	defer func() {
+	defer func() { //nolint:contextcheck // the request carries it
 		if v := recover(); v != nil {
 			*d, err = panicked(r.Context(), e.cfg.Logger, "callback", v, e.source.secrets(r, rq.token))
 			token = rq.token
@@ -219,7 +215,7 @@ func (g *Guard[C]) check(c C, r *http.Request, route string, d *Decision) (token
 		err = g.decide(c, r, d, &rq)
 	}
 	if err = e.settle(r.Context(), d, err, &rq); err != nil {
-		e.refusals.warnOfGuardedPages(r, d)
+		e.refusals.warnOfGuardedPages(r, d) //nolint:contextcheck // the request carries it
 	}
 	return rq.token, err
 }

@@ -61,8 +61,8 @@ func (e *Enforcer) NewMiddleware(cfg HandlerConfig) (func(http.Handler) http.Han
 	}
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			d, err := g.Check(r, r, r.Pattern)
-			if err != nil {
+			var d Decision
+			if err := g.checkInto(r, r, r.Pattern, &d); err != nil {
 				refuseHTTP(g, w, r, err, cfg.ErrorHandler)
 				return
 			}

@@ -94,8 +94,8 @@ type echoMiddleware struct {
 
 func (m *echoMiddleware) serve(c echo.Context, next echo.HandlerFunc) error {
 	r := c.Request()
-	d, err := m.guard.Check(c, r, c.Path())
-	if err != nil {
+	var d Decision
+	if err := m.guard.checkInto(c, r, c.Path(), &d); err != nil {
 		return m.refuse(c, err)
 	}
 	if kept := m.guard.WithDecision(r, &d); kept != r {
