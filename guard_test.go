@@ -26,7 +26,7 @@ import (
 func TestN1ErrorsOfRequireFunc(t *testing.T) {
 	t.Parallel()
 	signedOut := &echomfa.TokenError{Code: "invalid_token", Reason: "the session has ended"}
-	rejected := &client.APIError{}
+	rejected := &client.APIError{HTTPStatus: 401, StatusCode: 401}
 	network := &net.OpError{Op: "dial", Err: errors.New("refused")}
 	rows := map[string]struct {
 		err  error
@@ -38,7 +38,7 @@ func TestN1ErrorsOfRequireFunc(t *testing.T) {
 		"a TokenError, wrapped":                   {fmt.Errorf("who: %w", signedOut), 401},
 		"a TokenError with a network cause":       {&echomfa.TokenError{Err: network}, 401},
 		"a TokenError with GenAuth's answer":      {&echomfa.TokenError{Err: errors.Join(rejected, echomfa.ErrUnauthenticated)}, 401},
-		"GenAuth refuses the app's own call":      {errors.Join(rejected, echomfa.ErrUnauthenticated), 500},
+		"GenAuth refuses the app's own call":      {rejected, 500},
 		"the service of roles is away":            {errors.Join(network, echomfa.ErrUnauthenticated), 500},
 		"the service of roles takes too long":     {errors.Join(context.DeadlineExceeded, echomfa.ErrUnauthenticated), 500},
 		"a network error":                         {network, 500},

@@ -368,7 +368,7 @@ func TestOnesOwnFailureIsNotGenAuths(t *testing.T) {
 }
 
 // TestOneRefusalIsOneLine shows that a refused request is one log line and one
-// observation, whoever answers it.
+// observation, no matter who answers it.
 func TestOneRefusalIsOneLine(t *testing.T) {
 	t.Parallel()
 	for _, handle := range []func(*echo.Context, error) error{
