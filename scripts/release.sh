@@ -190,6 +190,7 @@ for module in $published; do
 		if ! grep -qxF "$path $version" "$work/linked" || grep -q replaced "$work/linked"; then
 			fail "the app on $path has another one"
 		fi
+		[ -e "$GOMODCACHE/$path@$version/LICENSE" ] || fail "$path has no license"
 		# What its go.mod forgets would come in whatever version there is.
 		go mod edit -json "$GOMODCACHE/cache/download/$path/@v/$version.mod" | awk -F '"' '$2 == "Path" { print $4 }' >"$work/required"
 		echo "$path" >>"$work/required"
