@@ -71,7 +71,7 @@ verify: ## compare what was downloaded with go.sum
 	@for m in $(MODULES); do (cd $$m && go mod verify) || exit 1; done
 	cd tools && go mod verify
 
-tidy: ## tidy every go.mod
+tidy: ## tidy every go.mod, and make what a release needs of go.mod and go.work of published modules
 	@scripts/tidy.sh
 
 licenses: ## check the licenses of all dependencies against scripts/licenses.txt, and THIRD_PARTY_NOTICES against what apps link
