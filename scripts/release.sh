@@ -210,12 +210,14 @@ sbom() { # sbom NAME PROGRAM
 	say "SBOM of $1: $(grep -c '"purl"' "$dist/$1.cdx.json") components"
 }
 
+installed=""
 for command in $commands; do
 	GOFLAGS='-modcacherw -trimpath' GOBIN="$work/bin" go install "$command@$version" 2>"$work/log" || {
 		cat "$work/log"
 		fail "go install $command@$version fails"
 	}
 	say "go install $command@$version works"
+	installed="${installed:+$installed, }\`go install $command@$version\` works"
 	sbom "$(basename "$command")" "$work/bin/$(basename "$command")"
 done
 
@@ -238,13 +240,13 @@ sbom doctor "$work/bin/doctor"
 {
 	section CHANGELOG.md "$version "
 	printf '\n## Upgrading\n\n'
-	section UPGRADING.md "$version "
+	section UPGRADING.md "$version " | sed "s/@VERSION/@$version/g"
 	printf '\n## Modules\n\n| module | tag |\n| --- | --- |\n'
 	for module in $published; do
 		echo "| \`$(path_of "$module")\` | \`$(tag_of "$module")\` |"
 	done
 	printf '\n## What was looked at\n\n%s The licenses of all dependencies are in the list of those that are allowed. ' "$vulnerabilities"
-	printf 'An app was built on each module, and each command installed, from nothing but the tags. '
+	printf 'From nothing but the tags, an app was built on each module, and %s. ' "${installed:-no command is there to install}"
 	# shellcheck disable=SC2016 # Markdown
 	printf 'Changes of the API: `api.txt`. What `go.sum` must say: `go.sum`. SBOMs: `*.cdx.json`.\n'
 } >"$dist/NOTES.md"
