@@ -41,7 +41,7 @@ func scratch(t *testing.T) repository {
 	home := t.TempDir()
 	identity := filepath.Join(home, "gitconfig")
 	require.NoError(t, os.WriteFile(identity, []byte("[user]\n\tname = Releaser\n\temail = releaser@example.com\n"), 0o600))
-	r := repository{t, filepath.Join(home, "echomfa"), append(os.Environ(), "GIT_CONFIG_GLOBAL="+identity, "GIT_CONFIG_SYSTEM=/dev/null")}
+	r := repository{t, filepath.Join(home, "echomfa"), append(os.Environ(), "GOTOOLCHAIN=auto", "GIT_CONFIG_GLOBAL="+identity, "GIT_CONFIG_SYSTEM=/dev/null")}
 	r.run(root, "git", "clone", "-q", "--no-tags", root, r.dir)
 	r.git("rm", "-q", "-r", ".")
 	for name := range strings.SplitSeq(strings.TrimSuffix(r.run(root, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"), "\x00"), "\x00") {

@@ -17,6 +17,8 @@ own=github.com/echomfa/echomfa
 version=${1:-}
 mode=${2:-dry}
 vulndb=${VULNDB:-https://vuln.go.dev}
+# Some modules ask for a newer Go than others.
+export GOTOOLCHAIN=auto
 
 say() { echo "release: $*"; }
 fail() {
