@@ -185,9 +185,9 @@ func TestRelease(t *testing.T) {
 		}
 	}
 
-	t.Run("files", func(t *testing.T) { r.files(t, folders) })
-	t.Run("apps", func(t *testing.T) { r.apps(t, modules) })
-	t.Run("next", func(t *testing.T) { r.next(t) })
+	r.files(t, folders)
+	r.apps(t, modules)
+	r.next(t)
 }
 
 // files holds what a release gives beside its tags against what it promises.
@@ -310,7 +310,6 @@ func (r repository) apps(t *testing.T, modules []string) {
 // next shows what is refused once there is a release, and what is said of its API.
 func (r repository) next(t *testing.T) {
 	t.Helper()
-	r.t = t
 	r.refused(released, released+" is tagged already")
 	r.refused("v0.89.9", "v0.89.9 is older than "+released)
 	r.refused("v0.91.0", "CHANGELOG.md says nothing under Unreleased")
