@@ -31,7 +31,7 @@ type office struct {
 	e    *echomfa.Enforcer
 	wg   sync.WaitGroup
 	log  lockedBuffer
-	here int // how many users are at work
+	here int // how many users are active
 
 	mu      sync.Mutex
 	behave  func(ctx context.Context, token string) error

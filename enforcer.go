@@ -139,10 +139,10 @@ func (e *Enforcer) decide(ctx context.Context, d *Decision, rq *request) error {
 // errLacks is that the last that was known of a user is that a factor is missing.
 var errLacks = errors.New("echomfa: the user lacked a factor when GenAuth told last")
 
-// mayGoOn reports why a user must not go on although it could not be found out what the
-// user has enrolled: the user lacked a factor before, or the token was refused, is not
-// valid now by what it says, or is not accepted by CheckToken. What the cache knows has passed CheckToken.
-// That is no lookup, and in no budget, but no request waits for it longer than Timeout.
+// mayGoOn reports why a user must not go on although the enrollment status is
+// unknown: the user lacked a factor before, or the token was rejected, is not
+// valid now by its own claims, or is not accepted by CheckToken. What the cache knows has passed CheckToken.
+// That is not a lookup, and in no budget, but no request waits for it longer than Timeout.
 func (d *decider) mayGoOn(ctx context.Context, token string, p Policy) error {
 	now := d.cache.now()
 	known, err := d.cache.last(d.cache.keys.Key(token), p, now)

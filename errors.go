@@ -152,7 +152,7 @@ func failureOf(err error) failureClass {
 }
 
 // undetermined reports whether an error says, whatever else it says, that there
-// was no verdict: unknown is not "no".
+// was no decision: unknown is not "no".
 func undetermined(err error) bool {
 	var network net.Error
 	for _, unknown := range []error{

@@ -45,7 +45,7 @@ type GuardConfig[C any] struct {
 	// InvalidateRequest and Enforcer.Token do not see it; with package enroll set
 	// [Config.Token]. Optional.
 	Token func(c C) (string, error)
-	// Subject returns the identity that the handler serves. A token whose sub claim
+	// Subject returns the identity that the handler works for. A token whose sub claim
 	// differs, or that names nobody, is a 401. Optional.
 	Subject func(c C) (string, error)
 	// Skipper reports whether a request goes by unchecked. Optional.
@@ -288,7 +288,7 @@ func requireFailed(d *Decision, err error) error {
 	return &TokenError{Reason: "no signed-in user", Err: err}
 }
 
-// subjectFailed is a Subject function's error: without an identity to serve
+// subjectFailed is a Subject function's error: without an identity
 // there is none to check.
 func subjectFailed(d *Decision, err error) error {
 	if situationOf(err) == unauthenticated {
@@ -316,7 +316,7 @@ func (c concealed) Is(target error) bool {
 }
 
 // panicked makes a panic a refusal that tells the client nothing, and nobody the
-// token. Aborting a handler by [http.ErrAbortHandler] is no failure, and goes on,
+// token. Aborting a handler by [http.ErrAbortHandler] is not a failure, and goes on,
 // without what it may be wrapped in: net/http logs that.
 func panicked(ctx context.Context, log *slog.Logger, where string, v any, secrets redact.Secrets) (Decision, error) {
 	if aborted, ok := v.(error); ok && errors.Is(aborted, http.ErrAbortHandler) {

@@ -43,8 +43,8 @@ func (e *Enforcer) settle(ctx context.Context, d *Decision, err error, rq *reque
 
 // UserRef returns a short name of a user that is made of the user's id, which is the sub
 // claim of the user's tokens, with the key. Compute it to find the log lines of a user, by
-// their user_ref. Who has not the key learns it of an id only from the answer to a token
-// of that id, which need not be genuine. It is the same on all instances that have the
+// their user_ref. Without the key it is known only from the answer to a token of that id,
+// which need not be genuine. It is the same on all instances that have the
 // key of [Config].UserRefKey, and after restarts.
 func UserRef(key []byte, userID string) string { return digest.UserRef(key, userID) }
 

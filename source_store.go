@@ -30,7 +30,7 @@ var errNotStored = errors.New("echomfa: the store has no facts")
 
 // storeSource is the Enforcer's side of a [Store]. Whatever the Store does, it is
 // a miss at worst: it costs 100 ms at most, nothing while it keeps failing, and
-// opens no door. The nil storeSource is none.
+// lets nobody through. The nil storeSource is none.
 type storeSource struct {
 	lookups
 	store      Store

@@ -27,7 +27,7 @@ func (v *visit) beginApp(st *state) {
 
 // errKeyURI is what GenAuth sent for an authenticator app. It is not quoted: it has the
 // secret.
-var errKeyURI = errors.New("enroll: the otpauth URI is none that authenticator apps read")
+var errKeyURI = errors.New("enroll: authenticator apps cannot read the otpauth URI")
 
 // failedToBegin answers an error of askForApp.
 func (v *visit) failedToBegin(err error) {

@@ -92,7 +92,7 @@ func TestPolicyNeedsHostedURLIsLogged(t *testing.T) {
 	rows := map[string]struct {
 		change  func(*enroll.Config)
 		mounted echomfa.Policy
-		want    string // in the line; "" is no line
+		want    string // in the line; "" for none
 	}{
 		"what the pages set up":    {func(c *enroll.Config) { c.Policy = echomfa.AllOf(echomfa.OTP, echomfa.SMS, echomfa.Email) }, otp, ""},
 		"face or what they set up": {func(c *enroll.Config) { c.Policy = face.Or(otp) }, otp, ""},

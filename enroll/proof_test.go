@@ -209,7 +209,7 @@ func TestUnknownFactorsAreNotNone(t *testing.T) {
 	}
 }
 
-// TestTooManyCodes stops whoever tries them, in all sessions and at every form
+// TestTooManyCodes stops a user who tries them, in all sessions and at every form
 // that takes one, and nobody else.
 func TestTooManyCodes(t *testing.T) {
 	t.Parallel()

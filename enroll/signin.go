@@ -44,7 +44,7 @@ func (v *visit) recently() (until time.Time, err error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	// A time to come is no time to go by; clocks differ by a little.
+	// A time ahead of now proves nothing; clocks differ by a little.
 	if signedIn.After(now.Add(time.Minute)) || now.Sub(signedIn) > within {
 		return time.Time{}, errNeedsSignIn
 	}

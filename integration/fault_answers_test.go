@@ -103,7 +103,7 @@ func TestF10RetryAfterDateOf503IsKept(t *testing.T) {
 }
 
 // refusedForGood are the rows of a token that GenAuth refuses: what was known
-// of it serves no more, also when GenAuth is gone afterwards.
+// of it is not used any more, also when GenAuth is gone afterwards.
 func refusedForGood(begin func(*rig)) fault {
 	return fault{
 		setup:  func(s *setup) { s.enforcer.Cache.RefusedFor = shortly },

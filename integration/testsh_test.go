@@ -40,7 +40,7 @@ func TestMissingToolsStopTheTestScript(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			script := exec.CommandContext(ctx, "/bin/sh", "../test.sh")
-			// Without apt-get in reach nothing is installed, whoever runs this.
+			// Without apt-get in reach nothing is installed, also for root.
 			script.Env = append(os.Environ(), "PATH="+bin, "CC="+row.cc, "SLOW=")
 			out, err := script.CombinedOutput()
 			var exit *exec.ExitError

@@ -36,7 +36,7 @@ const long = time.Minute
 func Run(t *testing.T, newStore func(t *testing.T) echomfa.Store, faults ...Faults) {
 	t.Helper()
 	tests := map[string]func(*testing.T, func(*testing.T) echomfa.Store){
-		"nothing is no error":               testNothing,
+		"not found is not an error":         testNothing,
 		"facts come back whole":             testRoundTrip,
 		"keep ends":                         testKeepEnds,
 		"newer facts replace older ones":    testOverwrite,
