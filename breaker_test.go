@@ -178,7 +178,7 @@ func TestRefusalsThatAreNoNews(t *testing.T) {
 				pass(61 * time.Second)
 				refuse(t, e, d)
 				assert.NotContains(t, log.String(), "had been accepted are now refused")
-				assert.Contains(t, log.String(), "the token was refused")
+				assert.Contains(t, log.String(), "the token was rejected")
 			})
 		})
 	}

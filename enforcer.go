@@ -222,7 +222,7 @@ func (e *Enforcer) InvalidateRequest(r *http.Request) error {
 // claim of their JWTs: the next decision about one of them asks GenAuth. With a
 // Store it tells all instances, and returns an error if that fails: this instance
 // has forgotten all the same. Where there is nothing to forget, it returns nil. The
-// error matches [ErrUserNotIndexed] while facts are kept of tokens that name nobody, as
+// error matches [ErrUserNotIndexed] while lists are kept of tokens that name nobody, as
 // opaque ones do: this instance has accepted one within FreshFor (or StaleIfError), and it
 // may be the user's. It is not reached.
 func (e *Enforcer) InvalidateUser(ctx context.Context, userID string) error {

@@ -120,7 +120,11 @@ func logRefusal(ctx context.Context, log *slog.Logger, d *Decision, err error, r
 	if !log.Enabled(ctx, level) {
 		return
 	}
-	log.LogAttrs(ctx, level, "mfa refused",
+	message := "mfa refused"
+	if !d.Enforced { // the request goes on: the line must not say that it does not
+		message = "mfa would refuse"
+	}
+	log.LogAttrs(ctx, level, message,
 		slog.String("event", "refused"),
 		slog.String("decision_id", d.ID),
 		slog.String("outcome", d.Outcome.String()),

@@ -223,7 +223,7 @@ func (g *genauthSource) ask(ctx context.Context, f *flight) (facts, error) {
 	case err == nil:
 		return newFacts(list, false), nil
 	case failureOf(err) == failureRefused:
-		return facts{}, &TokenError{Code: codeInvalidToken, Reason: "the token was refused", Err: err}
+		return facts{}, &TokenError{Code: codeInvalidToken, Reason: "the token was rejected", Err: err}
 	case errors.As(err, &partial) && !refuses(err):
 		return newFacts(list, true), nil
 	}

@@ -37,7 +37,7 @@ const (
 	minTimeout = time.Millisecond
 )
 
-// Config configures a [Store]. The zero value is refused.
+// Config configures a [Store]. The zero value is invalid.
 //
 // It prints as "[redacted]": it holds secrets and passwords.
 type Config struct {
@@ -53,7 +53,7 @@ type Config struct {
 	// Sentinel.TopologyRefreshInterval is 5 s, ClusterOption.MaxMovedRedirections is 5,
 	// and buffers are 32 KiB. Client-side caching
 	// and retries are off whatever it says, and pipelining is on. Reading from
-	// replicas (SendToReplicas, ReplicaOnly) is refused: they may not know yet
+	// replicas (SendToReplicas, ReplicaOnly) is an error: they may not know yet
 	// what was invalidated.
 	Redis rueidis.ClientOption
 	// Secrets key the names and encrypt the values, newest first. Each is at

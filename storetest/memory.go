@@ -82,7 +82,7 @@ func (m *Memory) enter(ctx context.Context) error {
 	return nil
 }
 
-// Get returns the facts of a token. Errors are those of ctx and of [Memory.Fail].
+// Get returns the factor list of a token. Errors are those of ctx and of [Memory.Fail].
 func (m *Memory) Get(ctx context.Context, key, user echomfa.StoreKey) (
 	facts echomfa.StoredFacts, found bool, version echomfa.StoreVersion, err error,
 ) {
@@ -111,7 +111,7 @@ func (m *Memory) version(key, user echomfa.StoreKey) echomfa.StoreVersion {
 	return echomfa.StoreVersion(strconv.FormatUint(m.generations[key], 10) + "," + strconv.FormatUint(m.generations[user], 10))
 }
 
-// Set keeps facts. Errors are those of ctx and of [Memory.Fail], and a version that is
+// Set keeps a list. Errors are those of ctx and of [Memory.Fail], and a version that is
 // not of a Memory.
 func (m *Memory) Set(ctx context.Context, facts echomfa.StoredFacts, version echomfa.StoreVersion, keep time.Duration) error {
 	if !strings.Contains(string(version), ",") {
