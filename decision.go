@@ -180,7 +180,7 @@ type Decision struct {
 	// can be found by it, the token cannot. It differs from process to
 	// process, and is empty where ID is.
 	TokenRef string
-	// UserRef is what [UserRef] makes of the user whom a refused token names, if
+	// UserRef is what [UserRef] makes of the user whom a rejected token names, if
 	// [Config.UserRefKey] is set. A token may be refused because it is not genuine:
 	// then this is whom it claims to be of. It is personal data, and no metric label.
 	// Empty if the token names nobody, as an opaque one, and if nothing is refused.

@@ -13,7 +13,7 @@ import (
 	"github.com/echomfa/echomfa/internal/returnto"
 )
 
-// ReturnToConfig says how the enrollment page and the login page learn where
+// ReturnToConfig says how the enrollment page and the sign-in page learn where
 // the browser came from. The zero value adds "return_to" with the path and
 // query of the request.
 type ReturnToConfig struct {
