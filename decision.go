@@ -180,9 +180,9 @@ type Decision struct {
 	// can be found by it, the token cannot. It differs from process to
 	// process, and is empty where ID is.
 	TokenRef string
-	// UserRef is what [UserRef] makes of the user whom a rejected token names, if
-	// [Config.UserRefKey] is set. A token may be refused because it is not genuine:
-	// then this is whom it claims to be of. It is personal data, and no metric label.
+	// UserRef is what [UserRef] makes of the user whom the token of a refused request
+	// names, if [Config.UserRefKey] is set. If the token is not genuine, this is the
+	// user it claims to be of. It is personal data: do not use it as a metric label.
 	// Empty if the token names nobody, as an opaque one, and if nothing is refused.
 	UserRef string
 }
