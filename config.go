@@ -97,10 +97,11 @@ type Config struct {
 	// Logger gets one line for each refusal, see docs/log.schema.md. Optional.
 	// Default: nothing is logged.
 	Logger *slog.Logger
-	// UserRefKey makes refusals name their user, in a way that [UserRef] can find again:
-	// in the log line as user_ref, in the answer, and as [Decision].UserRef. Give all
-	// instances the same random bytes, at least 16, from where secrets are kept. What it
-	// makes is pseudonymous personal data: keep log lines no longer than you may.
+	// UserRefKey lets you find a user's refusals: they have a user_ref, which [UserRef]
+	// computes from the user's id, in the log line, in the answer, and as
+	// [Decision].UserRef. Give all instances the same random bytes, at least 16, from
+	// where secrets are kept. A user_ref is pseudonymous personal data: keep log lines no
+	// longer than you may.
 	// Optional. Default: refusals name no user.
 	UserRefKey []byte
 	// Observer is told every decision, for metrics and audits. Optional.
@@ -156,7 +157,7 @@ type CacheConfig struct {
 
 // LookupConfig limits the calls to GenAuth. The zero value is the
 // default. The limits are per process: GenAuth's own limit is per user pool
-// and shared with the sign-ins, so divide what may be spent by the instances.
+// and shared with the sign-ins, so divide your share by the number of instances.
 type LookupConfig struct {
 	// Timeout bounds a lookup as a whole: waiting for its turn, connecting,
 	// reading the answer, and one retry. No request waits longer. Optional.

@@ -134,8 +134,8 @@ type Observer interface {
 const MaxInsecure = 24 * time.Hour
 
 // SetOnUnavailable changes what Config.OnUnavailable says, on this instance. InsecureAllow
-// is for a time above zero and at most [MaxInsecure]: it ends by itself, by Refuse. It is
-// logged at Warn each minute while it is on. With Refuse the time does not matter.
+// needs a time above zero and at most [MaxInsecure], after which Refuse applies again. It is
+// logged at Warn each minute while it is on. With Refuse the time is ignored.
 func (e *Enforcer) SetOnUnavailable(what OnUnavailable, during time.Duration) error {
 	switch {
 	case !e.ready():
@@ -176,9 +176,9 @@ type Decision struct {
 	Source Source
 	// Age is how old Enrolled is, counted from when GenAuth was asked.
 	Age time.Duration
-	// TokenRef is a short keyed digest of the token: lines of the same token
-	// can be found by it, the token cannot. It differs from process to
-	// process, and is empty where ID is.
+	// TokenRef is a short keyed digest of the token: all lines of a token have the
+	// same, and it does not reveal the token. It differs from process to process, and
+	// is empty where ID is.
 	TokenRef string
 	// UserRef is what [UserRef] makes of the user whom the token of a refused request
 	// names, if [Config.UserRefKey] is set. If the token is not genuine, this is the

@@ -41,8 +41,8 @@ var (
 	// [ErrUnavailable] too.
 	ErrMisconfigured = client.ErrMisconfigured
 
-	// ErrInvalidPolicy reports a policy that nothing can be decided by, such as
-	// the zero Policy.
+	// ErrInvalidPolicy reports a policy that cannot be evaluated, such as the
+	// zero Policy.
 	ErrInvalidPolicy = errors.New("echomfa: invalid policy")
 
 	// ErrUserNotIndexed reports that InvalidateUser may not have reached all tokens of the

@@ -125,8 +125,8 @@ func (g *Guard[C]) WithDecision(r *http.Request, d *Decision) *http.Request {
 	return r
 }
 
-// Refuse writes the default answer to an error of [Guard.Check], with its headers. Not
-// if an answer has begun: see Check.
+// Refuse writes the default answer to an error of [Guard.Check], with its headers. Do
+// not call it if an answer has begun: see Check.
 func (g *Guard[C]) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 	g.cfg.Enforcer.WriteRefusal(w, r, err)
 }
@@ -134,7 +134,7 @@ func (g *Guard[C]) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 // RefuseBy has the application answer an error of [Guard.Check]. It sets the headers of
 // the answer, and calls handle, which may be nil, with the refusal. handle may write an
 // answer and return nil. If it returns nil, and written reports that there is no answer,
-// also none that is not flushed yet, the default one is written. What handle returns is
+// not even one that is not flushed yet, the default one is written. What handle returns is
 // returned, without the token and other secrets of the request. A panic of handle is
 // logged, and is a 500 if there is no answer.
 func (g *Guard[C]) RefuseBy(w http.ResponseWriter, r *http.Request, err error, written func() bool, handle func(err error) error) (returned error) {

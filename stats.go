@@ -39,7 +39,7 @@ type Stats struct {
 	// invalidated or forgotten meanwhile may count for up to a minute more.
 	Held int
 	// HeldUsers is how many known users GenAuth is not asked about for a while, with
-	// whatever token, because it fails for them and not for others.
+	// any token, because it fails for them and not for others.
 	HeldUsers int
 	// Paused reports that no lookups are made for a while, because GenAuth limits the
 	// rate for more than one user.
@@ -94,7 +94,7 @@ type StoreStats struct {
 	// Failed counts calls that ended in an error, and Skipped those that were
 	// not made because the ones before had failed.
 	Failed, Skipped uint64
-	// Open reports that the Store is left alone because it kept failing.
+	// Open reports that the Store is not called for a while, because it kept failing.
 	Open bool
 	// Deaf reports that the Store has not been heard for a second: invalidations of
 	// other instances do not arrive, and stored lists are not believed.

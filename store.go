@@ -58,10 +58,10 @@ type StoredFacts struct {
 }
 
 // StoreVersion is what [Store.Get] has seen of the invalidations of a key and its
-// user. It means nothing but to the Store that made it.
+// user. Only the Store that made it can read it.
 type StoreVersion string
 
-// StoreEvent is news of a [Store].
+// StoreEvent is what a [Store] tells.
 type StoreEvent struct {
 	// Key or User is what an instance has invalidated.
 	Key, User StoreKey
@@ -109,8 +109,8 @@ const (
 // soon after ctx ends. An error is a miss to the Enforcer: it never lets a request
 // through.
 //
-// What a Store sends out of the process must tell nothing about tokens, and what
-// comes back must be known to be its own: keys are digests under a secret, and
+// What a Store sends out of the process must reveal nothing about tokens, and it must
+// be able to tell its own values from others: keys are digests under a secret, and
 // values are authenticated together with their key.
 type Store interface {
 	// Get returns the factor list of a token, and reports whether there is one: none
@@ -140,10 +140,10 @@ type Store interface {
 
 // StoreCounter is a [Store] that counts for all instances. It is optional.
 type StoreCounter interface {
-	// Take counts one more of what a name stands for, and reports whether it is within
-	// limit. The first Take of a name begins a window of the time of per, after which
-	// counting begins again. Nothing is within a limit below 1. An error says that
-	// it is not known: the caller's own limit holds then.
+	// Take counts one more event of a name, and reports whether it is within limit. The
+	// first Take of a name begins a window of the length per, after which counting starts
+	// again. Nothing is within a limit below 1. After an error that is not known, and the
+	// caller's own limit applies.
 	Take(ctx context.Context, name StoreKey, limit int, per time.Duration) (bool, error)
 }
 

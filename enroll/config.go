@@ -59,8 +59,8 @@ type Config struct {
 	// [InsecureRandomKey].
 	StateKeys [][]byte
 
-	// RecentSignIn returns who has signed in when, with the password or whatever
-	// else stands for them, in the session of a request. If that is another user
+	// RecentSignIn returns who signed in, and when, with the password or whatever
+	// replaces it, by the session of a request. If that is another user
 	// than the one of the access token, or the time is zero, the user has to sign
 	// in. An error is a 500, but one matching [echomfa.ErrUnauthenticated] asks to
 	// sign in. Required, unless AuthTime or InsecureSkipProof is set. Never use iat,

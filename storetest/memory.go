@@ -244,8 +244,8 @@ func (w *watcher) round() (events []echomfa.StoreEvent, more <-chan struct{}) {
 	return append(events, echomfa.StoreEvent{Kind: echomfa.Hearing}), m.changed
 }
 
-// Fail lets all calls fail with an error, as a Redis that is away does, until the error
-// is nil.
+// Fail makes all calls fail with an error, as a Redis that is away does, until it is
+// called with nil.
 func (m *Memory) Fail(err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -282,8 +282,8 @@ func (m *Memory) Back() (restore func()) {
 	}
 }
 
-// Trim loses the log, and nothing else: who has not heard it, or begins to, is told that
-// something was missed.
+// Trim loses the log, and nothing else: a watcher that has not read it, or that starts
+// now, is told that something was missed.
 func (m *Memory) Trim() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
