@@ -179,7 +179,7 @@ func (p Policy) label() string {
 	return p.String()
 }
 
-// logChange tells the breaker what came of a lookup, and logs what that changed.
+// logChange tells the breaker the result of a lookup, and logs what that changed.
 func (g *genauthSource) logChange(ctx context.Context, now time.Time, pass *breaker.Pass, o breaker.Outcome) {
 	change, figures := g.breaker.Leave(pass, o, now)
 	users := slog.Int("users", figures.Users)
@@ -196,7 +196,7 @@ func (g *genauthSource) logChange(ctx context.Context, now time.Time, pass *brea
 	}
 }
 
-// logToken logs what came of asking about a token if it is held, or too long on its way.
+// logToken logs the failure of a lookup if the token is held, or is too long on its way.
 func (g *genauthSource) logToken(ctx context.Context, now time.Time, f *flight, err error, rest time.Duration) {
 	var long *breaker.TooLongError
 	_, limited := breaker.Wait(err)

@@ -59,7 +59,7 @@ func TestAnswersHTTP(t *testing.T) {
 
 var errTest = errors.New("test")
 
-// served is what came of a request to an Echo app.
+// served is the result of a request to an Echo app.
 type served struct {
 	*httptest.ResponseRecorder
 	ran bool

@@ -198,7 +198,7 @@ func TestN8CheckKnowsTheConsole(t *testing.T) {
 	}
 }
 
-// TestN8CheckTellsConnectionsApart has what comes of an address at which no
+// TestN8CheckTellsConnectionsApart has an address at which no
 // GenAuth can be reached, over real sockets.
 func TestN8CheckTellsConnectionsApart(t *testing.T) {
 	t.Parallel()

@@ -17,7 +17,7 @@ import (
 	"github.com/echomfa/echomfa/enroll"
 )
 
-// toured is a site that was toured, and what came of it.
+// toured is a site that was toured, and the result.
 type toured struct {
 	*site
 

@@ -59,7 +59,7 @@ func newGateway(t *testing.T, http2 bool, users int, change func(*echomfa.Config
 	return g
 }
 
-// ask makes a request and returns what came of it.
+// ask makes a request and returns the answer.
 func (g *gateway) ask(token string) (echomfa.Outcome, error) {
 	d, err := g.e.Decide(context.Background(), token, otpPolicy())
 	return d.Outcome, err

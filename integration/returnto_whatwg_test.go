@@ -145,7 +145,7 @@ func takeReturnTo(tb testing.TB, u *whatwg.Url) (address, back string, ok bool) 
 
 // comeBack is what becomes of a return-to, by anybody who uses it: it is resolved
 // against the enrollment page and against this app, decoded once more than it
-// should be, and what comes of that is resolved again.
+// should be, and the result is resolved again.
 func (s *site) comeBack(tb testing.TB, target string, page *whatwg.Url, back string) {
 	tb.Helper()
 	own, err := whatwg.Parse(ownOrigin + "/mfa/enroll")

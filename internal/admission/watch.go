@@ -154,7 +154,7 @@ type RefusalWatch struct {
 	alarmed bool
 }
 
-// Note records what came of renewing a token that had been accepted.
+// Note records the result of renewing a token that had been accepted.
 func (w *RefusalWatch) Note(ctx context.Context, log *slog.Logger, refused bool) {
 	w.mu.Lock()
 	w.last = w.last << 1 & (1<<watchWindow - 1)
