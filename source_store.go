@@ -30,7 +30,7 @@ var errNotStored = errors.New("echomfa: the store does not have the list")
 
 // storeSource is the Enforcer's side of a [Store]. Whatever the Store does, it is
 // a miss at worst: it costs 100 ms at most, nothing while it keeps failing, and
-// lets nobody through. The nil storeSource is none.
+// lets nobody through. The nil storeSource means that there is no Store.
 type storeSource struct {
 	lookups
 	store      Store

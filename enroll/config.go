@@ -163,7 +163,7 @@ type Brand struct {
 // Change is what has been done to a factor.
 type Change uint8
 
-// The changes. The zero value is none.
+// The changes. The zero value is not a change.
 const (
 	Enrolled Change = iota + 1
 	Removed

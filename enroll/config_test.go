@@ -130,7 +130,7 @@ func TestPolicyNeedsHostedURLIsLogged(t *testing.T) {
 	}
 }
 
-// TestConfig has each mistake, named by its field, and what is none.
+// TestConfig has each mistake, named by its field, and what is not a mistake.
 func TestConfig(t *testing.T) {
 	t.Parallel()
 	type config = enroll.Config

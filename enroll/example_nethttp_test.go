@@ -117,7 +117,7 @@ var signInPage = template.Must(template.New("").Parse(`<!DOCTYPE html><title>Sig
 <button>Sign in</button></form>
 `))
 
-// webSession is a signed-in browser; the zero value is none.
+// webSession is a signed-in browser; the zero value is nobody.
 type webSession struct {
 	token, userID string
 	signedIn      time.Time

@@ -145,7 +145,7 @@ func (s *Server) Revoke(token string) {
 	defer s.mu.Unlock()
 	g := cmp.Or(s.grants[token], s.refresh[token])
 	if g == nil {
-		panic(fmt.Sprintf("genauthtest: a token of %d characters is none of this emulator", len(token)))
+		panic(fmt.Sprintf("genauthtest: a token of %d characters was not made by this emulator", len(token)))
 	}
 	g.revoked = true
 }

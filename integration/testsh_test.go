@@ -15,7 +15,7 @@ import (
 
 // TestMissingToolsStopTheTestScript shows that test.sh names what a machine
 // lacks, in one command that installs it, with status 2 and before any test. A
-// compiler without the C library's headers is none.
+// compiler without the C library's headers does not count.
 func TestMissingToolsStopTheTestScript(t *testing.T) {
 	t.Parallel()
 	tools := []string{"redis-server", "redis-cli", "git", "npm", "node", "chromium-headless-shell", "nginx"}

@@ -137,7 +137,7 @@ func (c *Config) checkAddresses(mistake func(format string, args ...any)) {
 		case notNumber != nil, number == 0:
 			wrong = "its port is not a number of a port"
 		case strings.ContainsFunc(host, notInHost):
-			wrong = "its host is none"
+			wrong = "its host is not a name or an address"
 		}
 		if wrong != "" {
 			mistake("Redis: InitAddress[%d]: %s; %s", i, wrong, want)

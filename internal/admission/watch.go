@@ -18,7 +18,7 @@ const (
 	watchLeast  = 10
 )
 
-// Watch notices when tokens are refused for what they say of themselves
+// Watch notices when tokens are rejected for their claims
 // and it is likely that none would be accepted: a wrong app id, or a frontend that
 // sends the ID token, looks to each user like an expired session.
 type Watch struct {
@@ -53,9 +53,9 @@ type causeWatch struct {
 // are checked: they must not fill the log by good and bad ones in turn.
 const repeatAfter = time.Hour
 
-// Refused notes that a token was refused for what it says of itself, and says so
+// Refused notes that a token was rejected for its claims, and says so
 // at Error: at the first one, if no token has been accepted yet, and when most of
-// the last 20 tokens are refused so.
+// the last 20 tokens are rejected so.
 func (w *Watch) Refused(ctx context.Context, k digest.Key, cause Verdict, c *claims.Claims) {
 	bad, of, alarm := w.note(k, cause)
 	if !alarm {
