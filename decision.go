@@ -113,7 +113,7 @@ const (
 	// for unknown tokens, does not accept. Nobody else verifies a token meanwhile: without
 	// a CheckToken or a token verifier before the middleware, a made-up token, opaque or a
 	// JWT, is not known to be bad. No token is still a 401. A user who lacked a factor
-	// when GenAuth told last, as far as this instance remembers, is still refused: by
+	// when GenAuth last listed them, as far as this instance remembers, is still refused: by
 	// a list above DenyFreshFor with a 503, until it is invalidated. So is everybody
 	// while GenAuth rejects the call (ErrMisconfigured): that is not an outage.
 	InsecureAllow

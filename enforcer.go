@@ -137,7 +137,7 @@ func (e *Enforcer) decide(ctx context.Context, d *Decision, rq *request) error {
 }
 
 // errLacks is that the last that was known of a user is that a factor is missing.
-var errLacks = errors.New("echomfa: the user lacked a factor when GenAuth told last")
+var errLacks = errors.New("echomfa: the user lacked a factor when GenAuth last listed them")
 
 // mayGoOn reports why a user must not go on although the enrollment status is
 // unknown: the user lacked a factor before, or the token was rejected, is not

@@ -33,7 +33,7 @@ var (
 
 	// ErrUnavailable reports that the enrollment status is unknown, whatever the
 	// cause: 503. The error is a [*LookupError] and unwraps to the cause.
-	ErrUnavailable = errors.New("echomfa: enrolled factors could not be determined")
+	ErrUnavailable = errors.New("echomfa: enrollment status unknown")
 
 	// ErrMisconfigured reports that GenAuth rejects the call itself, for instance
 	// because it does not know the app id: 503, logged at Error. It is

@@ -223,7 +223,7 @@ func (v *visit) recover() {
 func (v *visit) serve(do step) {
 	if err := v.h.csrf.Check(v.r); err != nil {
 		if v.isDue("cross-site") {
-			v.h.cfg.Logger.LogAttrs(v.r.Context(), slog.LevelWarn, "enrollment form may be of another site",
+			v.h.cfg.Logger.LogAttrs(v.r.Context(), slog.LevelWarn, "enrollment form may come from another site",
 				slog.String("event", "enroll_form_of_other_site"),
 				slog.String("path", v.loggedPath()), v.reference(), slog.String("error", err.Error()))
 		}
