@@ -85,7 +85,6 @@ func TestCommandsOfReadmeWork(t *testing.T) {
 	readme := read(t, "README.md")
 	blocks := regexp.MustCompile("(?s)```(\\w*)\n(.*?)```").FindAllStringSubmatch(readme, -1)
 	require.Len(t, blocks, strings.Count(readme, "```")/2, "a block that says what it is in the usual way")
-	started := 0
 	for _, block := range blocks {
 		if block[1] == "go" || block[1] == "mermaid" {
 			continue
@@ -97,13 +96,12 @@ func TestCommandsOfReadmeWork(t *testing.T) {
 				// TestNothingNamesWhatIsNotReleased says at which version.
 				assert.True(t, strings.HasPrefix(words[2], module[1]+"@v"), line)
 			case programRun.MatchString(line):
-				started++ // TestProgramsOfDocumentsAreThere looks for it.
+				// TestProgramsOfDocumentsAreThere looks for it.
 			default:
 				assert.Fail(t, "nothing shows that this works", line)
 			}
 		}
 	}
-	assert.Equal(t, 1, started)
 }
 
 // programRun finds the command that starts a program of a module of this repository.
