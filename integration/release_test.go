@@ -186,6 +186,12 @@ func TestRelease(t *testing.T) {
 	}
 
 	r.files(t, folders)
+	// The workflow makes the same files again.
+	sums := r.read("dist/" + released + "/SHA256SUMS")
+	require.NoError(t, os.RemoveAll(filepath.Join(r.dir, "dist")))
+	out, err = r.release(released, "RELEASE=files")
+	require.NoError(t, err, "%s", out)
+	assert.Equal(t, sums, r.read("dist/"+released+"/SHA256SUMS"))
 	r.apps(t, modules)
 	r.next(t)
 }
