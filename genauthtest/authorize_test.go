@@ -233,6 +233,7 @@ func TestEndSession(t *testing.T) {
 	const bye = "https://app.example/bye"
 	b := newHosted(t, genauthtest.Config{LogoutRedirectURIs: []string{bye}})
 	idToken := b.exchange(back(t, b.asks(alicesForm)).Get("code")).IDToken
+	b.header.Set("Cookie", b.cookie)
 	for name, row := range map[string]struct{ hint, to, want string }{
 		"hint":           {idToken, bye, bye + "?state=x"},
 		"no hint":        {"", bye, ""},
@@ -305,4 +306,3 @@ func TestRotateKey(t *testing.T) {
 	other.AddUser(genauthtest.User{ID: "alice"})
 	assert.Equal(t, kid(old), kid(other.AccessToken("alice")), "other servers go on with the key of the process")
 }
-

@@ -42,7 +42,7 @@ func (o *Operator) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /stats", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(map[string]any{"mode": o.Mode().String(), "stats": o.MFA.Stats()})
+		_ = json.NewEncoder(w).Encode(map[string]any{"report_only": o.reportOnly.Load(), "stats": o.MFA.Stats()})
 	})
 	mux.HandleFunc("POST /mode/enforce", func(http.ResponseWriter, *http.Request) { o.reportOnly.Store(false) })
 	mux.HandleFunc("POST /mode/report-only", func(http.ResponseWriter, *http.Request) { o.reportOnly.Store(true) })

@@ -110,10 +110,11 @@ func TestOperatorActs(t *testing.T) {
 
 	w := x.send(x.ops, http.MethodGet, "/stats", "Bearer "+anns)
 	var got struct {
-		Mode  string
-		Stats echomfa.Stats
+		ReportOnly bool `json:"report_only"`
+		Stats      echomfa.Stats
 	}
 	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &got), w.Body)
+	assert.False(t, got.ReportOnly)
 	assert.NotZero(t, got.Stats.WouldBlock.NotEnrolled)
 	assert.NotZero(t, got.Stats.Lookups.Unavailable)
 	assert.Equal(t, "no-store", w.Header().Get("Cache-Control"))
