@@ -202,7 +202,7 @@ func walkNotEnrolled(t *testing.T, row symptom) {
 	bob := d.genauth.AccessToken("bob-id")
 	line := d.line(d.referenceOf(d.asks(bob)), row.shows)
 	assert.Equal(t, "OTP or FACE", value(t, line, "missing"))
-	assert.Empty(t, value(t, line, "enrolled"))
+	assert.Equal(t, "none", value(t, line, "enrolled"))
 	assert.Equal(t, line, d.finds("bob-id")[0], "by the id of the user as well")
 	// Another type does not help.
 	d.genauth.Enroll("bob-id", genauthtest.SMS)
@@ -301,7 +301,15 @@ func walkHostedURLMissing(t *testing.T, row symptom) {
 	d := newDesk(t, "FACE", true, genauthtest.Config{}, "")
 	d.line(d.referenceOf(d.enrollPage()), row.shows)
 	hosted := newDesk(t, "FACE", false, genauthtest.Config{}, "") // HostedURL is set
-	assert.Contains(t, hosted.enrollPage().Body.String(), hosted.genauth.URL()+"/u")
+	bob := hosted.signsIn("bob")
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/mfa/begin", strings.NewReader("type=FACE"))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Cookie", strings.TrimPrefix(bob, "Cookie: "))
+	w := httptest.NewRecorder()
+	hosted.app.ServeHTTP(w, r)
+	require.Equal(t, http.StatusSeeOther, w.Code, w.Body)
+	step := get(t, hosted.app, w.Header().Get("Location"), bob, "Cookie: "+strings.Split(w.Header().Get("Set-Cookie"), ";")[0])
+	assert.Contains(t, step.Body.String(), hosted.genauth.URL()+"/u")
 	assert.Empty(t, hosted.finds("enroll_dead_end"))
 }
 
@@ -388,7 +396,7 @@ func TestRunbookGenAuthIsDown(t *testing.T) {
 	shows, _, _ = strings.Cut(shows, "\n\n")
 	assert.Equal(t, []string{
 		"event=breaker_opened", "class", "no connection", "known users", "users", "event=refused", "outcome=unavailable",
-		"BreakerOpen", "Lookups.Unavailable", "ColdStart", "event=cold_start_failing",
+		"BreakerOpen", "Lookups.Unavailable", "ColdStart", "ColdStart", "event=cold_start_failing", "event=breaker_opened",
 	}, quoted(shows))
 
 	d := newDesk(t, deskPolicy, false, genauthtest.Config{}, "")
@@ -430,18 +438,29 @@ func TestRunbookGenAuthIsDown(t *testing.T) {
 	}, time.Minute, 50*time.Millisecond)
 	assert.Equal(t, "false", d.figure("BreakerOpen"))
 
-	// After a restart meanwhile.
-	d.genauth.Stop()
-	s, err := readSettings(env("GENAUTH_HOST", d.genauth.URL(), "GENAUTH_APP_ID", d.genauth.AppID()))
-	require.NoError(t, err)
-	p, err := newPortal(s, nil)
-	require.NoError(t, err)
-	t.Cleanup(p.close)
-	d.portal, d.app, d.ops = p, p.handler(), p.ops.handler()
-	for i := range 8 {
-		require.Equal(t, http.StatusServiceUnavailable, d.asks(unknown(i)).Code)
+	// After a restart meanwhile: no connection, or answers that are no lists.
+	restarted := func() {
+		s, err := readSettings(env("GENAUTH_HOST", d.genauth.URL(), "GENAUTH_APP_ID", d.genauth.AppID()))
+		require.NoError(t, err)
+		d.portal, err = newPortal(s, nil)
+		require.NoError(t, err)
+		t.Cleanup(d.portal.close)
+		d.app, d.ops = d.portal.handler(), d.portal.ops.handler()
+		for i := range 8 {
+			require.Equal(t, http.StatusServiceUnavailable, d.asks(unknown(i)).Code)
+		}
+		assert.Equal(t, "true", d.figure("ColdStart"))
 	}
-	assert.Equal(t, "true", d.figure("ColdStart"))
+	d.genauth.Stop()
+	restarted()
+	assert.Equal(t, "true", d.figure("BreakerOpen"))
+	d.line("event=breaker_opened")
+	assert.Empty(t, d.finds("event=cold_start_failing"))
+	require.NoError(t, d.genauth.Restart())
+	d.genauth.SetFault(genauthtest.Fault{Change: genauthtest.HTTPStatus(http.StatusBadGateway, "")})
+	restarted()
+	assert.Equal(t, "false", d.figure("BreakerOpen"))
+	assert.Empty(t, d.finds("event=breaker_opened"))
 	assert.Contains(t, d.line("event=cold_start_failing"), "level=ERROR")
 }
 
