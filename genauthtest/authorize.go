@@ -230,4 +230,4 @@ var hostedForm = template.Must(template.New("").Parse(`<!doctype html>
 <p><label>Password <input name="password" type="password" autocomplete="current-password" required></label>
 <p><button>Sign in</button></form>
 {{end}}</html>
-`)) //nolint:gochecknoglobals // a template is made once
+`))

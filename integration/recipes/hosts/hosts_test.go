@@ -95,10 +95,11 @@ func newWorld(t *testing.T, cfg genauthtest.Config, path string, names ...string
 
 // tunnel answers CONNECT.
 func (w *world) tunnel(t *testing.T, rw http.ResponseWriter, r *http.Request, to string) {
+	t.Helper()
 	w.mu.Lock()
 	w.asked = append(w.asked, r.Method+" "+r.Host)
 	w.mu.Unlock()
-	there, err := net.Dial("tcp", to)
+	there, err := (&net.Dialer{}).DialContext(r.Context(), "tcp", to)
 	if !assert.NoError(t, err) {
 		return
 	}
@@ -113,7 +114,9 @@ func (w *world) tunnel(t *testing.T, rw http.ResponseWriter, r *http.Request, to
 	go func() {
 		defer close(done)
 		_, _ = io.Copy(there, buffered)
-		_ = there.(*net.TCPConn).CloseWrite()
+		if tcp, ok := there.(*net.TCPConn); assert.True(t, ok) {
+			_ = tcp.CloseWrite()
+		}
 	}()
 	_, _ = io.Copy(here, there)
 	_ = here.Close()

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/genauthtest"
 	"github.com/golang-jwt/jwt/v5"
@@ -16,7 +17,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/integration/recipes/jwks"
 )
 

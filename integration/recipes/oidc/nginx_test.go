@@ -36,7 +36,8 @@ func behindNginx(x *rig) {
 	certificate, key := writeCertificate(t)
 	for _, change := range [][2]string{
 		{"listen 443 ssl;", "listen " + nginx.Address + " ssl;"},
-		{"/etc/nginx/app.example.com.crt", certificate}, {"/etc/nginx/app.example.com.key", key},
+		{"/etc/nginx/app.example.com.crt", certificate},
+		{"/etc/nginx/app.example.com.key", key},
 		{"http://127.0.0.1:8080", "http://" + x.app.Listener.Addr().String()},
 	} {
 		require.Contains(t, conf, change[0])

@@ -167,7 +167,7 @@ func (s *SignIn) begin(w http.ResponseWriter, r *http.Request, f flow, token *oa
 		s.cfg.Logger.WarnContext(r.Context(), "there is no refresh token: the session ends with the access token")
 	}
 	// One for all requests of the session: it renews the token once for all of them.
-	started.tokens = s.oauth.TokenSource(s.calling(context.Background()), token) //nolint:contextcheck // it outlives the request
+	started.tokens = s.oauth.TokenSource(s.calling(context.Background()), token)
 	s.setCookie(w, s.cookieName("session"), s.sessions.begin(s.sessionID(r), started), sessionLife)
 	return nil
 }
@@ -286,7 +286,6 @@ func (s *SignIn) page(w http.ResponseWriter, status int, text, to, link string) 
 	}
 }
 
-//nolint:gochecknoglobals // a template is made once
 var page = template.Must(template.New("").Parse(`<!DOCTYPE html><html lang="en"><title>{{.Text}}</title>
 <h1>{{.Text}}</h1><p><a href="{{.To}}">{{.Link}}</a></p></html>
 `))
