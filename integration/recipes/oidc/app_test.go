@@ -2,6 +2,7 @@ package oidc_test
 
 import (
 	"bytes"
+	"encoding/base64"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -123,6 +124,33 @@ func TestForeignCallbacks(t *testing.T) {
 	assert.Equal(t, x.publicURL+"/", evil.at.String())
 }
 
+// TestReturnToInTheCookie has a cookie that was changed, and an address that would make it
+// too long for browsers.
+func TestReturnToInTheCookie(t *testing.T) {
+	t.Parallel()
+	x := newRig(t, genauthtest.Config{})
+	b := x.browser()
+	form := b.get("/login?return_to=/reports")
+	app, err := url.Parse(x.publicURL)
+	require.NoError(t, err)
+	for _, cookie := range b.http.Jar.Cookies(app) {
+		raw, err := base64.RawURLEncoding.DecodeString(cookie.Value)
+		require.NoError(t, err)
+		changed := strings.Replace(string(raw), `"/reports"`, `"https://evil.example/"`, 1)
+		require.NotEqual(t, string(raw), changed)
+		cookie.Value, cookie.Path, cookie.Secure = base64.RawURLEncoding.EncodeToString([]byte(changed)), "/", true
+		b.http.Jar.SetCookies(app, []*http.Cookie{cookie})
+	}
+	assert.Equal(t, x.publicURL+"/", b.fills(form, "bob").at.String())
+
+	b.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	for _, n := range []int{2400, 5000} {
+		set := b.get("/login?return_to=/reports?q=" + strings.Repeat("x", n)).header.Get("Set-Cookie")
+		pair, _, _ := strings.Cut(set, ";")
+		assert.Less(t, len(pair), 4096, "%d", n)
+	}
+}
+
 // TestIDTokenIsVerified has ID tokens that are not of this sign-in.
 func TestIDTokenIsVerified(t *testing.T) {
 	t.Parallel()
@@ -196,6 +224,9 @@ func TestTokenIsRenewed(t *testing.T) {
 
 	x.genauth.SetDisabled("bob-id", true)
 	assert.Equal(t, "/oidc/auth", b.get("/reports").at.Path, "GenAuth has refused to renew it: sign in again")
+	before = x.genauth.Calls("/oidc/token")
+	assert.Equal(t, "/oidc/auth", b.get("/reports").at.Path)
+	assert.Equal(t, before, x.genauth.Calls("/oidc/token"), "the session has ended")
 }
 
 // TestRequestsShareARenewal sends requests of one session at the moment at which its token
@@ -305,4 +336,12 @@ func TestWithoutRefreshToken(t *testing.T) {
 	to := b.callback(b.get("/login"))
 	assert.Equal(t, http.StatusOK, b.get(to).status)
 	assert.Contains(t, x.log.String(), "there is no refresh token")
+	b.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	statuses := make(map[int]bool)
+	assert.Eventually(t, func() bool {
+		answer := b.get("/reports")
+		statuses[answer.status] = true
+		return answer.header.Get("Location") == "/login?return_to=%2Freports"
+	}, time.Minute, 50*time.Millisecond)
+	assert.NotContains(t, statuses, http.StatusServiceUnavailable, "nothing is unavailable: the session has ended")
 }
