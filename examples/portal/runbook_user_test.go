@@ -37,7 +37,7 @@ func TestRunbookOneUserIsLockedOut(t *testing.T) {
 		{symptom{"`enroll_dead_end`, `reason=hosted_url_missing`", "set `HostedURL` of `enroll.Config`"}, walkHostedURLMissing},
 		{symptom{"`enroll_limit_reached`", "[Limits of the enrollment pages](#limits-of-the-enrollment-pages)"}, walkLimit},
 		{symptom{"another line of `enroll`, such as `enrollment call failed`", "[its row](log.schema.md#events)"}, walkEnrollCallFailed},
-		{symptom{"no line at all", "look for `decision_id` in the answer: without it, it is not from here"}, walkNoLine},
+		{symptom{"no line at all", "look for `decision_id` in the answer: an answer without it is not from echomfa"}, walkNoLine},
 	}
 	require.Len(t, listed, len(walks))
 	for i, row := range walks {
