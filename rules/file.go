@@ -15,13 +15,16 @@ type File struct {
 	hash          string
 	rules         []*Rule // in the order of the file, the default last
 	onUnavailable OnUnavailable
-	compiled      compiled
+	compiled      *compiled
+	unused        []*named // policies
 }
 
 // Parse reads a file of rules. Name is what mistakes and log lines call it. The error is
 // a [Mistakes] with all that is wrong. What depends on the time or on the app, such as an
 // exemption that has expired, [File.Check] finds.
 func Parse(data []byte, name string) (*File, error) { return parse(data, name) }
+
+const defaultName = "default"
 
 // Name returns the name that Parse was given.
 func (f *File) Name() string { return f.name }
@@ -37,7 +40,12 @@ func (f *File) ShortHash() string { return f.hash[:min(12, len(f.hash))] }
 func (f *File) Rules() []*Rule { return slices.Clone(f.rules) }
 
 // Default returns what guards the routes that no rule matches. Its name is "default".
-func (f *File) Default() *Rule { return f.rules[len(f.rules)-1] }
+func (f *File) Default() *Rule {
+	if len(f.rules) == 0 {
+		return &Rule{}
+	}
+	return f.rules[len(f.rules)-1]
+}
 
 // OnUnavailable returns what the file says of requests while lookups fail.
 func (f *File) OnUnavailable() OnUnavailable { return f.onUnavailable }
@@ -134,13 +142,25 @@ func (r *Rule) When() (roles, tenants []string) {
 func (r *Rule) Conditional() bool { return len(r.roles)+len(r.tenants) > 0 }
 
 // Routes returns the registered routes that the rule names one by one.
-func (r *Rule) Routes() []Route { return slices.Clone(r.routes) }
+func (r *Rule) Routes() []Route {
+	routes := make([]Route, 0, len(r.routes))
+	for _, m := range r.routes {
+		routes = append(routes, m.Route)
+	}
+	return routes
+}
 
 // Under returns the paths whose registered routes, and all below them, the rule matches.
-func (r *Rule) Under() []string { return slices.Clone(r.under) }
+func (r *Rule) Under() []string {
+	paths := make([]string, 0, len(r.under))
+	for _, m := range r.under {
+		paths = append(paths, m.Path)
+	}
+	return paths
+}
 
 // Position returns where the rule is in the file, from 1.
-func (r *Rule) Position() (line, column int) { return r.line, r.column }
+func (r *Rule) Position() (line, column int) { return r.at.line, r.at.column }
 
 // Requirement returns what the rule asks of a request that it decides about.
 func (r *Rule) Requirement() echomfa.Requirement { return r.requirement }
