@@ -122,7 +122,7 @@ func (c *Coverage) Markdown() string {
 	if len(c.Unseen) > 0 {
 		b.WriteString("\n## Not seen\n\n")
 		for _, unseen := range c.Unseen {
-			fmt.Fprintf(&b, "- %s\n", unseen)
+			fmt.Fprintf(&b, "- %s\n", cell(unseen))
 		}
 	}
 	return b.String()

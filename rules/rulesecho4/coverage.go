@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -52,7 +53,7 @@ func (s *Set) Coverage(e *echo.Echo) (rules.Coverage, error) {
 	app.mu.Lock()
 	defer app.mu.Unlock()
 	for _, at := range slices.SortedFunc(maps.Keys(present), compare) {
-		r := rules.Registered{Method: at.method, Host: at.host, Path: at.path}
+		r := rules.Registered{Method: at.method, Host: strings.ToLower(at.host), Path: at.path}
 		seen := app.seen[at]
 		if seen == nil || present[at] == bypassed {
 			errs = append(errs, fmt.Errorf("rulesecho4: %s %s%s: not seen: it was not added by a method of Echo or of a Group, or OnAddRouteHandler was replaced", at.method, at.host, at.path))
@@ -103,7 +104,7 @@ func (s *Set) checkPages(e *echo.Echo, coverage *rules.Coverage) error {
 	for _, page := range s.cfg.Rules.Pages() {
 		c := e.NewContext(&http.Request{Method: http.MethodGet, URL: &url.URL{Path: page}}, nil)
 		e.Router().Find(http.MethodGet, page, c)
-		errs = append(errs, coverage.CheckPage(page, "", c.Path()))
+		errs = append(errs, coverage.CheckPage(page, c.Path()))
 	}
 	return errors.Join(errs...)
 }

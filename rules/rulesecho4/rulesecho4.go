@@ -16,6 +16,7 @@ package rulesecho4
 import (
 	"errors"
 	"reflect"
+	"strings"
 	"sync"
 
 	"github.com/echomfa/echomfa"
@@ -84,7 +85,7 @@ func routeOf(c echo.Context) string {
 	route := c.Path()
 	if routers := c.Echo().Routers(); len(routers) > 0 && route != "" {
 		if host := c.Request().Host; routers[host] != nil {
-			return host + route
+			return strings.ToLower(host) + route // rules have hosts in lower case
 		}
 	}
 	return route
