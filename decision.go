@@ -147,7 +147,9 @@ func (e *Enforcer) SetOnUnavailable(what OnUnavailable, during time.Duration) er
 	case during <= 0 || during > MaxInsecure:
 		return fmt.Errorf("echomfa: SetOnUnavailable: %v is not above zero and at most %v", during, MaxInsecure)
 	default:
-		e.insecure.Start(time.Now().Add(during))
+		if !e.insecure.Start(time.Now().Add(during)) {
+			return errors.New("echomfa: SetOnUnavailable: the Enforcer is closed")
+		}
 	}
 	return nil
 }

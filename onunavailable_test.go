@@ -183,6 +183,7 @@ func TestInsecureAllowIsToldAsWhatItIs(t *testing.T) {
 	assert.False(t, e.Stats().InsecureAllow)
 	_, err = guard.Check(r, r, "/")
 	require.ErrorIs(t, err, echomfa.ErrClosed)
+	require.Error(t, e.SetOnUnavailable(echomfa.InsecureAllow, time.Minute), "it would do nothing")
 }
 
 // TestSetOnUnavailable follows the switch for an outage: it ends by itself, is

@@ -2,9 +2,6 @@ package browser_test
 
 import (
 	"fmt"
-	"net/http"
-	"net/http/httptest"
-	"strings"
 	"testing"
 	"time"
 
@@ -219,23 +216,6 @@ func TestErrorsAreInView(t *testing.T) {
 	})
 }
 
-// TestForcedColors has what is told by color alone otherwise.
-func TestForcedColors(t *testing.T) {
-	t.Parallel()
-	tb := newTab(t, mount(t, startGenAuth(t, genauthtest.Config{}), nil))
-	call(tb, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-		Features: []*emulation.MediaFeature{{Name: "forced-colors", Value: "active"}},
-	})
-	tb.open("/mfa")
-	tb.choose("/mfa/begin", "OTP")
-	tb.at(200, headingOTP)
-	assert.True(t, eval[bool](tb, `matchMedia("(forced-colors: active)").matches`))
-	for _, selector := range []string{`form[action="/mfa/confirm"] button`, "#code"} {
-		assert.Equal(t, "solid", eval[string](tb, `getComputedStyle(document.querySelector('`+selector+`')).borderTopStyle`), selector)
-	}
-	assert.Equal(t, "rgb(255, 255, 255)", eval[string](tb, `getComputedStyle(document.querySelector(".qr")).backgroundColor`), "a scanner needs the light around it")
-}
-
 // TestCountdown counts down with the user's time of day, and announces its end alone.
 func TestCountdown(t *testing.T) {
 	t.Parallel()
@@ -252,35 +232,6 @@ func TestCountdown(t *testing.T) {
 	eval[chromedp.Void](tb, `{ const now = Date.now; Date.now = () => now() + 60000; undefined }`) // a minute later
 	tb.wait(`document.querySelector("[data-wait] + [role=status]").textContent === "You can request a new code now."`)
 	assert.Empty(t, tb.text("[data-wait]"))
-}
-
-// TestFieldF17WantedPageRedirectsAway has an app whose wanted page leads to another origin
-// at once, as one does that asks an authorization server: Chromium holds the redirects
-// after a form against form-action, and stayed where it was.
-func TestFieldF17WantedPageRedirectsAway(t *testing.T) {
-	t.Parallel()
-	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/html")
-		_, _ = fmt.Fprint(w, `<!doctype html><html lang="en"><title>x</title><link rel="icon" href="data:,"><h1>Authorize</h1>`)
-	}))
-	t.Cleanup(elsewhere.Close)
-	ways(t, scripted, func(t *testing.T, scripts func(*tab)) {
-		t.Helper()
-		genauth := startGenAuth(t, genauthtest.Config{})
-		tb := newTab(t, mountWith(t, genauth, nil, map[string]http.HandlerFunc{"/go": func(w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, elsewhere.URL+"/authorize", http.StatusFound)
-		}}))
-		tb.alsoAsks = elsewhere.URL
-		scripts(tb)
-		tb.open("/mfa?return_to=%2Fgo%3Fa%3Db")
-		tb.at(200, headingNeeded)
-		tb.choose("/mfa/begin", "OTP")
-		tb.at(200, headingOTP)
-		tb.confirm(tb.codeOnPage(time.Now()))
-		tb.saved()
-		tb.at(200, "Authorize")
-		assert.True(t, strings.HasPrefix(eval[string](tb, "location.href"), elsewhere.URL))
-	})
 }
 
 // TestDark has the pages in the dark, with a brand of nearly black.

@@ -3,6 +3,7 @@
 package browser_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -162,5 +163,51 @@ func TestTokenIsRenewedDuringAStep(t *testing.T) {
 		tb.saved()
 		tb.at(200, "App")
 		assert.Equal(t, "/admin", tb.path())
+	})
+}
+
+// TestForcedColors has what is told by color alone otherwise.
+func TestForcedColors(t *testing.T) {
+	t.Parallel()
+	tb := newTab(t, mount(t, startGenAuth(t, genauthtest.Config{}), nil))
+	call(tb, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+		Features: []*emulation.MediaFeature{{Name: "forced-colors", Value: "active"}},
+	})
+	tb.open("/mfa")
+	tb.choose("/mfa/begin", "OTP")
+	tb.at(200, headingOTP)
+	assert.True(t, eval[bool](tb, `matchMedia("(forced-colors: active)").matches`))
+	for _, selector := range []string{`form[action="/mfa/confirm"] button`, "#code"} {
+		assert.Equal(t, "solid", eval[string](tb, `getComputedStyle(document.querySelector('`+selector+`')).borderTopStyle`), selector)
+	}
+	assert.Equal(t, "rgb(255, 255, 255)", eval[string](tb, `getComputedStyle(document.querySelector(".qr")).backgroundColor`), "a scanner needs the light around it")
+}
+
+// TestFieldF17WantedPageRedirectsAway has an app whose wanted page leads to another origin
+// at once, as one does that asks an authorization server: Chromium holds the redirects
+// after a form against form-action, and stayed where it was.
+func TestFieldF17WantedPageRedirectsAway(t *testing.T) {
+	t.Parallel()
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = fmt.Fprint(w, `<!doctype html><html lang="en"><title>x</title><link rel="icon" href="data:,"><h1>Authorize</h1>`)
+	}))
+	t.Cleanup(elsewhere.Close)
+	ways(t, scripted, func(t *testing.T, scripts func(*tab)) {
+		t.Helper()
+		genauth := startGenAuth(t, genauthtest.Config{})
+		tb := newTab(t, mountWith(t, genauth, nil, map[string]http.HandlerFunc{"/go": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, elsewhere.URL+"/authorize", http.StatusFound)
+		}}))
+		tb.alsoAsks = elsewhere.URL
+		scripts(tb)
+		tb.open("/mfa?return_to=%2Fgo%3Fa%3Db")
+		tb.at(200, headingNeeded)
+		tb.choose("/mfa/begin", "OTP")
+		tb.at(200, headingOTP)
+		tb.confirm(tb.codeOnPage(time.Now()))
+		tb.saved()
+		tb.at(200, "Authorize")
+		assert.True(t, strings.HasPrefix(eval[string](tb, "location.href"), elsewhere.URL))
 	})
 }
