@@ -122,17 +122,52 @@ func (a *analysis) visit(c *compiled, name string) {
 				break
 			}
 			for _, other := range ch.rules[i+1:] {
+				if !r.meets(other) {
+					continue
+				}
 				a.once(r, other, func() { a.compare(r, other) })
 			}
 		}
 	}
 	for method, ch := range chains {
 		for _, e := range matching {
-			if e.methods.has(method) && slices.Contains(ch.rules, e.rule) {
+			if e.methods.has(method) && !a.met[e.by] && ch.decides(e.rule) {
 				a.met[e.by] = true
 			}
 		}
 	}
+}
+
+// meets reports whether a user may be one that two rules are for.
+func (r *Rule) meets(other *Rule) bool {
+	return r.tenants == nil || other.tenants == nil || slices.ContainsFunc(r.tenants, func(tenant string) bool {
+		return slices.Contains(other.tenants, tenant)
+	})
+}
+
+// decides reports whether there is a user about whom a rule decides: for none of the rules
+// before it the when holds.
+func (ch *chain) decides(r *Rule) bool {
+	place := slices.Index(ch.rules, r)
+	if place < 0 {
+		return false
+	}
+	roles, tenants := r.roles, r.tenants
+	if roles == nil {
+		roles = []string{fresh}
+	}
+	if tenants == nil {
+		tenants = []string{fresh}
+	}
+	for _, role := range roles {
+		for _, tenant := range tenants {
+			who := Identity{Roles: []string{role}, Tenant: tenant}
+			if !slices.ContainsFunc(ch.rules[:place], func(before *Rule) bool { return before.Conditional() && before.holds(&who) }) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (a *analysis) once(r, other *Rule, judge func()) {
