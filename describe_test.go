@@ -69,7 +69,7 @@ func TestMiddlewareWithoutHandlerRefuses(t *testing.T) {
 	t.Parallel()
 	app := echo.New()
 	app.GET("/", nil, table(t, nil).Require(otp()))
-	w := send(t, app, http.MethodGet, "/", "Authorization", "Bearer "+answertest.Enrolled)
+	w := send(t, app, http.MethodGet, "/", "Authorization: Bearer "+answertest.Enrolled)
 	assert.Equal(t, http.StatusInternalServerError, w.Code)
 }
 
