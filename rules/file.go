@@ -97,10 +97,9 @@ type Rule struct {
 	reason, owner  string
 	expires        time.Time
 	roles, tenants []string
-	routes         []Route
-	under          []string
-	line, column   int
-	index          int
+	routes, under  []matcher
+	at, whenAt     place
+	index          int // in the file
 	requirement    echomfa.Requirement
 }
 
