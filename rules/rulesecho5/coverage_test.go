@@ -108,6 +108,7 @@ func TestCoverageRunsNothing(t *testing.T) {
 	e.Use(mw)
 	e.Group("/x", mw).GET("", handler, mw)
 	e.GET("/enroll", handler, mw)
+	ran = 0 // Echo has made its chains
 	require.NoError(t, set.CheckCoverage(e))
 	assert.Zero(t, ran)
 }

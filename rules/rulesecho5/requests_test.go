@@ -56,7 +56,6 @@ func TestRequestsFindTheirRule(t *testing.T) {
 	e.POST("/trades/:id", ok)
 	e.GET("/trades/:id", ok)
 	e.Add("PURGE", "/cache", ok)
-	e.GET("/auto", ok)
 	e.Add("QUERY", "/search", ok)
 	e.GET("/tried/x", ok)
 	admin := e.Group("/admin", func(next echo.HandlerFunc) echo.HandlerFunc { return next })
@@ -103,6 +102,21 @@ func TestRequestsFindTheirRule(t *testing.T) {
 			assert.Equal(t, row.rule, r.seen[0].Rule)
 		})
 	}
+}
+
+// TestHeadIsAnsweredByAGetRoute has a router that answers HEAD by GET routes: the rule is
+// that of GET.
+func TestHeadIsAnsweredByAGetRoute(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	set, err := rulesecho5.New(rulesecho5.Config{Rules: r.rules(t, fileOfRequests)})
+	require.NoError(t, err)
+	e := echo.NewWithConfig(echo.Config{Router: echo.NewRouter(echo.RouterConfig{AutoHandleHEAD: true})})
+	set.Install(e)
+	e.GET("/healthz", ok)
+	e.GET("/admin/x", ok)
+	assert.Equal(t, http.StatusOK, ask(t, e, "HEAD", "/healthz", "").Code)
+	assert.Equal(t, http.StatusForbidden, ask(t, e, "HEAD", "/admin/x", "OTP").Code)
 }
 
 // TestRuleIsNamedInAnswerAndLog shows the rule where somebody looks for why.
