@@ -134,7 +134,7 @@ func patternMatches(pattern, path string) bool {
 		switch {
 		case want == "{$}":
 			return path == "/"
-		case strings.HasPrefix(want, "*"), strings.HasSuffix(want, "...}"), want == "" && morePattern == "":
+		case strings.HasPrefix(want, "*"), strings.HasSuffix(want, "...}"):
 			return true
 		case strings.HasPrefix(want, ":"), strings.HasPrefix(want, "{"):
 		case want != is:

@@ -129,22 +129,37 @@ func (d *decoder) readable(data []byte) bool {
 }
 
 // valuesOf counts the signs by which YAML tells values apart: a line has at most so many.
+// Signs that no file needs count more: they cost more, too.
 func valuesOf(line []byte) int {
 	count := 1
+	before, last := byte(' '), len(line)-1
 	for i, c := range line {
+		ends := i == last || line[i+1] == ' ' || line[i+1] == '\t'
 		switch c {
 		case ',':
 			count += 2 // in a mapping a key and no value
-		case '[', '{':
+		case '[', '{', ':':
 			count++
-		case ':', '-', '?':
-			if i+1 == len(line) || line[i+1] == ' ' || line[i+1] == '\t' || line[i+1] == '\r' || c == ':' {
+		case '-', '?':
+			if ends {
 				count++
 			}
+		case '"', '\'':
+			if isBegin(before) {
+				count++
+			}
+		case '&', '*', '!':
+			if !ends && isBegin(before) {
+				count += 10
+			}
 		}
+		before = c
 	}
 	return count
 }
+
+// isBegin reports whether a value may begin behind a sign.
+func isBegin(before byte) bool { return strings.IndexByte(" \t,[{&*!", before) >= 0 }
 
 // lines yields the lines and their numbers.
 func lines(data []byte) func(yield func(int, []byte) bool) {
