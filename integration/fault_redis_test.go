@@ -76,7 +76,7 @@ func (r *redisRig) keep(s echomfa.Store, facts echomfa.StoredFacts) {
 func (r *redisRig) eventually(otherwise string, so func() bool) {
 	r.t.Helper()
 	for begin := time.Now(); !so(); pass(r.t, 5*time.Millisecond) {
-		require.Less(r.t, time.Since(begin), patience, otherwise)
+		require.Less(r.t, time.Since(begin), givenUp, otherwise)
 	}
 }
 
@@ -141,7 +141,7 @@ func (r *redisRig) hear(s echomfa.Store) <-chan echomfa.StoreEvent {
 // until waits for an event, and passes by all others.
 func (r *redisRig) until(heard <-chan echomfa.StoreEvent, want echomfa.StoreEvent) {
 	r.t.Helper()
-	deadline := time.After(patience)
+	deadline := time.After(givenUp)
 	for {
 		select {
 		case event := <-heard:
@@ -261,7 +261,7 @@ func TestF40RedisRestartsBetweenPublishAndDelivery(t *testing.T) {
 	r.server.Stop(t)
 	r.toxic.proxy.Toxics.ResetToxics(t.Context())
 	r.server.Start(t)
-	deadline := time.After(patience)
+	deadline := time.After(givenUp)
 	for resumed := false; !resumed; {
 		select {
 		case event := <-heard:

@@ -58,6 +58,28 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// TestManyNotes shows that notes leave room for mistakes.
+func TestManyNotes(t *testing.T) {
+	t.Parallel()
+	routes := make([]rules.Route, 0, 250)
+	for i := range 250 {
+		routes = append(routes, rules.Route{Method: "GET", Path: "/" + strings.Repeat("a", i)})
+	}
+	found := parse(t, small).Check(rules.CheckOptions{At: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC), Routes: routes})
+	var codes []string
+	notes := 0
+	for _, m := range found {
+		if m.Note {
+			notes++
+		} else {
+			codes = append(codes, m.Code)
+		}
+	}
+	assert.Equal(t, []string{"no-route", "no-route", "no-route", "no-route"}, codes)
+	assert.Equal(t, 101, notes)
+	assert.Equal(t, "mfa.yaml: and 149 more notes", found[len(found)-1].String())
+}
+
 // TestNew shows what a Set refuses.
 func TestNew(t *testing.T) {
 	t.Parallel()
