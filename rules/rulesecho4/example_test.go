@@ -1,0 +1,52 @@
+package rulesecho4_test
+
+import (
+	"fmt"
+	"log"
+	"net/http"
+
+	"github.com/echomfa/echomfa"
+	"github.com/labstack/echo/v4"
+
+	"github.com/echomfa/echomfa/rules"
+	"github.com/echomfa/echomfa/rules/rulesecho4"
+)
+
+func Example() {
+	mfa, err := echomfa.New(echomfa.Config{
+		Client: echomfa.FactorListerFunc(lister), Namespace: "shop", InsecureAnyAudience: true, // of this example
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer mfa.Close()
+
+	file, err := rules.Open("testdata/rules.yaml", rules.Config{Enforcer: mfa})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer file.Close()
+	set, err := rulesecho4.New(rulesecho4.Config{Rules: file})
+	if err != nil {
+		log.Fatal(err)
+	}
+	e := echo.New()
+	set.Install(e) // where e.Use(mfa.Require(...)) would stand
+	e.GET("/healthz", func(c echo.Context) error { return c.NoContent(http.StatusNoContent) })
+	e.POST("/admin/payouts/:id", func(c echo.Context) error { return c.NoContent(http.StatusNoContent) })
+	if err := set.CheckCoverage(e); err != nil {
+		log.Fatal(err)
+	}
+
+	coverage, err := set.Coverage(e)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, route := range coverage.Routes {
+		fmt.Println(route)
+	}
+	// Output:
+	// requests that match no route -> rule default: authenticator (OTP or FACE)
+	// POST /admin/payouts/:id -> rule payout: two-methods (OTP and FACE)
+	// GET /healthz -> rule public: open (health)
+}
