@@ -19,34 +19,37 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer mfa.Close()
-
-	file, err := rules.Open("testdata/rules.yaml", rules.Config{Enforcer: mfa})
-	if err != nil {
+	if err := app(mfa); err != nil {
 		log.Fatal(err)
 	}
-	defer file.Close()
+	_ = mfa.Close()
+	// Output:
+	// requests that match no route -> rule default: authenticator (OTP or FACE)
+	// POST /admin/payouts/:id -> rule payout: two-methods (OTP and FACE)
+	// GET /healthz -> rule public: open (health)
+}
+
+func app(mfa *echomfa.Enforcer) error {
+	file, err := rules.Open("testdata/rules.yaml", rules.Config{Enforcer: mfa})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Close() }()
 	set, err := rulesecho4.New(rulesecho4.Config{Rules: file})
 	if err != nil {
-		log.Fatal(err)
+		return err
 	}
 	e := echo.New()
 	set.Install(e) // where e.Use(mfa.Require(...)) would stand
 	e.GET("/healthz", func(c echo.Context) error { return c.NoContent(http.StatusNoContent) })
 	e.POST("/admin/payouts/:id", func(c echo.Context) error { return c.NoContent(http.StatusNoContent) })
 	if err := set.CheckCoverage(e); err != nil {
-		log.Fatal(err)
+		return err
 	}
 
 	coverage, err := set.Coverage(e)
-	if err != nil {
-		log.Fatal(err)
-	}
 	for _, route := range coverage.Routes {
 		fmt.Println(route)
 	}
-	// Output:
-	// requests that match no route -> rule default: authenticator (OTP or FACE)
-	// POST /admin/payouts/:id -> rule payout: two-methods (OTP and FACE)
-	// GET /healthz -> rule public: open (health)
+	return err
 }
