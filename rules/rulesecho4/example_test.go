@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"log"
 	"net/http"
+	"testing"
 
 	"github.com/echomfa/echomfa"
 	"github.com/labstack/echo/v4"
 
 	"github.com/echomfa/echomfa/rules"
 	"github.com/echomfa/echomfa/rules/rulesecho4"
+	"github.com/echomfa/echomfa/rules/rulestest"
 )
 
 func Example() {
@@ -27,6 +29,14 @@ func Example() {
 	// requests that match no route -> rule default: authenticator (OTP or FACE)
 	// POST /admin/payouts/:id -> rule payout: two-methods (OTP and FACE)
 	// GET /healthz -> rule public: open (health)
+}
+
+// A test of an app compares its coverage with a golden file.
+func Example_golden() {
+	_ = func(t *testing.T, e *echo.Echo, set *rulesecho4.Set) {
+		rulestest.AssertCoverage(t, e, set, "testdata/mfa-coverage.golden")
+	}
+	// Output:
 }
 
 func app(mfa *echomfa.Enforcer) error {
