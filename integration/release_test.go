@@ -296,13 +296,12 @@ func (r repository) apps(t *testing.T, modules []string) {
 	assert.Equal(t, "403 200 401 401\n", user.run(user.dir, "go", "run", "."))
 
 	commands := regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(r.read("UPGRADING.md"), -1)
-	require.Len(t, commands, 2, "a block that is run here")
-	shell := func(text string) {
-		user.run(user.dir, "sh", "-e", "-c", strings.ReplaceAll(text, "VERSION", released))
+	require.Greater(t, len(commands), 1)
+	// What one release or another asks for, and what each does.
+	for _, block := range append(commands[1:], commands[0]) {
+		user.run(user.dir, "sh", "-e", "-c", strings.ReplaceAll(block[1], "VERSION", released))
+		assert.NotContains(t, user.read("go.mod"), "replace")
 	}
-	shell(commands[1][1])
-	assert.NotContains(t, user.read("go.mod"), "replace")
-	shell(commands[0][1])
 	assert.Equal(t, "403 200 401 401\n", user.run(user.dir, "go", "run", "."))
 	for _, module := range modules {
 		path, version, _ := strings.Cut(module, "@")
