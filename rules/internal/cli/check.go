@@ -43,7 +43,7 @@ type Opened struct {
 
 // checkFlags are the flags of check.
 type checkFlags struct {
-	routes, at                      string
+	routes, at                        string
 	pages, roles, tenants, enrollable []string
 }
 
@@ -78,12 +78,13 @@ func (a *app) check(name string, flags *checkFlags) error {
 	if err != nil {
 		return err
 	}
+	var coverage *rules.Coverage
 	if flags.routes != "" {
-		coverage, err := loadCoverage(flags.routes)
+		read, err := loadCoverage(flags.routes)
 		if err != nil {
 			return err
 		}
-		options.Routes = registered(&coverage)
+		coverage = &read
 	}
 	c := Check{File: name, Mistakes: rules.Mistakes{}, Open: []Opened{}}
 	f, err := readRules(name)
@@ -91,7 +92,9 @@ func (a *app) check(name string, flags *checkFlags) error {
 		if err != nil {
 			return err
 		}
-		c = CheckFile(f, options)
+		if c, err = CheckFile(f, coverage, options); err != nil {
+			return err
+		}
 	}
 	if err := a.print(c.text(), c); err != nil {
 		return err
@@ -133,30 +136,66 @@ func (a *app) checkOptions(flags *checkFlags) (rules.CheckOptions, error) {
 	return options, errors.Join(errs...)
 }
 
-// CheckFile checks a file.
-func CheckFile(f *rules.File, options rules.CheckOptions) Check {
-	c := Check{
-		File: f.Name(), Hash: f.Hash(), Rules: len(f.Rules()), Mistakes: append(rules.Mistakes{}, f.Check(options)...), Open: []Opened{},
+// CheckFile checks a file, for an app whose coverage is known or not (nil).
+func CheckFile(f *rules.File, coverage *rules.Coverage, options rules.CheckOptions) (Check, error) {
+	pages := options.Pages
+	if coverage != nil {
+		options.Routes, options.Pages = registered(coverage), nil
 	}
-	c.Good = !slices.ContainsFunc(c.Mistakes, func(m rules.Mistake) bool { return !m.Note })
-	if options.Routes != nil {
+	c := Check{File: f.Name(), Hash: f.Hash(), Rules: len(f.Rules()), Mistakes: append(rules.Mistakes{}, f.Check(options)...), Open: []Opened{}}
+	if coverage == nil {
+		c.openByRules(f, options.At)
+	} else {
 		for _, route := range options.Routes {
 			c.open(f, route, "", false, options.At)
 		}
-		return c
+		for _, page := range pages {
+			if err := c.page(f, coverage, page, options.At); err != nil {
+				return Check{}, fmt.Errorf("--pages: %w", err)
+			}
+		}
 	}
+	c.Good = !slices.ContainsFunc(c.Mistakes, func(m rules.Mistake) bool { return !m.Note })
+	return c, nil
+}
+
+// page notes a page that users without a factor must reach and that is guarded. The app's
+// router says which route it is.
+func (c *Check) page(f *rules.File, coverage *rules.Coverage, page string, at time.Time) error {
+	route, err := routeOf(coverage, "GET", page)
+	if err != nil {
+		return err
+	}
+	guard := f.Match("GET", route).Weakest(at)
+	if guard.Kind() != rules.Require {
+		return nil
+	}
+	line, column := guard.Position()
+	m := rules.Mistake{
+		Code: "guarded-page", File: f.Name(), Line: line, Column: column,
+		Message:    fmt.Sprintf("the rule %s guards %s, which users without a factor must reach", guard.Name(), page),
+		Suggestion: fmt.Sprintf("name it in a public rule: routes: [%q]", route),
+	}
+	if route == "" {
+		m.Suggestion = "no route of the app matches it"
+	}
+	c.Mistakes = append(c.Mistakes, m)
+	return nil
+}
+
+// openByRules lists what the rules open, without the routes of an app.
+func (c *Check) openByRules(f *rules.File, at time.Time) {
 	for _, r := range f.Rules() {
 		if r.Kind() == rules.Require {
 			continue
 		}
 		for _, route := range r.Routes() {
-			c.open(f, route, r.Name(), false, options.At)
+			c.open(f, route, r.Name(), false, at)
 		}
 		for _, path := range r.Under() {
-			c.open(f, rules.Route{Method: rules.AnyMethod, Path: path}, r.Name(), true, options.At)
+			c.open(f, rules.Route{Method: rules.AnyMethod, Path: path}, r.Name(), true, at)
 		}
 	}
-	return c
 }
 
 // open lists what of a route is open, by one rule or by any ("").

@@ -26,12 +26,12 @@ type Difference struct {
 
 // Diff is what diff answers.
 type Diff struct {
-	Before       string         `json:"before"`
-	After        string         `json:"after"`
-	Differences  []Difference   `json:"differences"`
-	Unavailable  *Unavailable   `json:"on_unavailable,omitempty"`
-	Count        map[string]int `json:"count"`
-	changes []rules.Change
+	Before      string         `json:"before"`
+	After       string         `json:"after"`
+	Differences []Difference   `json:"differences"`
+	Unavailable *Unavailable   `json:"on_unavailable,omitempty"`
+	Count       map[string]int `json:"count"`
+	changes     []rules.Change
 }
 
 // Unavailable is how on_unavailable changes.
