@@ -56,8 +56,8 @@ type Config struct {
 	// AllowDelegated accepts JWTs with an act claim (RFC 8693, section 4.1): somebody
 	// else, such as a support agent or a service, acts with the token for its user. The
 	// factors that are checked are those of the user, the sub, and nothing says what the
-	// one who acts has enrolled. The enrollment pages take such a token, too: do not
-	// let the one who acts reach them. Optional. By default such a token is a 401.
+	// one who acts has enrolled. The pages of package enroll refuse such a token. Optional.
+	// By default it is a 401.
 	AllowDelegated bool
 	// Namespace keeps facts of one source apart from those of another.
 	// Optional with a [*client.Client], whose base URL and app id are always

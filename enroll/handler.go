@@ -15,6 +15,7 @@ import (
 
 	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/internal/accept"
+	"github.com/echomfa/echomfa/internal/claims"
 	"github.com/echomfa/echomfa/internal/urlpath"
 	"golang.org/x/time/rate"
 )
@@ -316,6 +317,11 @@ func (v *visit) identify() bool {
 	v.judge(enrolled)
 	if err != nil && (len(enrolled.Types()) == 0 || v.decision.Outcome != echomfa.Allowed) {
 		v.refuse(err)
+		return false
+	}
+	// GenAuth has accepted the token, so the enforcer allows delegated ones.
+	if c, err := claims.Parse(v.token); err != nil || c.Delegated {
+		v.message(http.StatusForbidden, "error.delegated")
 		return false
 	}
 	return true

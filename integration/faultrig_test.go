@@ -23,6 +23,8 @@ const (
 	// patience is what a busy machine is given where time is not the point. How
 	// long things take exactly is tested by a clock that no machine can slow down.
 	patience = time.Minute
+	// givenUp is when a test gives up waiting for what should come, however slow the machine.
+	givenUp = 10 * patience
 	// deadline is Lookup.Timeout where a fault lasts: nothing else ends it.
 	deadline = 200 * time.Millisecond
 	// shortly is the rigs' FreshFor where facts are to grow old.
@@ -358,7 +360,7 @@ func (r *rig) warmUp(all []caller) {
 	begin := time.Now()
 	for _, c := range all {
 		got := r.ask(c)
-		for got.status == http.StatusServiceUnavailable && time.Since(begin) < patience {
+		for got.status == http.StatusServiceUnavailable && time.Since(begin) < givenUp {
 			pass(r.t, shortly)
 			got = r.ask(c)
 		}
@@ -370,7 +372,7 @@ func (r *rig) warmUp(all []caller) {
 func (r *rig) eventually(otherwise string, so func() bool) {
 	r.t.Helper()
 	for begin := time.Now(); !so(); pass(r.t, 5*time.Millisecond) {
-		require.Less(r.t, time.Since(begin), patience, otherwise)
+		require.Less(r.t, time.Since(begin), givenUp, otherwise)
 	}
 }
 

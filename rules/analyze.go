@@ -81,7 +81,9 @@ func (n *node) walk(path string, visit func(path string)) {
 func (p *parser) analyze(f *File) {
 	a := analysis{parser: p, met: make(map[*matcher]bool), judged: make(map[[2]*Rule]bool)}
 	for name := range spots(f.compiled) {
-		a.visit(f.compiled, name)
+		if !a.visit(f.compiled, name) {
+			return
+		}
 	}
 	for _, r := range f.rules {
 		for _, list := range [][]matcher{r.routes, r.under} {
@@ -101,7 +103,8 @@ type analysis struct {
 	judged map[[2]*Rule]bool
 }
 
-func (a *analysis) visit(c *compiled, name string) {
+// visit judges the rules of one spot. It reports false if there are too many to go on.
+func (a *analysis) visit(c *compiled, name string) bool {
 	matching := c.entries(name)
 	chains := c.resolveOf(name, matching).chains
 	var last *chain
@@ -116,10 +119,8 @@ func (a *analysis) visit(c *compiled, name string) {
 				continue
 			}
 			if conditional++; conditional > maxConditional {
-				a.once(r, r, func() {
-					a.fail(r.whenAt, "when", "", "more than %d rules with when match the same routes", maxConditional)
-				})
-				break
+				a.fail(r.whenAt, "when", "", "more than %d rules with when match the same routes", maxConditional)
+				return false
 			}
 			for _, other := range ch.rules[i+1:] {
 				if !r.meets(other) {
@@ -136,6 +137,7 @@ func (a *analysis) visit(c *compiled, name string) {
 			}
 		}
 	}
+	return true
 }
 
 // meets reports whether a user may be one that two rules are for.
@@ -194,7 +196,7 @@ func (a *analysis) compare(r, other *Rule) {
 			suggestion = "put it behind " + name
 		}
 		a.fail(r.whenAt, "when", suggestion, "the rule %s asks users for whom its when holds for less than %s in line %d: %s is not at least %s",
-			r.name, name, other.at.line, r.policy, other.policy)
+			r.name, name, other.at.line, shortened(r.policy.String()), shortened(other.policy.String()))
 	case r.mode == echomfa.ReportOnly && other.mode != echomfa.ReportOnly:
 		a.fail(r.whenAt, "when", "", "the rule %s lets users for whom its when holds through, and %s in line %d does not: it is report-only", r.name, name, other.at.line)
 	}

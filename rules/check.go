@@ -55,13 +55,6 @@ type checker struct {
 	opts CheckOptions
 }
 
-func (c *checker) note(at place, code, format string, args ...any) {
-	before := len(c.mistakes)
-	if c.fail(at, code, "", format, args...); len(c.mistakes) > before {
-		c.mistakes[before].Note = true
-	}
-}
-
 // times notes what has ended.
 func (c *checker) times() {
 	for _, r := range c.file.rules {
@@ -134,7 +127,7 @@ func patternMatches(pattern, path string) bool {
 		switch {
 		case want == "{$}":
 			return path == "/"
-		case strings.HasPrefix(want, "*"), strings.HasSuffix(want, "...}"), want == "" && morePattern == "":
+		case strings.HasPrefix(want, "*"), strings.HasSuffix(want, "...}"):
 			return true
 		case strings.HasPrefix(want, ":"), strings.HasPrefix(want, "{"):
 		case want != is:

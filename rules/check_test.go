@@ -27,14 +27,14 @@ func TestCheck(t *testing.T) {
 		"expired":                {"", rules.CheckOptions{At: time.Date(2027, 4, 1, 0, 0, 0, 0, time.UTC)}, "11:5: the exemption legacy-export of billing expired on 2027-04-01T00:00:00Z: its routes are guarded"},
 		"pages that are open":    {"", rules.CheckOptions{At: before, Pages: []string{"/mfa", "/mfa/start?a=b", "/login", "https://id.example/login"}}, ""},
 		"a guarded page":         {"", rules.CheckOptions{At: before, Pages: []string{"/enroll"}}, `5:1: the rule default guards /enroll, which users without a factor must reach: name it in a public rule: under: ["/enroll"]`},
-		"a page for some roles":  {"", rules.CheckOptions{At: before, Pages: []string{"/admin/mfa"}}, `20:5: the rule admin guards /admin/mfa, which users without a factor must reach: name it in a public rule: under: ["/admin/mfa"]`},
+		"a page for some roles":  {"", rules.CheckOptions{At: before, Pages: []string{"/admin/mfa"}}, `21:5: the rule admin guards /admin/mfa, which users without a factor must reach: name it in a public rule: under: ["/admin/mfa"]`},
 		"a page by POST only":    {rule("name: a", "public: b", `routes: ["POST /mfa"]`), rules.CheckOptions{At: before, Pages: []string{"/mfa"}}, `2:1: the rule default guards /mfa, which users without a factor must reach: name it in a public rule: under: ["/mfa"]`},
 		"a page of a pattern":    {rule("name: a", "public: b", `routes: ["/my/:page", "/your/{page}", "/their/*", "/all/{rest...}"]`), rules.CheckOptions{At: before, Pages: []string{"/my/mfa", "/your/mfa", "/their/a/b", "/all/a/b"}}, ""},
 		"a page beside patterns": {rule("name: a", "public: b", `routes: ["/my/:page", "/{$}"]`), rules.CheckOptions{At: before, Pages: []string{"/my/mfa/a"}}, `2:1: the rule default guards /my/mfa/a, which users without a factor must reach: name it in a public rule: under: ["/my/mfa/a"]`},
 		"roles":                  {"", rules.CheckOptions{At: before, Roles: []string{"admin"}, Tenants: []string{}}, ""},
-		"an unknown role":        {"", rules.CheckOptions{At: before, Roles: []string{"amdin"}}, `19:5: the rule admin-role is for the role "admin", which the app does not have: did you mean amdin?`},
+		"an unknown role":        {"", rules.CheckOptions{At: before, Roles: []string{"amdin"}}, `20:5: the rule admin-role is for the role "admin", which the app does not have: did you mean amdin?`},
 		"factors":                {"", rules.CheckOptions{At: before, Factors: []echomfa.FactorType{echomfa.OTP, echomfa.Face}}, ""},
-		"nobody":                 {"", rules.CheckOptions{At: before, Factors: []echomfa.FactorType{echomfa.OTP}}, "14:5: nobody can satisfy the rule payout: it asks for OTP and FACE, and users can enroll OTP\n16:5: nobody can satisfy the rule admin-role: it asks for OTP and FACE, and users can enroll OTP"},
+		"nobody":                 {"", rules.CheckOptions{At: before, Factors: []echomfa.FactorType{echomfa.OTP}}, "14:5: nobody can satisfy the rule payout: it asks for OTP and FACE, and users can enroll OTP\n17:5: nobody can satisfy the rule admin-role: it asks for OTP and FACE, and users can enroll OTP"},
 		"unused":                 {"version: 1\npolicies: {a: OTP, b: FACE}\ndefault: {require: b}\n", rules.CheckOptions{At: before}, "2:12: no rule asks for the policy a"},
 		"routes": {"", rules.CheckOptions{At: before, Routes: []rules.Route{
 			{Method: "GET", Path: "/"}, {Method: "POST", Path: "/admin/exports"}, {Method: "ANY", Path: "/admin/payouts/:id"}, {Method: "GET", Path: "/other"},
@@ -58,6 +58,28 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// TestManyNotes shows that notes leave room for mistakes.
+func TestManyNotes(t *testing.T) {
+	t.Parallel()
+	routes := make([]rules.Route, 0, 250)
+	for i := range 250 {
+		routes = append(routes, rules.Route{Method: "GET", Path: "/" + strings.Repeat("a", i)})
+	}
+	found := parse(t, small).Check(rules.CheckOptions{At: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC), Routes: routes})
+	var codes []string
+	notes := 0
+	for _, m := range found {
+		if m.Note {
+			notes++
+		} else {
+			codes = append(codes, m.Code)
+		}
+	}
+	assert.Equal(t, []string{"no-route", "no-route", "no-route", "no-route"}, codes)
+	assert.Equal(t, 101, notes)
+	assert.Equal(t, "mfa.yaml: and 149 more notes", found[len(found)-1].String())
+}
+
 // TestNew shows what a Set refuses.
 func TestNew(t *testing.T) {
 	t.Parallel()
@@ -78,7 +100,7 @@ func TestNew(t *testing.T) {
 			parse(t, small), rules.Config{Enforcer: newEnforcer(t), Pages: []string{"/help"}, Roles: []string{"admin"}},
 			`mfa.yaml:5:1: the rule default guards /help, which users without a factor must reach: name it in a public rule: under: ["/help"]`,
 		},
-		"no roles": {parse(t, small), rules.Config{Enforcer: newEnforcer(t)}, `mfa.yaml:19:5: the rule admin-role is for the role "admin", which the app does not have`},
+		"no roles": {parse(t, small), rules.Config{Enforcer: newEnforcer(t)}, `mfa.yaml:20:5: the rule admin-role is for the role "admin", which the app does not have`},
 		"factors": {
 			parse(t, head), rules.Config{Enforcer: newEnforcer(t), Factors: []echomfa.FactorType{echomfa.SMS}},
 			"mfa.yaml:2:1: nobody can satisfy the rule default: it asks for OTP, and users can enroll SMS",

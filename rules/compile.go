@@ -73,24 +73,22 @@ func (n *node) shorten() {
 }
 
 // effective leaves out entries that nothing is left for by the ones before them, so that
-// what has to be looked at for a route does not grow with the file.
+// what has to be looked at for a route does not grow with the file. A public one leaves
+// later ones that require a policy: an exemption of another line may be before it, and
+// then it is no door.
 func effective(entries []entry) []entry {
-	left, timed := allMethods, methodSet(0)
+	left, open := allMethods, methodSet(0)
 	kept := entries[:0]
 	for _, e := range entries {
 		methods := e.methods & left
 		if e.rule.kind != Require {
-			methods &^= timed
-		}
-		if methods == 0 {
-			continue
-		}
-		kept = append(kept, e)
-		switch {
-		case e.rule.kind == Exempt:
-			timed |= methods
-		case !e.rule.Conditional():
+			methods &^= open
+			open |= methods
+		} else if !e.rule.Conditional() {
 			left &^= methods
+		}
+		if methods != 0 {
+			kept = append(kept, e)
 		}
 	}
 	return slices.Clip(kept)

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"net/http"
 
 	"github.com/echomfa/echomfa"
 )
@@ -41,7 +42,7 @@ func (c *Coverage) CheckPage(page, route string) error {
 		r := &c.Routes[i]
 		switch {
 		case r.Host != "" || r.Path != route || r.Kind != Ordinary && r.Kind != NotFound:
-		case r.Method == "GET" && r.Kind == Ordinary:
+		case r.Method == http.MethodGet && r.Kind == Ordinary:
 			chosen = r
 		case chosen == nil && r.Method == AnyMethod:
 			chosen = r

@@ -12,10 +12,10 @@ import (
 	"github.com/echomfa/echomfa/rules"
 )
 
-// coverageOf is the coverage of two routes by a file.
-func coverageOf(t *testing.T, text string, routes ...rules.Registered) rules.Coverage {
+// coverageOf is the coverage of some routes by coverageFile.
+func coverageOf(t *testing.T, routes ...rules.Registered) rules.Coverage {
 	t.Helper()
-	f, err := rules.Parse([]byte(text), "rules.yaml")
+	f, err := rules.Parse([]byte(coverageFile), "rules.yaml")
 	require.NoError(t, err)
 	return rules.Cover(f, rules.App{Service: "shop", Version: "1.2.3", Revision: "abc", Framework: "test", Routes: routes, Unseen: []string{"what | is * not seen"}})
 }
@@ -35,7 +35,7 @@ rules:
 // user and by time. What is said does not depend on the time.
 func TestCoverageSaysWhatRulesSay(t *testing.T) {
 	t.Parallel()
-	c := coverageOf(t, coverageFile,
+	c := coverageOf(t,
 		rules.Registered{Method: "POST", Path: "/export"},
 		rules.Registered{Method: "GET", Path: "/export"},
 		rules.Registered{Method: "ANY", Path: "/any"},
@@ -71,7 +71,7 @@ func TestCoverageSaysWhatRulesSay(t *testing.T) {
 // break no table.
 func TestCoverageAsMarkdown(t *testing.T) {
 	t.Parallel()
-	c := coverageOf(t, coverageFile, rules.Registered{Method: "POST", Path: "/export"}, rules.Registered{Method: "GET", Path: "/a_b/*"})
+	c := coverageOf(t, rules.Registered{Method: "POST", Path: "/export"}, rules.Registered{Method: "GET", Path: "/a_b/*"})
 	assert.Equal(t, `# MFA coverage of shop
 
 | | |
@@ -108,7 +108,7 @@ func TestCoverageAsMarkdown(t *testing.T) {
 func TestCoverageIsReproducible(t *testing.T) {
 	t.Parallel()
 	a, b := rules.Registered{Method: "POST", Path: "/export"}, rules.Registered{Method: "GET", Path: "/<a>&"}
-	first, second := coverageOf(t, coverageFile, a, b, b), coverageOf(t, coverageFile, b, a)
+	first, second := coverageOf(t, a, b, b), coverageOf(t, b, a)
 	data, err := first.JSON()
 	require.NoError(t, err)
 	other, err := second.JSON()

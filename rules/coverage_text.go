@@ -3,8 +3,10 @@ package rules
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -70,8 +72,8 @@ func ReadCoverage(data []byte) (Coverage, error) {
 	if err := dec.Decode(&c); err != nil {
 		return Coverage{}, fmt.Errorf("rules: coverage: %w", err)
 	}
-	if _, err := dec.Token(); err != io.EOF { //nolint:errorlint // as the decoder returns it
-		return Coverage{}, fmt.Errorf("rules: coverage: more than one document")
+	if _, err := dec.Token(); err != io.EOF {
+		return Coverage{}, errors.New("rules: coverage: more than one document")
 	}
 	if c.Format != coverageFormat {
 		return Coverage{}, fmt.Errorf("rules: coverage: format %d, want %d", c.Format, coverageFormat)
@@ -95,8 +97,8 @@ func (c *Coverage) Text() string {
 
 // Markdown returns the coverage as a document for auditors.
 func (c *Coverage) Markdown() string {
-	var b strings.Builder
-	unguarded, exempt := 0, ""
+	var b, exempt strings.Builder
+	unguarded := 0
 	for i := range c.Routes {
 		r := &c.Routes[i]
 		if r.Unguarded != "" {
@@ -104,20 +106,20 @@ func (c *Coverage) Markdown() string {
 		}
 		for _, by := range r.Guards {
 			if by.Exempt != nil {
-				exempt += row(r.name(), by.Rule, by.Exempt.Reason, by.Exempt.Owner, by.Exempt.Expires.Format(time.RFC3339))
+				exempt.WriteString(row(r.name(), by.Rule, by.Exempt.Reason, by.Exempt.Owner, by.Exempt.Expires.Format(time.RFC3339)))
 			}
 		}
 	}
 	fmt.Fprintf(&b, "# MFA coverage of %s\n\n", cell(c.Service))
 	b.WriteString("| | |\n| --- | --- |\n" +
 		row("Version", c.Version) + row("Revision", c.Revision) + row("Framework", c.Framework) + row("Rules (SHA-256)", c.Rules) +
-		row("Routes", fmt.Sprint(len(c.Routes))) + row("Unguarded", fmt.Sprint(unguarded)))
+		row("Routes", strconv.Itoa(len(c.Routes))) + row("Unguarded", strconv.Itoa(unguarded)))
 	b.WriteString("\n## Routes\n\n| route | guard |\n| --- | --- |\n")
 	for i := range c.Routes {
 		b.WriteString(row(c.Routes[i].name(), c.Routes[i].answer()))
 	}
-	if exempt != "" {
-		b.WriteString("\n## Exemptions\n\n| route | rule | reason | owner | expires |\n| --- | --- | --- | --- | --- |\n" + exempt)
+	if exempt.Len() > 0 {
+		b.WriteString("\n## Exemptions\n\n| route | rule | reason | owner | expires |\n| --- | --- | --- | --- | --- |\n" + exempt.String())
 	}
 	if len(c.Unseen) > 0 {
 		b.WriteString("\n## Not seen\n\n")

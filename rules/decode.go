@@ -27,29 +27,55 @@ const (
 
 // decoder reads a file and collects what is wrong with it.
 type decoder struct {
-	file     string
-	mistakes Mistakes
-	left     int // mistakes that were not kept
+	file            string
+	mistakes, notes findings
+}
+
+// findings are the first maxMistakes of a kind.
+type findings struct {
+	Mistakes
+
+	left int // how many were not kept
+}
+
+func (f *findings) add(m Mistake) {
+	if len(f.Mistakes) == maxMistakes {
+		f.left++
+		return
+	}
+	f.Mistakes = append(f.Mistakes, m)
 }
 
 // fail notes a mistake.
 func (d *decoder) fail(at place, code, suggestion, format string, args ...any) {
-	if len(d.mistakes) == maxMistakes {
-		d.left++
-		return
-	}
-	d.mistakes = append(d.mistakes, Mistake{
-		Code: code, File: d.file, Line: at.line, Column: at.column, Message: fmt.Sprintf(format, args...), Suggestion: suggestion,
-	})
+	d.mistakes.add(d.mistake(at, code, suggestion, format, args...))
 }
 
-// sorted returns the mistakes in the order of the file.
+// note notes what the file may be meant to say.
+func (d *decoder) note(at place, code, format string, args ...any) {
+	m := d.mistake(at, code, "", format, args...)
+	m.Note = true
+	d.notes.add(m)
+}
+
+func (d *decoder) mistake(at place, code, suggestion, format string, args ...any) Mistake {
+	return Mistake{Code: code, File: d.file, Line: at.line, Column: at.column, Message: fmt.Sprintf(format, args...), Suggestion: suggestion}
+}
+
+// failed reports whether there is a mistake.
+func (d *decoder) failed() bool { return len(d.mistakes.Mistakes) > 0 }
+
+// sorted returns the mistakes and the notes in the order of the file.
 func (d *decoder) sorted() Mistakes {
-	slices.SortStableFunc(d.mistakes, byPlace)
-	if d.left > 0 {
-		d.mistakes = append(d.mistakes, Mistake{Code: "more", File: d.file, Message: fmt.Sprintf("and %d more mistakes", d.left)})
+	all := slices.Concat(d.mistakes.Mistakes, d.notes.Mistakes)
+	slices.SortStableFunc(all, byPlace)
+	if left := d.mistakes.left; left > 0 {
+		all = append(all, Mistake{Code: "more", File: d.file, Message: fmt.Sprintf("and %d more mistakes", left)})
 	}
-	return d.mistakes
+	if left := d.notes.left; left > 0 {
+		all = append(all, Mistake{Code: "more", File: d.file, Message: fmt.Sprintf("and %d more notes", left), Note: true})
+	}
+	return all
 }
 
 func byPlace(a, b Mistake) int {
@@ -125,26 +151,41 @@ func (d *decoder) readable(data []byte) bool {
 			return false
 		}
 	}
-	return len(d.mistakes) == 0
+	return !d.failed()
 }
 
 // valuesOf counts the signs by which YAML tells values apart: a line has at most so many.
+// Signs that no file needs count more: they cost more, too.
 func valuesOf(line []byte) int {
 	count := 1
+	before, last := byte(' '), len(line)-1
 	for i, c := range line {
+		ends := i == last || line[i+1] == ' ' || line[i+1] == '\t'
 		switch c {
 		case ',':
 			count += 2 // in a mapping a key and no value
-		case '[', '{':
+		case '[', '{', ':':
 			count++
-		case ':', '-', '?':
-			if i+1 == len(line) || line[i+1] == ' ' || line[i+1] == '\t' || line[i+1] == '\r' || c == ':' {
+		case '-', '?':
+			if ends {
 				count++
 			}
+		case '"', '\'':
+			if isBegin(before) {
+				count++
+			}
+		case '&', '*', '!':
+			if !ends && isBegin(before) {
+				count += 10
+			}
 		}
+		before = c
 	}
 	return count
 }
+
+// isBegin reports whether a value may begin behind a sign.
+func isBegin(before byte) bool { return strings.IndexByte(" \t,[{&*!", before) >= 0 }
 
 // lines yields the lines and their numbers.
 func lines(data []byte) func(yield func(int, []byte) bool) {

@@ -97,15 +97,15 @@ func (s *Set) follow(ctx context.Context, events <-chan fsnotify.Event, failures
 // look takes the file if its content is not that of the rules and the same as it was when
 // it was looked at before. Otherwise it returns the content's hash, for the next time.
 func (s *Set) look(ctx context.Context, seen string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.warnExpired(ctx)
 	data, err := readFile(s.path)
 	if err == nil {
 		if hash := hashOf(data); hash != seen && hash != s.File().hash {
 			return hash
 		}
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.warnExpired(ctx)
 	_ = s.load(ctx, data, err) // it is in the log
 	return ""
 }

@@ -28,12 +28,12 @@ func parse(data []byte, name string) (*File, error) {
 		return nil, p.sorted()
 	}
 	f := p.parseFile(root)
-	if len(p.mistakes) > 0 {
+	if p.failed() {
 		return nil, p.sorted()
 	}
 	f.compiled = compileRules(f.rules)
 	p.analyze(f)
-	if len(p.mistakes) > 0 {
+	if p.failed() {
 		return nil, p.sorted()
 	}
 	sum := sha256.Sum256(data)

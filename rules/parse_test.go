@@ -34,7 +34,7 @@ func TestMistakes(t *testing.T) {
 		"tab":               {"version: 1\ndefault:\n\trequire: OTP\n", []string{"3:1: a tab at the beginning of a line: indent with spaces"}},
 		"two tabs":          {"version: 1\ndefault:\n  \trequire: OTP\n\tmode: enforce", []string{"3:3: a tab at the beginning of a line: indent with spaces", "4:1: a tab at the beginning of a line: indent with spaces"}},
 		"syntax":            {"version: 1\ndefault: {require: OTP\n", []string{"3:1: did not find expected ',' or '}'"}},
-		"two documents":     {head + "---\n" + head, []string{"4:1: the file has more than one document: remove the line ---"}},
+		"two documents":     {head + "---\n" + head, []string{"3:1: the file has more than one document: remove the line ---"}},
 		"not a mapping":     {"- a\n", []string{"1:1: the file must be a mapping, not a list: its keys are version, policies, default, rules, on_unavailable"}},
 		"a text":            {"a\n", []string{`1:1: the file must be a mapping, not the text "a": its keys are version, policies, default, rules, on_unavailable`}},
 		"nothing in it": {"{}\n", []string{
@@ -49,10 +49,10 @@ func TestMistakes(t *testing.T) {
 		"alias":             {"version: 1\ndefault: &d {require: OTP}\nrules: *d\n", []string{"2:10: anchors are not read: remove &d", "3:8: aliases are not read: write the value out, or give a policy a name"}},
 		"tag":               {"version: 1\ndefault: !!map {require: OTP}\n", []string{"2:10: tags are not read: remove !!map"}},
 		"no require":        {"version: 1\ndefault: {}\n", []string{"2:10: default has no require"}},
-		"default is public": {"version: 1\ndefault: {public: yes}\n", []string{`2:11: unknown key "public" in default: its keys are require, mode`, "2:10: default has no require"}},
+		"default is public": {"version: 1\ndefault: {public: yes}\n", []string{"2:10: default has no require", `2:11: unknown key "public" in default: its keys are require, mode`}},
 		"default as text":   {"version: 1\ndefault: OTP\n", []string{`2:10: default must be a mapping, not the text "OTP": its keys are require, mode`}},
 		"several mistakes": {"version: 1\ndefault: {require: OTB}\nrules:\n  - name: A b\n    requier: OTP\n    routes: [\"PSOT /a\", b]\n", []string{
-			`2:20: unknown factor type "OTB" (a custom type is quoted): did you mean OTP?`,
+			`2:20: unknown factor type "OTB": did you mean OTP? (a custom type is quoted)`,
 			"4:5: a rule has one of require, public and exempt, not none",
 			`4:11: rule "A b": a name has lower-case letters, digits and hyphens, and begins with a letter: did you mean a-b?`,
 			`5:5: unknown key "requier" in a rule: did you mean require?`,
@@ -129,7 +129,7 @@ func TestMistakesOfRules(t *testing.T) {
 			"6:5: verified_within is not supported yet: leave it out", "7:5: grace_period is not supported yet: leave it out", "8:5: enforce_from is not supported yet: leave it out",
 		}},
 		"exempt policy":  {[]string{"name: a", `require: exempt "b"`, `under: ["/a"]`}, []string{"5:14: an exemption is not a policy here: use public or exempt in a rule"}},
-		"policy in text": {[]string{"name: a", "require: OTP and (SMS or EMIAL)", `under: ["/a"]`}, []string{`5:30: unknown factor type "EMIAL" (a custom type is quoted): did you mean EMAIL?`}},
+		"policy in text": {[]string{"name: a", "require: OTP and (SMS or EMIAL)", `under: ["/a"]`}, []string{`5:30: unknown factor type "EMIAL": did you mean EMAIL? (a custom type is quoted)`}},
 	}
 	for name, row := range rows {
 		t.Run(name, func(t *testing.T) {

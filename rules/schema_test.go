@@ -72,7 +72,7 @@ func blocks(t *testing.T) []string {
 	for _, block := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(page), -1) {
 		switch text := block[1]; {
 		case strings.HasPrefix(text, "  - "):
-			texts = append(texts, head+"rules:\n"+text)
+			texts = append(texts, head+"policies: {authenticator: OTP or FACE, two-methods: OTP and FACE}\nrules:\n"+text)
 		case !strings.HasPrefix(text, "#"):
 			texts = append(texts, text)
 		}

@@ -163,7 +163,9 @@ func TestReload(t *testing.T) {
 	assert.Equal(t, good, s.Revision(), "the content is that of the rules")
 	assert.Len(t, log.events(t, "rules_restored"), 1)
 	stats := s.Stats()
-	assert.Equal(t, rules.Stats{Hash: good.Hash[:12], Rules: 2, Read: good.Read, Reloads: 1, Failed: 7}, stats)
+	assert.GreaterOrEqual(t, stats.Failed, uint64(7), "and what the notifications made it read")
+	stats.Failed = 0
+	assert.Equal(t, rules.Stats{Hash: good.Hash[:12], Rules: 2, Read: good.Read, Reloads: 1}, stats)
 }
 
 // TestReloadsUnderLoad changes the rules 1,000 times under 10,000 requests: each is decided

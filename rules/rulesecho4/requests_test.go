@@ -38,11 +38,9 @@ rules:
     under: ["/admin"]
 `
 
-// TestRequestsFindTheirRule sends requests to an app with rules: the rule is that of the
-// registered route and the method, and no handler runs for a user who lacks what it asks for.
-func TestRequestsFindTheirRule(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
+// appOfRequests is an app with a route for each rule of the file.
+func appOfRequests(t *testing.T, r *rig) http.Handler {
+	t.Helper()
 	e, _ := r.install(t, fileOfRequests)
 	e.GET("/healthz", ok)
 	e.HEAD("/healthz", ok)
@@ -62,6 +60,13 @@ func TestRequestsFindTheirRule(t *testing.T) {
 	api.GET("/open", ok)
 	api.GET("/admin/users", ok)
 	e.GET("/open", ok)
+	return e
+}
+
+// TestRequestsFindTheirRule sends requests to an app with rules: the rule is that of the
+// registered route and the method, and no handler runs for a user who lacks what it asks for.
+func TestRequestsFindTheirRule(t *testing.T) {
+	t.Parallel()
 	for name, row := range map[string]struct {
 		request, has string
 		status       int
@@ -95,9 +100,10 @@ func TestRequestsFindTheirRule(t *testing.T) {
 		"a rule for every host":           {"GET http://api.example.com/admin/users", "OTP", 403, "admin"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
 			method, target, _ := strings.Cut(row.request, " ")
-			r.seen = nil
-			w := ask(t, e, method, target, row.has)
+			w := ask(t, appOfRequests(t, r), method, target, row.has)
 			assert.Equal(t, row.status, w.Code)
 			require.Len(t, r.seen, 1)
 			assert.Equal(t, row.rule, r.seen[0].Rule)

@@ -11,24 +11,20 @@ import (
 // taken for one without routes.
 func TestUnknownTreeIsAnError(t *testing.T) {
 	t.Parallel()
-	type route struct {
-		ppath   string
-		handler func()
+	type route struct{}
+	of := func(name string, value any) reflect.StructField {
+		return reflect.StructField{Name: name, PkgPath: "x", Type: reflect.TypeOf(value)}
 	}
-	type methods struct{ get *route }
-	type fewer struct{ methods *methods }
-	type others struct {
-		methods         *struct{ all []string }
-		notFoundHandler *route
-	}
-	for name, tree := range map[string]any{
-		"a number": 1, "no fields": &struct{}{}, "fewer fields": &fewer{}, "other methods": &others{methods: &struct{ all []string }{}},
-		"no methods": &struct {
-			methods         *struct{}
-			notFoundHandler *route
-		}{methods: &struct{}{}},
+	node := func(fields ...reflect.StructField) reflect.Value { return reflect.New(reflect.StructOf(fields)) }
+	notFound := of("notFoundHandler", (*route)(nil))
+	for name, tree := range map[string]reflect.Value{
+		"a number":          reflect.ValueOf(1),
+		"no fields":         node(),
+		"no methods":        node(notFound),
+		"methods missing":   node(notFound, of("methods", (*struct{})(nil))),
+		"methods in a list": node(notFound, of("methods", []route(nil))),
+		"nothing":           {},
 	} {
-		assert.ErrorIs(t, walk(reflect.ValueOf(tree), func(string, string, uintptr) {}), errUnknownTree, name)
+		assert.ErrorIs(t, walk(tree, func(string, string, uintptr) {}), errUnknownTree, name)
 	}
-	assert.ErrorIs(t, walk(reflect.Value{}, nil), errUnknownTree)
 }

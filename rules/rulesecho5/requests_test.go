@@ -40,11 +40,9 @@ rules:
     under: ["/admin"]
 `
 
-// TestRequestsFindTheirRule sends requests to an app with rules: the rule is that of the
-// registered route and the method, and no handler runs for a user who lacks what it asks for.
-func TestRequestsFindTheirRule(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
+// appOfRequests is an app with a route for each rule of the file.
+func appOfRequests(t *testing.T, r *rig) http.Handler {
+	t.Helper()
 	e, _ := r.install(t, fileOfRequests)
 	e.GET("/healthz", ok)
 	e.HEAD("/healthz", ok)
@@ -56,13 +54,19 @@ func TestRequestsFindTheirRule(t *testing.T) {
 	e.POST("/trades/:id", ok)
 	e.GET("/trades/:id", ok)
 	e.Add("PURGE", "/cache", ok)
-	e.GET("/auto", ok)
 	e.Add("QUERY", "/search", ok)
 	e.GET("/tried/x", ok)
 	admin := e.Group("/admin", func(next echo.HandlerFunc) echo.HandlerFunc { return next })
 	admin.GET("/users", ok)
 	e.Any("/mixed", ok)
 	e.GET("/mixed", ok)
+	return e
+}
+
+// TestRequestsFindTheirRule sends requests to an app with rules: the rule is that of the
+// registered route and the method, and no handler runs for a user who lacks what it asks for.
+func TestRequestsFindTheirRule(t *testing.T) {
+	t.Parallel()
 	for name, row := range map[string]struct {
 		request, has string
 		status       int
@@ -95,14 +99,30 @@ func TestRequestsFindTheirRule(t *testing.T) {
 		"a method nobody knows, refused":  {"PURGE /any", "nothing", 403, "default"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
 			method, target, _ := strings.Cut(row.request, " ")
-			r.seen = nil
-			w := ask(t, e, method, target, row.has)
+			w := ask(t, appOfRequests(t, r), method, target, row.has)
 			assert.Equal(t, row.status, w.Code)
 			require.Len(t, r.seen, 1)
 			assert.Equal(t, row.rule, r.seen[0].Rule)
 		})
 	}
+}
+
+// TestHeadIsAnsweredByAGetRoute has a router that answers HEAD by GET routes: the rule is
+// that of GET.
+func TestHeadIsAnsweredByAGetRoute(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	set, err := rulesecho5.New(rulesecho5.Config{Rules: r.rules(t, fileOfRequests)})
+	require.NoError(t, err)
+	e := echo.NewWithConfig(echo.Config{Router: echo.NewRouter(echo.RouterConfig{AutoHandleHEAD: true})})
+	set.Install(e)
+	e.GET("/healthz", ok)
+	e.GET("/admin/x", ok)
+	assert.Equal(t, http.StatusOK, ask(t, e, "HEAD", "/healthz", "").Code)
+	assert.Equal(t, http.StatusForbidden, ask(t, e, "HEAD", "/admin/x", "OTP").Code)
 }
 
 // TestRuleIsNamedInAnswerAndLog shows the rule where somebody looks for why.

@@ -51,8 +51,8 @@ func (r *rig) ObserveDecision(_ context.Context, d echomfa.Decision, _, _ string
 	r.seen = append(r.seen, d)
 }
 
-func newRig(t testing.TB, change ...func(*echomfa.Config)) *rig {
-	t.Helper()
+func newRig(tb testing.TB, change ...func(*echomfa.Config)) *rig {
+	tb.Helper()
 	r := &rig{}
 	cfg := echomfa.Config{
 		Client: echomfa.FactorListerFunc(lister), Namespace: "test", InsecureAnyAudience: true, Observer: r,
@@ -62,28 +62,28 @@ func newRig(t testing.TB, change ...func(*echomfa.Config)) *rig {
 		f(&cfg)
 	}
 	e, err := echomfa.New(cfg)
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, e.Close()) })
+	require.NoError(tb, err)
+	tb.Cleanup(func() { assert.NoError(tb, e.Close()) })
 	r.Enforcer = e
 	return r
 }
 
 // rules returns a Set of a text.
-func (r *rig) rules(t testing.TB, text string) *rules.Set {
-	t.Helper()
+func (r *rig) rules(tb testing.TB, text string) *rules.Set {
+	tb.Helper()
 	f, err := rules.Parse([]byte(text), "rules.yaml")
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	s, err := rules.New(f, rules.Config{Enforcer: r.Enforcer, Roles: []string{"admin", "clerk"}})
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, s.Close()) })
+	require.NoError(tb, err)
+	tb.Cleanup(func() { assert.NoError(tb, s.Close()) })
 	return s
 }
 
 // install makes an app that has the rules.
-func (r *rig) install(t testing.TB, text string) (*echo.Echo, *rulesecho5.Set) {
-	t.Helper()
-	set, err := rulesecho5.New(rulesecho5.Config{Rules: r.rules(t, text)})
-	require.NoError(t, err)
+func (r *rig) install(tb testing.TB, text string) (*echo.Echo, *rulesecho5.Set) {
+	tb.Helper()
+	set, err := rulesecho5.New(rulesecho5.Config{Rules: r.rules(tb, text)})
+	require.NoError(tb, err)
 	e := newApp()
 	set.Install(e)
 	return e, set

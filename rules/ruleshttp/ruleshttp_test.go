@@ -48,7 +48,7 @@ func (r *rig) ObserveDecision(_ context.Context, d echomfa.Decision, _, _ string
 	r.seen = append(r.seen, d)
 }
 
-func newRig(t testing.TB, change ...func(*echomfa.Config)) *rig {
+func newRig(t *testing.T, change ...func(*echomfa.Config)) *rig {
 	t.Helper()
 	r := &rig{}
 	cfg := echomfa.Config{Client: echomfa.FactorListerFunc(lister), Namespace: "test", InsecureAnyAudience: true, Observer: r}
@@ -63,7 +63,7 @@ func newRig(t testing.TB, change ...func(*echomfa.Config)) *rig {
 }
 
 // set returns a Set of the rules in a text.
-func (r *rig) set(t testing.TB, text string) *ruleshttp.Set {
+func (r *rig) set(t *testing.T, text string) *ruleshttp.Set {
 	t.Helper()
 	f, err := rules.Parse([]byte(text), "rules.yaml")
 	require.NoError(t, err)
@@ -88,7 +88,7 @@ func ask(t *testing.T, app http.Handler, method, target, has string) int {
 	return w.Code
 }
 
-func ok(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.Pattern) }
+func ok(w http.ResponseWriter, r *http.Request) { _, _ = fmt.Fprint(w, r.Pattern) }
 
 const file = `
 version: 1
@@ -103,15 +103,12 @@ rules:
 // pattern by which the mux chooses, and of the method.
 func TestRequestsFindTheirRule(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
-	set := r.set(t, file)
 	mux := http.NewServeMux()
 	for _, pattern := range []string{
 		"GET /healthz", "POST  /healthz", "/any", "/{$}", "/mfa/{step...}", "GET /admin/{id}", "/files/", "API.example.com/open/{id}", "/open/{id}",
 	} {
 		mux.HandleFunc(pattern, ok)
 	}
-	app := set.Guard(mux)
 	for name, row := range map[string]struct {
 		request, has string
 		status       int
@@ -138,9 +135,10 @@ func TestRequestsFindTheirRule(t *testing.T) {
 		"a connection for a proxy": {"CONNECT /healthz", "", 401, "default"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
 			method, target, _ := strings.Cut(row.request, " ")
-			r.seen = nil
-			assert.Equal(t, row.status, ask(t, app, method, target, row.has))
+			assert.Equal(t, row.status, ask(t, r.set(t, file).Guard(mux), method, target, row.has))
 			require.Len(t, r.seen, 1)
 			assert.Equal(t, row.rule, r.seen[0].Rule)
 		})

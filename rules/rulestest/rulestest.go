@@ -24,28 +24,28 @@ type Set[E any] interface {
 // [rules.Coverage.Text] is not that of the golden file: then a route was added, renamed or
 // removed, or its guard is another one. Run the test with the flag -update-mfa-coverage to
 // write the file, and read what has changed in it.
-func AssertCoverage[E any](t testing.TB, app E, set Set[E], golden string) {
-	t.Helper()
+func AssertCoverage[E any](tb testing.TB, app E, set Set[E], golden string) {
+	tb.Helper()
 	if err := set.CheckCoverage(app); err != nil {
-		t.Errorf("the coverage is not complete:\n%v", err)
+		tb.Errorf("the coverage is not complete:\n%v", err)
 	}
 	coverage, _ := set.Coverage(app) // its error is one of CheckCoverage
 	is := coverage.Text()
 	if *update {
 		if err := os.MkdirAll(filepath.Dir(golden), 0o755); err != nil { //nolint:gosec // as a checkout has it
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		if err := os.WriteFile(golden, []byte(is), 0o644); err != nil { //nolint:gosec // as a checkout has it
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		return
 	}
 	data, err := os.ReadFile(golden) //nolint:gosec // the test's own file
 	if err != nil {
-		t.Fatalf("%v: run the test with -update-mfa-coverage to write it", err)
+		tb.Fatalf("%v: run the test with -update-mfa-coverage to write it", err)
 	}
 	if was := strings.ReplaceAll(string(data), "\r\n", "\n"); was != is {
-		t.Errorf("the coverage is not that of %s: run the test with -update-mfa-coverage if that is meant\n%s", golden, difference(was, is))
+		tb.Errorf("the coverage is not that of %s: run the test with -update-mfa-coverage if that is meant\n%s", golden, difference(was, is))
 	}
 }
 
