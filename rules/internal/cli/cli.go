@@ -96,12 +96,16 @@ Exit status: 0 good, 2 wrong use, 3 the rules or the settings have a mistake,
 		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		RunE: func(*cobra.Command, []string) error {
-			return errors.New("which command? check, explain, diff, test, doctor, emulator or completion")
+		RunE: func(root *cobra.Command, _ []string) error {
+			var names []string
+			for _, command := range root.Commands() {
+				names = append(names, command.Name())
+			}
+			return fmt.Errorf("which command? %s", strings.Join(names, ", "))
 		},
 	}
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON")
-	root.AddCommand(a.checkCommand(), a.explainCommand(), a.diffCommand(), a.testCommand(), a.emulatorCommand())
+	root.AddCommand(a.checkCommand(), a.explainCommand(), a.diffCommand(), a.testCommand(), a.doctorCommand(), a.emulatorCommand())
 	return root
 }
 

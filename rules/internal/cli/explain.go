@@ -196,7 +196,7 @@ func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 // answerOf returns what happens if a rule decides.
 func answerOf(r *rules.Rule, q *Question) Answer {
 	if r.Kind() != rules.Require {
-		return Answer{Outcome: Allow, Text: fmt.Sprintf("the request goes through: %s is %s", r.Name(), r.Kind())}
+		return Answer{Outcome: Allow, Text: fmt.Sprintf("the request goes through: the rule %s is %s", r.Name(), r.Kind())}
 	}
 	return answerTo("the rule "+r.Name(), r.Policy(), r.Mode(), q)
 }

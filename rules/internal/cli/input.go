@@ -127,7 +127,10 @@ func factors(names []string) (echomfa.FactorSet, error) {
 			if strings.EqualFold(name, none) && len(names) == 1 {
 				return echomfa.FactorSet{}, nil
 			}
-			return echomfa.FactorSet{}, fmt.Errorf(`%q is not a factor type: it is OTP, SMS, EMAIL, FACE, PASSKEY or another one in quotes, or %s alone`, name, none)
+			if syntax := (*echomfa.PolicySyntaxError)(nil); errors.As(err, &syntax) {
+				return echomfa.FactorSet{}, errors.New(syntax.Message)
+			}
+			return echomfa.FactorSet{}, fmt.Errorf("%q is not one factor type, such as OTP, and not %s alone", name, none)
 		}
 		types = append(types, policy.Types()...)
 	}

@@ -125,7 +125,7 @@ func (s *suiteReader) mapping(n *yaml.Node, what string, required, optional []st
 	return fields
 }
 
-// list returns the values of a list, or of one text as a list of it.
+// list returns the values of a list.
 func (s *suiteReader) list(n *yaml.Node, what string) []*yaml.Node {
 	if n == nil {
 		return nil
