@@ -16,17 +16,17 @@ import (
 	"testing"
 	"time"
 
+	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/client"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/echomfa/echomfa"
-	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/rules"
 	"github.com/echomfa/echomfa/rules/internal/cli"
 )
 
 // run runs the command line. What it prints is JSON for into.
-func run(t testing.TB, into any, args ...string) (code int) {
+func run(t *testing.T, into any, args ...string) (code int) {
 	t.Helper()
 	var out, errOut bytes.Buffer
 	code = cli.Run(t.Context(), append(args, "--json"), cli.IO{Out: &out, Err: &errOut, Now: time.Now, Getenv: os.Getenv})
@@ -39,7 +39,7 @@ func run(t testing.TB, into any, args ...string) (code int) {
 }
 
 // good returns a random file that has no mistake.
-func (g generator) good(t testing.TB) (naiveFile, *rules.File) {
+func (g generator) good(t *testing.T) (naiveFile, *rules.File) {
 	t.Helper()
 	for {
 		naive := g.file()
@@ -286,7 +286,7 @@ func TestDiffAgrees(t *testing.T) {
 		d := cli.DiffFiles(was, is, routes, at)
 		for _, route := range routes {
 			methods := []string{route.Method}
-			if route.Method == "GET" {
+			if route.Method == http.MethodGet {
 				methods = append(methods, "HEAD")
 			}
 			for _, method := range methods {
@@ -370,7 +370,7 @@ func TestCheckAgrees(t *testing.T) {
 		for i := range coverage.Routes {
 			row := &coverage.Routes[i]
 			onlyDefault, methods := true, []string{row.Method}
-			if row.Method == "GET" {
+			if row.Method == http.MethodGet {
 				methods = append(methods, "HEAD")
 			}
 			for _, method := range methods {

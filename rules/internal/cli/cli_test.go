@@ -21,13 +21,13 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // update has the answers written: go test . -run TestAnswers -update.
-var update = flag.Bool("update", false, "write testdata/answers")
+var update = flag.Bool("update", false, "write testdata/answers") //nolint:gochecknoglobals // flags are
 
 // now is when the commands run.
 func now() time.Time { return time.Date(2026, 12, 20, 1, 0, 0, 0, time.UTC) }
 
 // run runs the program.
-func run(t testing.TB, args ...string) (code int, out, errOut string) {
+func run(t *testing.T, args ...string) (code int, out, errOut string) {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	code = cli.Run(t.Context(), args, cli.IO{In: strings.NewReader(""), Out: &stdout, Err: &stderr, Now: now, Getenv: func(string) string { return "" }})

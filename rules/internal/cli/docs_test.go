@@ -16,8 +16,9 @@ import (
 const chapter = "../../../docs/rules.md"
 
 // TestDocumentedCommands runs every command that docs/rules.md shows, with the files that it
-// shows, and compares what it shows as their output. The flag -update writes that.
-func TestDocumentedCommands(t *testing.T) { //nolint:tparallel,paralleltest // it changes the directory
+// shows, and compares what it shows as their output. The flag -update writes that. It
+// changes the working directory, so it is not parallel.
+func TestDocumentedCommands(t *testing.T) {
 	data, err := os.ReadFile(chapter)
 	require.NoError(t, err)
 	chapterAbs, err := filepath.Abs(chapter)
@@ -108,14 +109,14 @@ func install(t *testing.T, module, what string) {
 	path, version, _ := strings.Cut(what, "@")
 	assert.Equal(t, "latest", version)
 	program := filepath.Join(t.TempDir(), "echomfa")
-	command := exec.CommandContext(t.Context(), "go", "build", "-o", program, path) //nolint:gosec // of the test
+	command := exec.CommandContext(t.Context(), "go", "build", "-o", program, path)
 	command.Dir = module
 	out, err := command.CombinedOutput()
 	require.NoError(t, err, "%s", out)
-	out, err = exec.CommandContext(t.Context(), program, "check", "mfa.yaml", "--at", "2026-12-20T09:00:00+08:00").CombinedOutput() //nolint:gosec // of the test
+	out, err = exec.CommandContext(t.Context(), program, "check", "mfa.yaml", "--at", "2026-12-20T09:00:00+08:00").CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	assert.Contains(t, string(out), "mfa.yaml: good, ")
-	out, err = exec.CommandContext(t.Context(), program, "check", "nowhere.yaml").CombinedOutput() //nolint:gosec // of the test
+	out, err = exec.CommandContext(t.Context(), program, "check", "nowhere.yaml").CombinedOutput()
 	failed := (*exec.ExitError)(nil)
 	require.ErrorAs(t, err, &failed, "%s", out)
 	assert.Equal(t, 2, failed.ExitCode())

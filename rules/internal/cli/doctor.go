@@ -2,13 +2,13 @@ package cli
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"time"
 
-	"github.com/spf13/cobra"
-
 	"github.com/echomfa/echomfa/client"
+	"github.com/spf13/cobra"
 )
 
 // Doctor is what doctor answers.
@@ -34,7 +34,7 @@ changed there. What it prints has neither the address nor the application.`,
 		RunE: func(command *cobra.Command, _ []string) error {
 			config.BaseURL = cmp.Or(config.BaseURL, a.Getenv("GENAUTH_HOST"))
 			config.AppID = cmp.Or(config.AppID, a.Getenv("GENAUTH_APP_ID"))
-			return a.doctor(command, config)
+			return a.doctor(command.Context(), config)
 		},
 	}
 	f := command.Flags()
@@ -44,7 +44,7 @@ changed there. What it prints has neither the address nor the application.`,
 	return command
 }
 
-func (a *app) doctor(command *cobra.Command, config client.Config) error {
+func (a *app) doctor(ctx context.Context, config client.Config) error {
 	var errs []error
 	if config.BaseURL == "" {
 		errs = append(errs, errors.New("--host: give it, or set GENAUTH_HOST"))
@@ -61,7 +61,7 @@ func (a *app) doctor(command *cobra.Command, config client.Config) error {
 	}
 	defer c.CloseIdleConnections()
 	d, text := Doctor{Good: true}, "good: this is a GenAuth, and it does not deny the application\n"
-	if err := c.Check(command.Context()); err != nil {
+	if err := c.Check(ctx); err != nil {
 		d = Doctor{Problem: "the program was ended"}
 		if failed := (*client.CheckError)(nil); errors.As(err, &failed) {
 			d.Problem = failed.Problem

@@ -7,9 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spf13/cobra"
-
 	"github.com/echomfa/echomfa/genauthtest"
+	"github.com/spf13/cobra"
 )
 
 // Emulator is what emulator prints when it listens.

@@ -203,12 +203,10 @@ func answerOf(r *rules.Rule, q *Question) Answer {
 
 func answerTo(who string, p echomfa.Policy, mode echomfa.Mode, q *Question) Answer {
 	if q.Have == nil {
-		switch {
-		case mode == echomfa.ReportOnly:
+		if mode == echomfa.ReportOnly {
 			return Answer{Outcome: Depends, Text: fmt.Sprintf("the request goes through, and %s reports users who do not have %s", who, p)}
-		default:
-			return Answer{Outcome: Depends, Text: fmt.Sprintf("%s lets users through who have %s; the others get a 403", who, p)}
 		}
+		return Answer{Outcome: Depends, Text: fmt.Sprintf("%s lets users through who have %s; the others get a 403", who, p)}
 	}
 	e := p.Evaluate(*q.Have)
 	switch {

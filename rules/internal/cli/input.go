@@ -46,7 +46,7 @@ func readRules(name string) (*rules.File, error) {
 // loadRules is readRules with the exit status of its error.
 func loadRules(name string) (*rules.File, error) {
 	f, err := readRules(name)
-	if mistakes := (rules.Mistakes)(nil); errors.As(err, &mistakes) {
+	if mistakes := rules.Mistakes(nil); errors.As(err, &mistakes) {
 		return nil, invalid(fmt.Errorf("the rules have %s\n%w", count(len(mistakes), "mistake"), err))
 	}
 	return f, err

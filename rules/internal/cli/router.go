@@ -158,7 +158,7 @@ func mountsOf(c *rules.Coverage, method, route string) []rules.CoveredBy {
 			is = 2
 		case row.Method == otherMethod && !slices.Contains(knownMethods(), method):
 			is = 3
-		case row.Method == "GET" && method == "HEAD":
+		case row.Method == http.MethodGet && method == http.MethodHead:
 			is = 4
 		case row.Method == method:
 			is = 5

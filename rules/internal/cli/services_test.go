@@ -9,11 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/echomfa/echomfa/client"
+	"github.com/echomfa/echomfa/genauthtest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/echomfa/echomfa/client"
-	"github.com/echomfa/echomfa/genauthtest"
 	"github.com/echomfa/echomfa/rules/internal/cli"
 )
 
