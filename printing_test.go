@@ -44,12 +44,12 @@ func TestX14PrintingTellsNoSecret(t *testing.T) {
 	assert.JSONEq(t, `[{"id":"1","type":"SMS"}]`, string(text))
 
 	without := []string{
-		// An address and an app's id are no secrets, and no error keeps what it is about.
+		// An address and an app's id are not secrets, and no error keeps what it is about.
 		"client.Client", "client.Config", "client.APIError", "client.CheckError", "client.PartialError", "client.TransportError",
 		"client.MFATokenInfo",
 		"echomfa.CacheConfig", "echomfa.Decision", "echomfa.Evaluation", "echomfa.FactorSet",
 		"echomfa.Guard", "echomfa.GuardConfig", "echomfa.HandlerConfig", "echomfa.LookupConfig",
-		"echomfa.LookupError", "echomfa.LookupStats", "echomfa.MiddlewareConfig", "echomfa.NotEnrolledError", "echomfa.Policy",
+		"echomfa.LookupError", "echomfa.LookupStats", "echomfa.MiddlewareConfig", "echomfa.Mount", "echomfa.NotEnrolledError", "echomfa.Policy",
 		"echomfa.PolicySyntaxError", "echomfa.Refusal", "echomfa.RefusalPage", "echomfa.Requirement", "echomfa.ReturnToConfig", "echomfa.Stats", "echomfa.StoreEvent",
 		"echomfa.StoreStats", "echomfa.StoredFacts", "echomfa.TokenError", "echomfa.WouldBlock",
 	}

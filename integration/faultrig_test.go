@@ -262,14 +262,14 @@ type fault struct {
 	lasts bool
 	// status is the answer: 503 unless it is set.
 	status int
-	// stale is whether facts past FreshFor serve if the operator allows it.
+	// stale is whether facts past FreshFor let requests through if the operator allows it.
 	stale bool
 	// after checks what else must hold. The four callers have asked.
 	after func(*testing.T, *rig, []reply)
 	// later checks what must hold where there were facts past FreshFor.
 	later func(*testing.T, *rig)
 	// whole is whether facts past FreshFor are tried without StaleIfError as well: that
-	// they do not serve then is one rule, for all faults.
+	// they do not then is one rule, for all faults.
 	whole bool
 }
 
@@ -320,8 +320,8 @@ func (f fault) rig(t *testing.T, freshFor, staleIfError time.Duration) *rig {
 	})
 }
 
-// warm lets facts grow old before the fault. Who lacks the factor is never told
-// so by old facts.
+// warm lets facts grow old before the fault. A user without the factor is never refused
+// by old facts.
 func (f fault) warm(t *testing.T, staleIfError time.Duration, served bool) {
 	t.Helper()
 	r := f.rig(t, shortly, staleIfError)

@@ -6,10 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/echomfa/echomfa"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/rules"
 )
 
@@ -93,16 +93,19 @@ func TestNew(t *testing.T) {
 		"the zero file": {&rules.File{}, rules.Config{Enforcer: newEnforcer(t)}, "rules: the File was not made by Parse"},
 		"all at once":   {nil, rules.Config{Poll: time.Millisecond, Enforcer: &echomfa.Enforcer{}}, "rules: Enforcer: required, made by echomfa.New\nrules: Poll: 1ms is below 1s"},
 		"a guarded page": {
-			parse(t, small), rules.Config{Enforcer: pages, Roles: []string{"admin"}},
+			parse(t, small),
+			rules.Config{Enforcer: pages, Roles: []string{"admin"}},
 			`mfa.yaml:5:1: the rule default guards /sign-in, which users without a factor must reach: name it in a public rule: under: ["/sign-in"]`,
 		},
 		"another page": {
-			parse(t, small), rules.Config{Enforcer: newEnforcer(t), Pages: []string{"/help"}, Roles: []string{"admin"}},
+			parse(t, small),
+			rules.Config{Enforcer: newEnforcer(t), Pages: []string{"/help"}, Roles: []string{"admin"}},
 			`mfa.yaml:5:1: the rule default guards /help, which users without a factor must reach: name it in a public rule: under: ["/help"]`,
 		},
 		"no roles": {parse(t, small), rules.Config{Enforcer: newEnforcer(t)}, `mfa.yaml:20:5: the rule admin-role is for the role "admin", which the app does not have`},
 		"factors": {
-			parse(t, head), rules.Config{Enforcer: newEnforcer(t), Factors: []echomfa.FactorType{echomfa.SMS}},
+			parse(t, head),
+			rules.Config{Enforcer: newEnforcer(t), Factors: []echomfa.FactorType{echomfa.SMS}},
 			"mfa.yaml:2:1: nobody can satisfy the rule default: it asks for OTP, and users can enroll SMS",
 		},
 	}

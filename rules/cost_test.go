@@ -12,14 +12,14 @@ import (
 )
 
 // thousand is a file with 1,000 rules.
-func thousand(t testing.TB) *rules.File {
-	t.Helper()
+func thousand(tb testing.TB) *rules.File {
+	tb.Helper()
 	var b strings.Builder
 	b.WriteString(head + "rules:\n")
 	for i := range 1000 {
 		fmt.Fprintf(&b, "  - name: r%d\n    require: OTP or FACE\n    routes: [\"POST /api/v1/things%d/:id\"]\n    under: [\"/admin%d\"]\n", i, i, i)
 	}
-	return parse(t, b.String())
+	return parse(tb, b.String())
 }
 
 // TestMatchingDoesNotAllocate shows that a request finds its rule without an allocation

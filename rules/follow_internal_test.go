@@ -9,12 +9,11 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/client"
 	"github.com/fsnotify/fsnotify"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/echomfa/echomfa"
-	"github.com/echomfa/echomfa/client"
 )
 
 // followed is a set that follows a file in a bubble, by the notifications of a test.
@@ -76,7 +75,7 @@ func TestFollow(t *testing.T) {
 		time.Sleep(2*settle - 1)
 		synctest.Wait()
 		assert.Equal(t, "OTP", now())
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		assert.Equal(t, "FACE", now())
 
@@ -131,7 +130,7 @@ func TestExemptionEnds(t *testing.T) {
 		}, f.Stats())
 		time.Sleep(24*time.Hour - 1)
 		assert.Equal(t, `export: exempt "a"`, outcome())
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		assert.Equal(t, "default: OTP", outcome(), "the public rule does not open it")
 		assert.Equal(t, 1, f.Stats().Expired)
 		time.Sleep(defaultPoll)
@@ -159,7 +158,7 @@ func TestOnUnavailable(t *testing.T) {
 		assert.True(t, allows())
 		time.Sleep(12*time.Hour - 1)
 		assert.True(t, allows())
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		assert.False(t, allows(), "it ends by itself")
 		reload(one + until + "# read again after its end\n")

@@ -118,7 +118,7 @@ func hostile() map[string]struct{ given, want string } {
 
 // TestHostileFiles shows that what a file can cost is bounded: Parse does not panic, says
 // what is wrong, and never has more than 50 MB.
-func TestHostileFiles(t *testing.T) { //nolint:paralleltest,tparallel // it measures the memory of the process
+func TestHostileFiles(t *testing.T) { //nolint:paralleltest // it measures the memory of the process
 	for name, row := range hostile() {
 		t.Run(name, func(t *testing.T) {
 			require.LessOrEqual(t, len(row.given), mebibyte+1)

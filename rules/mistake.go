@@ -37,7 +37,7 @@ func (m Mistake) String() string {
 
 // Mistakes is the error of a file that cannot be used: all that is wrong with it, in the
 // order of the file.
-type Mistakes []Mistake
+type Mistakes []Mistake //nolint:errname // a list, which is an error as a whole
 
 // Error returns one line for each mistake.
 func (m Mistakes) Error() string {

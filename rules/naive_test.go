@@ -69,8 +69,8 @@ func subsets() []map[string]bool {
 	return all
 }
 
-func (e expr) implies(other expr) bool {
-	return !slices.ContainsFunc(subsets(), func(has map[string]bool) bool { return e.holds(has) && !other.holds(has) })
+func (e expr) implies(other expr, sets []map[string]bool) bool {
+	return !slices.ContainsFunc(sets, func(has map[string]bool) bool { return e.holds(has) && !other.holds(has) })
 }
 
 // naiveRule is a rule; kind is "require", "public" or "exempt".
@@ -189,19 +189,27 @@ func (r naiveRule) isFor(u naiveUser) bool {
 		(len(r.tenants) == 0 || slices.Contains(r.tenants, u.tenant))
 }
 
-// decide returns the rule that decides about a request, leaving out those before from.
-func (f naiveFile) decide(method, route string, u naiveUser, at time.Time) naiveRule {
-	rules := f.applying(method, route, u, at)
-	return rules[0]
+// matching returns the rules that match a route, for applying.
+func (f naiveFile) matching(method, route string) naiveFile {
+	some := naiveFile{byDefault: f.byDefault}
+	for _, r := range f.rules {
+		if r.matches(method, route) {
+			some.rules = append(some.rules, r)
+		}
+	}
+	return some
 }
 
+// decide returns the rule that decides about a request, of those that match its route.
+func (f naiveFile) decide(u naiveUser, at time.Time) naiveRule { return f.applying(u, at)[0] }
+
 // applying returns the rules that would decide, each if those before it were not there.
-func (f naiveFile) applying(method, route string, u naiveUser, at time.Time) []naiveRule {
+func (f naiveFile) applying(u naiveUser, at time.Time) []naiveRule {
 	var found []naiveRule
 	ended := false // an exemption
 	for _, r := range f.rules {
 		switch {
-		case !r.matches(method, route) || !r.isFor(u), ended && r.kind != "require":
+		case !r.isFor(u), ended && r.kind != "require":
 			continue
 		case r.kind == "exempt" && !at.Before(exemptUntil()):
 			ended = true

@@ -11,9 +11,8 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"go.yaml.in/yaml/v4"
-
 	"github.com/echomfa/echomfa"
+	"go.yaml.in/yaml/v4"
 )
 
 // The keys of a file.
@@ -244,22 +243,22 @@ func (p *parser) parseOnUnavailable(f field) OnUnavailable {
 		p.fail(at(f.value), "on-unavailable", "", "on_unavailable has no insecure_allow_until")
 		return u
 	}
-	u.InsecureAllowUntil, _ = p.moment(until.value, "insecure_allow_until", false)
+	u.InsecureAllowUntil = p.moment(until.value, "insecure_allow_until", false)
 	return u
 }
 
 // moment reads a time with an offset, or where that is allowed a date, which ends at
 // 24:00 UTC.
-func (p *parser) moment(n *yaml.Node, what string, dates bool) (time.Time, bool) {
+func (p *parser) moment(n *yaml.Node, what string, dates bool) time.Time {
 	if !p.plain(n) {
-		return time.Time{}, false
+		return time.Time{}
 	}
 	if n.Kind == yaml.ScalarNode {
 		if t, err := time.Parse(time.RFC3339, n.Value); err == nil {
-			return t, true
+			return t
 		}
 		if day, err := time.Parse(time.DateOnly, n.Value); err == nil && dates {
-			return day.AddDate(0, 0, 1), true
+			return day.AddDate(0, 0, 1)
 		}
 	}
 	want := "a time with its offset, such as 2026-03-31T18:00:00+08:00"
@@ -271,7 +270,7 @@ func (p *parser) moment(n *yaml.Node, what string, dates bool) (time.Time, bool)
 		suggestion = "add the offset, such as " + strings.Replace(n.Value, " ", "T", 1) + "Z"
 	}
 	p.fail(at(n), "time", suggestion, "%s must be %s, not %s", what, want, kindOf(n))
-	return time.Time{}, false
+	return time.Time{}
 }
 
 // notAName says why a text is no name of a rule or a policy, and what could be one.

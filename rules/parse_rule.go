@@ -4,9 +4,8 @@ import (
 	"slices"
 	"strings"
 
-	"go.yaml.in/yaml/v4"
-
 	"github.com/echomfa/echomfa"
+	"go.yaml.in/yaml/v4"
 )
 
 // ruleKeys are the keys of a rule.
@@ -145,7 +144,7 @@ func (p *parser) parseExempt(r *Rule, n *yaml.Node) {
 		case key == "owner":
 			r.owner, _ = p.text(f.value, key)
 		default:
-			r.expires, _ = p.moment(f.value, key, true)
+			r.expires = p.moment(f.value, key, true)
 		}
 	}
 }

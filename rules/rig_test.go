@@ -9,10 +9,10 @@ import (
 )
 
 // parse reads a file that has no mistake.
-func parse(t testing.TB, text string) *rules.File {
-	t.Helper()
+func parse(tb testing.TB, text string) *rules.File {
+	tb.Helper()
 	f, err := rules.Parse([]byte(text), "mfa.yaml")
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return f
 }
 

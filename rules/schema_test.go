@@ -2,7 +2,6 @@ package rules_test
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -151,7 +150,7 @@ func TestSchema(t *testing.T) {
 			}
 			refused++
 			var mistakes rules.Mistakes
-			require.True(t, errors.As(err, &mistakes))
+			require.ErrorAs(t, err, &mistakes)
 			if slices.ContainsFunc(mistakes, func(m rules.Mistake) bool { return !slices.Contains(onlyParse(), m.Code) }) {
 				assert.Error(t, valid, "%s: %v\n%s", what, err, raw)
 			}

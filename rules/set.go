@@ -34,7 +34,7 @@ type Config struct {
 	// at least 1 s.
 	Poll time.Duration
 	// Logger gets a line for each change of the rules, for each change that is refused and
-	// for each exemption that expires, see docs/rules.md. Optional. Default: nothing is
+	// for each exemption that expires, see docs/log.schema.md. Optional. Default: nothing is
 	// logged.
 	Logger *slog.Logger
 }
@@ -258,7 +258,7 @@ func (s *Set) callHooks(ctx context.Context, before, after *File) {
 			defer func() {
 				if v := recover(); v != nil {
 					s.cfg.Logger.LogAttrs(ctx, slog.LevelError, "mfa rules: an OnChange function panicked",
-						slog.String("event", "rules_hook_panicked"), slog.Any("panic", v))
+						slog.String("event", "rules_hook_panicked"), slog.String("panic", fmt.Sprint(v)))
 				}
 			}()
 			(*hook)(before, after)

@@ -13,11 +13,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/client"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/echomfa/echomfa"
-	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/rules"
 )
 
@@ -32,8 +32,8 @@ func (lister) ListEnrolledFactors(_ context.Context, token string) ([]client.Fac
 	return factors, nil
 }
 
-func newEnforcer(t testing.TB, change ...func(*echomfa.Config)) *echomfa.Enforcer {
-	t.Helper()
+func newEnforcer(tb testing.TB, change ...func(*echomfa.Config)) *echomfa.Enforcer {
+	tb.Helper()
 	cfg := echomfa.Config{
 		Client: lister{}, Namespace: "rules", InsecureAnyAudience: true,
 		Cache:  echomfa.CacheConfig{FreshFor: time.Minute, DenyFreshFor: time.Minute},
@@ -43,8 +43,8 @@ func newEnforcer(t testing.TB, change ...func(*echomfa.Config)) *echomfa.Enforce
 		f(&cfg)
 	}
 	e, err := echomfa.New(cfg)
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, e.Close()) })
+	require.NoError(tb, err)
+	tb.Cleanup(func() { assert.NoError(tb, e.Close()) })
 	return e
 }
 
@@ -80,14 +80,14 @@ func (l *logged) wait(event string, count int) {
 func (l *logged) logger() *slog.Logger { return slog.New(slog.NewJSONHandler(l, nil)) }
 
 // events returns the lines with an event.
-func (l *logged) events(t testing.TB, event string) []map[string]any {
-	t.Helper()
+func (l *logged) events(tb testing.TB, event string) []map[string]any {
+	tb.Helper()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var found []map[string]any
 	for line := range bytes.Lines(l.bytes.Bytes()) {
 		var fields map[string]any
-		require.NoError(t, json.Unmarshal(line, &fields))
+		require.NoError(tb, json.Unmarshal(line, &fields))
 		if fields["event"] == event {
 			found = append(found, fields)
 		}
@@ -95,25 +95,25 @@ func (l *logged) events(t testing.TB, event string) []map[string]any {
 	return found
 }
 
-func write(t testing.TB, path, text string) {
-	t.Helper()
-	require.NoError(t, os.WriteFile(path+".new", []byte(text), 0o600))
-	require.NoError(t, os.Rename(path+".new", path))
+func write(tb testing.TB, path, text string) {
+	tb.Helper()
+	require.NoError(tb, os.WriteFile(path+".new", []byte(text), 0o600))
+	require.NoError(tb, os.Rename(path+".new", path))
 }
 
-func open(t testing.TB, path string, cfg rules.Config) *rules.Set {
-	t.Helper()
+func open(tb testing.TB, path string, cfg rules.Config) *rules.Set {
+	tb.Helper()
 	s, err := rules.Open(path, cfg)
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, s.Close()) })
+	require.NoError(tb, err)
+	tb.Cleanup(func() { assert.NoError(tb, s.Close()) })
 	return s
 }
 
 // requires returns what a set asks of a request, by name and policy.
-func requires(t testing.TB, s *rules.Set, method, route string) string {
-	t.Helper()
+func requires(tb testing.TB, s *rules.Set, method, route string) string {
+	tb.Helper()
 	required, err := rules.Requirement(s, 0, method, route, nil)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return required.Rule + ": " + required.Policy.String()
 }
 

@@ -305,7 +305,7 @@ func TestMessages(t *testing.T) {
 	tb.confirm("000000")
 	tb.at(200, headingSent)
 	tb.confirm(genauth.PassCode("bob-id", genauthtest.SMS))
-	tb.at(200, headingMore) // by way of the page that was wanted
+	tb.at(200, headingMore) // through the page that was wanted
 	tb.choose("/mfa/begin", "EMAIL")
 	tb.at(200, headingAddress)
 	tb.fill("#email", "bob@example.com")
