@@ -2,22 +2,17 @@ package rules_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/echomfa/echomfa"
-	"github.com/echomfa/echomfa/client"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -62,13 +57,15 @@ func (g generator) request() randomRequest {
 
 func pick[T any](g generator, from []T) T { return from[g.IntN(len(from))] }
 
-// TestExplainAgrees compares what explain answers for 1,000 random files with rules that are
-// tried one after the other, for all subsets of six factor types: for a user of whom all is
-// said, and for one whose roles or tenant are not.
+// TestExplainAgrees compares what explain answers, as a function and as a command, with
+// rules that are tried one after the other: for 1,000 random files and all subsets of six
+// factor types, for a user of whom all is said, and for one whose roles or tenant are not.
+// TestBruteForce compares the middleware with the same rules.
 func TestExplainAgrees(t *testing.T) {
 	t.Parallel()
 	g := generator{rand.New(rand.NewPCG(21, 1))}
 	sets := subsets()
+	path := filepath.Join(t.TempDir(), "mfa.yaml")
 	mays, outcomes := 0, make(map[string]int)
 	for range 1000 {
 		naive, f := g.good(t)
@@ -84,7 +81,7 @@ func TestExplainAgrees(t *testing.T) {
 				q := cli.Question{Method: r.method, Route: r.route, At: r.at, Have: &set, Roles: append([]string{}, r.user.roles...), Tenant: &r.user.tenant}
 				x, err := cli.Explain(f, &q)
 				require.NoError(t, err)
-				want := naive.decide(r.method, r.route, r.user, r.at)
+				want := naive.matching(r.method, r.route).decide(r.user, r.at)
 				if last := x.Rules[len(x.Rules)-1]; last.Rule != want.name || last.Result != cli.Hit || slices.ContainsFunc(x.Rules, func(s cli.Step) bool { return s.Result == cli.May }) {
 					t.Fatalf("%+v: %+v, not %s\n%s", r, x.Rules, want.name, naive.text())
 				}
@@ -95,6 +92,16 @@ func TestExplainAgrees(t *testing.T) {
 			}
 			has := pick(g, sets)
 			mays += naive.explainsUnsaid(t, g, f, r, has)
+			if i == 0 || r.route == "" {
+				continue // the command takes a route or a URL
+			}
+			write(t, path, naive.text())
+			var x cli.Explanation
+			run(t, &x, "explain", path, "--route", r.method+" "+r.route, "--have", haveOf(has),
+				"--role", strings.Join(r.user.roles, ","), "--tenant", r.user.tenant, "--at", r.at.Format(time.RFC3339))
+			decides := naive.matching(r.method, r.route).decide(r.user, r.at)
+			require.Equal(t, decides.outcome(has), x.Answer.Outcome, naive.text())
+			require.Equal(t, decides.name, x.Rules[len(x.Rules)-1].Rule, naive.text())
 		}
 	}
 	assert.Greater(t, mays, 50)
@@ -137,9 +144,9 @@ func (f naiveFile) explainsUnsaid(t *testing.T, g generator, file *rules.File, r
 			may = append(may, step.Rule)
 		}
 	}
-	outcomes := make(map[string]bool)
+	outcomes, matching := make(map[string]bool), f.matching(r.method, r.route)
 	for _, u := range users {
-		decides := f.decide(r.method, r.route, u, r.at)
+		decides := matching.decide(u, r.at)
 		require.Contains(t, may, decides.name, f.text())
 		outcomes[decides.outcome(has)] = true
 	}
@@ -149,67 +156,7 @@ func (f naiveFile) explainsUnsaid(t *testing.T, g generator, file *rules.File, r
 	return len(may) - 1
 }
 
-// TestMiddlewareAgrees compares the answers of the middleware and of the command explain for
-// 1,000 random files with rules that are tried one after the other: the middleware for all
-// subsets of six factor types.
-func TestMiddlewareAgrees(t *testing.T) {
-	t.Parallel()
-	g := generator{rand.New(rand.NewPCG(21, 2))}
-	sets := subsets()
-	e := newEnforcer(t, func(c *echomfa.Config) {
-		c.KeepDecision = true
-		c.Client = echomfa.FactorListerFunc(func(_ context.Context, token string) (factors []client.Factor, err error) {
-			number, err := strconv.Atoi(strings.TrimPrefix(token, "token-of-user-"))
-			for _, name := range held(sets[number]) {
-				factors = append(factors, client.Factor{Type: client.FactorType(name)})
-			}
-			return factors, err
-		})
-	})
-	path := filepath.Join(t.TempDir(), "mfa.yaml")
-	for range 1000 {
-		naive, f := g.good(t)
-		set, err := rules.New(f, rules.Config{Enforcer: e, Roles: []string{"admin", "staff"}, Tenants: []string{"acme", "beta"}})
-		require.NoError(t, err)
-		r := g.request()
-		r.at = time.Now()
-		guard, err := e.NewMiddleware(echomfa.HandlerConfig{RequireFunc: func(req *http.Request) (echomfa.Requirement, error) {
-			return rules.Requirement(set, req, req.Method, r.route, func(*http.Request) (rules.Identity, error) {
-				return rules.Identity{Roles: r.user.roles, Tenant: r.user.tenant}, nil
-			})
-		}})
-		require.NoError(t, err)
-		decides := naive.decide(r.method, r.route, r.user, r.at)
-		passed := ""
-		handler := guard(http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
-			passed = cli.Allow
-			if d, ok := echomfa.DecisionFrom(req.Context()); ok && d.Outcome == echomfa.NotEnrolled {
-				passed = cli.Report
-			}
-		}))
-		for i, has := range sets {
-			req := httptest.NewRequestWithContext(t.Context(), r.method, "/", http.NoBody)
-			req.Header.Set("Authorization", "Bearer token-of-user-"+strconv.Itoa(i))
-			passed = cli.Refuse
-			answer := httptest.NewRecorder()
-			handler.ServeHTTP(answer, req)
-			if want := decides.outcome(has); passed != want || (want == cli.Refuse) != (answer.Code == http.StatusForbidden) {
-				t.Fatalf("%+v with %v: %s (%d), not %s by %s\n%s", r, has, passed, answer.Code, want, decides.name, naive.text())
-			}
-		}
-		if r.route == "" {
-			continue // the command takes a route or a URL
-		}
-		write(t, path, naive.text())
-		has := pick(g, sets)
-		var x cli.Explanation
-		run(t, &x, "explain", path, "--route", r.method+" "+r.route, "--have", haveOf(has),
-			"--role", strings.Join(r.user.roles, ","), "--tenant", r.user.tenant, "--at", r.at.Format(time.RFC3339))
-		require.Equal(t, decides.outcome(has), x.Answer.Outcome, naive.text())
-		require.Equal(t, decides.name, x.Rules[len(x.Rules)-1].Rule, naive.text())
-	}
-}
-
+// held lists what a user has enrolled.
 func held(has map[string]bool) []string {
 	var names []string
 	for _, name := range sixTypes() {
@@ -291,8 +238,9 @@ func TestDiffAgrees(t *testing.T) {
 			}
 			for _, method := range methods {
 				stricter, looser := false, false
+				was, is := before.matching(method, route.Path), after.matching(method, route.Path)
 				for _, u := range usersOfWorld() {
-					switch relation(before.decide(method, route.Path, u, at), after.decide(method, route.Path, u, at), sets) {
+					switch relation(was.decide(u, at), is.decide(u, at), sets) {
 					case "stricter":
 						stricter = true
 					case "looser":
@@ -327,6 +275,7 @@ func TestCheckAgrees(t *testing.T) {
 	g := generator{rand.New(rand.NewPCG(21, 4))}
 	dir := t.TempDir()
 	path, routes := filepath.Join(dir, "mfa.yaml"), filepath.Join(dir, "coverage.json")
+	w := world{usersOfWorld(), timesOfWorld(), subsets()}
 	refused, unmet, defaults, opens := 0, 0, 0, 0
 	for range 500 {
 		naive := g.file()
@@ -355,7 +304,7 @@ func TestCheckAgrees(t *testing.T) {
 			}
 		}
 		assert.Equal(t, len(codes) == 0, code == 0)
-		if never, weaker := naive.wrong(); len(never)+len(weaker) > 0 {
+		if never, weaker := naive.wrong(w); len(never)+len(weaker) > 0 {
 			refused++
 			assert.Equal(t, 3, code, naive.text())
 			assert.Empty(t, c.Hash)
@@ -374,15 +323,16 @@ func TestCheckAgrees(t *testing.T) {
 				methods = append(methods, "HEAD")
 			}
 			for _, method := range methods {
-				for _, u := range usersOfWorld() {
-					for _, at := range timesOfWorld() {
-						for _, r := range naive.applying(method, row.Host+row.Path, u, at) {
+				matching := naive.matching(method, row.Host+row.Path)
+				for _, u := range w.users {
+					for _, at := range w.times {
+						for _, r := range matching.applying(u, at) {
 							met = append(met, r.name)
 							onlyDefault = onlyDefault && r.name == "default"
 						}
 					}
 				}
-				if naive.decide(method, row.Host+row.Path, naiveUser{}, at).kind != "require" {
+				if matching.decide(naiveUser{}, at).kind != "require" {
 					open = append(open, method+" "+row.Host+row.Path)
 				}
 			}

@@ -58,7 +58,7 @@ func invalid(err error) error { return &failure{exitInvalid, err} }
 
 // Run runs the program, and returns its exit status.
 func Run(ctx context.Context, args []string, system IO) int {
-	root := newRoot(system) //nolint:contextcheck // a command takes that of ExecuteContextC
+	root := newRoot(system)                   //nolint:contextcheck // a command takes that of ExecuteContextC
 	root.SetArgs(append([]string{}, args...)) // nil would mean those of the process
 	root.SetIn(system.In)
 	root.SetOut(system.Out)
