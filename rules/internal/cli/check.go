@@ -151,7 +151,7 @@ func CheckFile(f *rules.File, coverage *rules.Coverage, options rules.CheckOptio
 		}
 		for _, page := range pages {
 			if err := c.page(f, coverage, page, options.At); err != nil {
-				return Check{}, fmt.Errorf("--pages: %w", err)
+				return Check{}, ofFlag("--pages", err)
 			}
 		}
 	}

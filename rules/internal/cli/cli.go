@@ -56,6 +56,14 @@ func (f *failure) Unwrap() error { return f.err }
 
 func invalid(err error) error { return &failure{exitInvalid, err} }
 
+// ofFlag names the flag of an error, unless it is a failure, which names its own.
+func ofFlag(name string, err error) error {
+	if f := (*failure)(nil); errors.As(err, &f) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", name, err)
+}
+
 // Run runs the program, and returns its exit status.
 func Run(ctx context.Context, args []string, system IO) int {
 	root := newRoot(system)                   //nolint:contextcheck // a command takes that of ExecuteContextC

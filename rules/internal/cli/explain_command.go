@@ -61,7 +61,7 @@ func (a *app) explain(command *cobra.Command, name string, flags *explainFlags) 
 		}
 		if flags.url != "" {
 			if q.Route, err = routeOf(&coverage, q.Method, q.Route); err != nil {
-				return fmt.Errorf("--url: %w", err)
+				return ofFlag("--url", err)
 			}
 		}
 		q.Mounts = mountsOf(&coverage, q.Method, q.Route)

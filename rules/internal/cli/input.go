@@ -17,7 +17,7 @@ import (
 
 const (
 	maxRules    = 1 << 20 // as Parse has it
-	maxCoverage = 64 << 20
+	maxCoverage = 16 << 20
 )
 
 // readFile reads a file that may be too large, or none.

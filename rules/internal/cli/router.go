@@ -15,7 +15,8 @@ import (
 
 // routeOf returns the registered route that an app's router chooses for an address, or ""
 // if it chooses none. It asks a router of the app's framework that has the app's routes,
-// because what is chosen depends on all of them.
+// because what is chosen depends on all of them. An error that is a failure is one of the
+// coverage; another one is of the address.
 func routeOf(c *rules.Coverage, method, address string) (route string, err error) {
 	u, err := url.Parse(address)
 	switch {
@@ -28,7 +29,7 @@ func routeOf(c *rules.Coverage, method, address string) (route string, err error
 	rows := rowsFor(c, method)
 	defer func() {
 		if v := recover(); v != nil { // of a router that cannot have these routes together
-			err = fmt.Errorf("the routes of the app cannot be registered: %v", v)
+			err = invalid(fmt.Errorf("--routes: the routes cannot be registered: %v", v))
 		}
 	}()
 	switch c.Framework {
@@ -39,7 +40,7 @@ func routeOf(c *rules.Coverage, method, address string) (route string, err error
 	case "net/http":
 		return routeOfMux(rows, r), nil
 	}
-	return "", fmt.Errorf("the framework %q is not known: give the registered route by --route", c.Framework)
+	return "", invalid(fmt.Errorf("--routes: the framework %q is not known: give the registered route in place of the URL", c.Framework))
 }
 
 // rowsFor returns the routes that a router can have, each once. A row of all methods that
@@ -119,7 +120,7 @@ func routeOfEcho5(rows []rules.CoveredRoute, r *http.Request) (string, error) {
 			route.Method = echo5.RouteAny
 		}
 		if _, err := e.AddRoute(route); err != nil {
-			return "", fmt.Errorf("the routes of the app cannot be registered: %w", err)
+			return "", invalid(fmt.Errorf("--routes: the routes cannot be registered: %w", err))
 		}
 	}
 	c := e.NewContext(r, nil)

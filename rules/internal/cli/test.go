@@ -118,7 +118,7 @@ func (c *testCase) run(f *rules.File, coverage *rules.Coverage) (string, error) 
 	if c.url {
 		route, err := routeOf(coverage, q.Method, q.Route)
 		if err != nil {
-			return "", fmt.Errorf("url: %w", err)
+			return "", ofFlag("url", err)
 		}
 		q.Route = route
 	}
