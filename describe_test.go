@@ -41,10 +41,14 @@ func TestDescribeMiddleware(t *testing.T) {
 		"Require":     {guard, echomfa.Enforce, false, nil},
 		"report only": {with(echomfa.MiddlewareConfig{Policy: otp(), Mode: echomfa.ReportOnly}), echomfa.ReportOnly, false, nil},
 		"RequireFunc": {with(echomfa.MiddlewareConfig{RequireFunc: func(echo.Context) (echomfa.Requirement, error) { panic("called") }}), echomfa.Enforce, true, nil},
-		"SkipRoutes": {with(echomfa.MiddlewareConfig{Policy: otp(), Skipper: echomfa.SkipRoutes("/mfa", "/login")}), echomfa.Enforce, false,
-			map[string][2]bool{"/mfa": {true, true}, "/admin": {false, true}}},
-		"a Skipper": {with(echomfa.MiddlewareConfig{Policy: otp(), Skipper: skipper}), echomfa.Enforce, false,
-			map[string][2]bool{"/mfa": {false, false}}},
+		"SkipRoutes": {
+			with(echomfa.MiddlewareConfig{Policy: otp(), Skipper: echomfa.SkipRoutes("/mfa", "/login")}), echomfa.Enforce, false,
+			map[string][2]bool{"/mfa": {true, true}, "/admin": {false, true}},
+		},
+		"a Skipper": {
+			with(echomfa.MiddlewareConfig{Policy: otp(), Skipper: skipper}), echomfa.Enforce, false,
+			map[string][2]bool{"/mfa": {false, false}},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

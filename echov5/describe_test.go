@@ -38,10 +38,14 @@ func TestDescribe(t *testing.T) {
 		"Require":     {guard, echomfa.Enforce, false, nil},
 		"report only": {with(echov5.MiddlewareConfig{Policy: otp(), Mode: echomfa.ReportOnly}), echomfa.ReportOnly, false, nil},
 		"RequireFunc": {with(echov5.MiddlewareConfig{RequireFunc: func(*echo.Context) (echomfa.Requirement, error) { panic("called") }}), echomfa.Enforce, true, nil},
-		"SkipRoutes": {with(echov5.MiddlewareConfig{Policy: otp(), Skipper: echov5.SkipRoutes("/mfa", "/login")}), echomfa.Enforce, false,
-			map[string][2]bool{"/mfa": {true, true}, "/admin": {false, true}}},
-		"a Skipper": {with(echov5.MiddlewareConfig{Policy: otp(), Skipper: func(*echo.Context) bool { panic("called") }}), echomfa.Enforce, false,
-			map[string][2]bool{"/mfa": {false, false}}},
+		"SkipRoutes": {
+			with(echov5.MiddlewareConfig{Policy: otp(), Skipper: echov5.SkipRoutes("/mfa", "/login")}), echomfa.Enforce, false,
+			map[string][2]bool{"/mfa": {true, true}, "/admin": {false, true}},
+		},
+		"a Skipper": {
+			with(echov5.MiddlewareConfig{Policy: otp(), Skipper: func(*echo.Context) bool { panic("called") }}), echomfa.Enforce, false,
+			map[string][2]bool{"/mfa": {false, false}},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -86,8 +86,7 @@ func ReadCoverage(data []byte) (Coverage, error) {
 func (c *Coverage) Text() string {
 	var b strings.Builder
 	for i := range c.Routes {
-		r := &c.Routes[i]
-		fmt.Fprintf(&b, "%s -> %s\n", r.name(), r.answer())
+		b.WriteString(c.Routes[i].String() + "\n")
 	}
 	for _, unseen := range c.Unseen {
 		fmt.Fprintf(&b, "not seen: %s\n", unseen)
@@ -156,6 +155,9 @@ func (r *CoveredRoute) name() string {
 	}
 	return r.Method + " " + r.Host + r.Path
 }
+
+// String returns the line of the route in [Coverage.Text].
+func (r CoveredRoute) String() string { return r.name() + " -> " + r.answer() }
 
 // answer says what guards the route.
 func (r *CoveredRoute) answer() string {

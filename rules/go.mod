@@ -3,8 +3,8 @@ module github.com/echomfa/echomfa/rules
 go 1.25.0
 
 require (
-	github.com/echomfa/echomfa v0.0.0
-	github.com/echomfa/echomfa/echov5 v0.0.0
+	github.com/echomfa/echomfa v0.1.0
+	github.com/echomfa/echomfa/echov5 v0.1.0
 	github.com/fsnotify/fsnotify v1.10.1
 	github.com/labstack/echo/v4 v4.16.0
 	github.com/labstack/echo/v5 v5.4.4
@@ -30,11 +30,4 @@ require (
 	golang.org/x/sys v0.47.0 // indirect
 	golang.org/x/text v0.40.0 // indirect
 	golang.org/x/time v0.15.0 // indirect
-)
-
-// The tree around this module, for work on all at once. Publishing drops it:
-// see CONTRIBUTING.md.
-replace (
-	github.com/echomfa/echomfa => ../
-	github.com/echomfa/echomfa/echov5 => ../echov5
 )

@@ -37,6 +37,9 @@ func parse(data []byte, name string) (*File, error) {
 	}
 	sum := sha256.Sum256(data)
 	f.name, f.hash = name, hex.EncodeToString(sum[:])
+	for _, r := range f.rules {
+		r.requirement.Revision = f.ShortHash()
+	}
 	return f, nil
 }
 

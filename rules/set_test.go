@@ -114,6 +114,7 @@ func requires(tb testing.TB, s *rules.Set, method, route string) string {
 	tb.Helper()
 	required, err := rules.Requirement(s, 0, method, route, nil)
 	require.NoError(tb, err)
+	assert.Len(tb, required.Revision, 12)
 	return required.Rule + ": " + required.Policy.String()
 }
 
