@@ -164,6 +164,8 @@ func TestRelease(t *testing.T) {
 		at := strings.Index(out, "release: tag "+tag+", signed\n")
 		assert.Greater(t, at, last, "%s is tagged, in this order", tag)
 		last = at
+		path, _, _ := strings.Cut(modules[len(modules)-1], "@")
+		assert.Contains(t, out, "release: an app on "+path+" builds from the tags alone\n")
 	}
 	assert.ElementsMatch(t, tags, strings.Fields(r.git("tag")))
 	assert.Contains(t, out, "\ngit push --atomic origin HEAD:main "+strings.Join(tags, " ")+"\n")
@@ -186,6 +188,12 @@ func TestRelease(t *testing.T) {
 	}
 
 	r.files(t, folders)
+	// The workflow makes the same files again.
+	sums := r.read("dist/" + released + "/SHA256SUMS")
+	require.NoError(t, os.RemoveAll(filepath.Join(r.dir, "dist")))
+	out, err = r.release(released, "RELEASE=files")
+	require.NoError(t, err, "%s", out)
+	assert.Equal(t, sums, r.read("dist/"+released+"/SHA256SUMS"))
 	r.apps(t, modules)
 	r.next(t)
 }
@@ -225,11 +233,12 @@ func (r repository) files(t *testing.T, folders []string) {
 	}
 	assert.Contains(t, r.read(filepath.Join(dist, "api.txt")), "no release is tagged")
 
-	programs := []string{"portal", "doctor"}
+	programs := []string{"portal", "doctor"} // and what is a command of a published module
 	for _, folder := range folders {
 		require.NoError(t, filepath.WalkDir(filepath.Join(r.dir, folder, "cmd"), func(name string, entry fs.DirEntry, err error) error {
 			if err == nil && entry.Name() == "main.go" {
 				programs = append(programs, filepath.Base(filepath.Dir(name)))
+				assert.Contains(t, notes, "`go install "+modulePath+"/"+filepath.ToSlash(filepath.Join(folder, "cmd", programs[len(programs)-1]))+"@"+released+"` works")
 			}
 			return nil
 		}))
