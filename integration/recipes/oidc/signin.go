@@ -165,11 +165,8 @@ func (s *SignIn) begin(w http.ResponseWriter, r *http.Request, f flow, token *oa
 	// One for all requests of the session: it renews the token once for all of them.
 	started.tokens = s.oauth.TokenSource(s.calling(context.Background()), token) // it outlives the request
 	if token.RefreshToken == "" {
-		s.cfg.Logger.WarnContext(r.Context(), "there is no refresh token: the session ends with the access token")
-		started.tokens = oauth2.StaticTokenSource(token)
-		if !token.Expiry.IsZero() && token.Expiry.Before(started.ends) {
-			started.ends = token.Expiry
-		}
+		s.cfg.Logger.WarnContext(r.Context(), "there is no refresh token: users sign in again when the access token has expired")
+		started.tokens = oauth2.StaticTokenSource(token) // the guard refuses it then
 	}
 	s.setCookie(w, s.cookieName("session"), s.sessions.begin(s.sessionID(r), started), sessionLife)
 	return nil
