@@ -30,14 +30,14 @@ func TestRunbookOneUserIsLockedOut(t *testing.T) {
 	}{
 		{symptom{"`outcome=not_enrolled`; `enrolled` lacks what `missing` names", "have the user finish; another type does not help unless `missing` names it"}, walkNotEnrolled},
 		{symptom{"the same, but GenAuth's console shows the factor", "compare `user_ref`, or the token's `sub`, with the user in the console"}, walkAnotherUser},
-		{symptom{"the same, `source=cached` and `age` below 2 s", "it counts after `DenyFreshFor`; call `InvalidateRequest` in your enrollment page"}, walkBackAtOnce},
+		{symptom{"the same, `source=cached` and `age` below 2 s", "the factor takes effect after `DenyFreshFor`; call `InvalidateRequest` in your enrollment page"}, walkBackAtOnce},
 		{symptom{"`missing` names a type that the user cannot enroll", "[which factors](genauth-setup.md#which-factors-to-switch-on)"}, walkTypeIsOff},
 		{symptom{"`outcome=unauthenticated`", "sign out and in"}, walkSignOutAndIn},
 		{symptom{"`enroll_dead_end`, `reason=not_offered`", "[which factors](genauth-setup.md#which-factors-to-switch-on)"}, walkDeadEnd},
 		{symptom{"`enroll_dead_end`, `reason=hosted_url_missing`", "set `HostedURL` of `enroll.Config`"}, walkHostedURLMissing},
 		{symptom{"`enroll_limit_reached`", "[Limits of the enrollment pages](#limits-of-the-enrollment-pages)"}, walkLimit},
 		{symptom{"another line of `enroll`, such as `enrollment call failed`", "[its row](log.schema.md#events)"}, walkEnrollCallFailed},
-		{symptom{"no line at all", "look for `decision_id` in the answer: without it, it is not from here"}, walkNoLine},
+		{symptom{"no line at all", "look for `decision_id` in the answer: an answer without it is not from echomfa"}, walkNoLine},
 	}
 	require.Len(t, listed, len(walks))
 	for i, row := range walks {
