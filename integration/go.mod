@@ -6,9 +6,9 @@ require (
 	github.com/Shopify/toxiproxy/v2 v2.5.0
 	github.com/chromedp/cdproto v0.159.0
 	github.com/chromedp/chromedp v0.23.0
-	github.com/echomfa/echomfa v0.0.0
-	github.com/echomfa/echomfa/enroll v0.0.0
-	github.com/echomfa/echomfa/redisstore v0.0.0
+	github.com/echomfa/echomfa v0.1.0
+	github.com/echomfa/echomfa/enroll v0.1.0
+	github.com/echomfa/echomfa/redisstore v0.1.0
 	github.com/golang-jwt/jwt/v5 v5.3.1
 	github.com/labstack/echo-jwt/v4 v4.4.0
 	github.com/labstack/echo/v4 v4.16.0
@@ -79,7 +79,6 @@ require (
 	github.com/valyala/fasttemplate v1.2.2 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/crypto v0.54.0 // indirect
-	golang.org/x/mod v0.38.0
 	golang.org/x/sys v0.47.0 // indirect
 	golang.org/x/text v0.41.0 // indirect
 	golang.org/x/time v0.15.0
