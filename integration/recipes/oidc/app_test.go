@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"slices"
@@ -112,7 +113,8 @@ func TestForeignCallbacks(t *testing.T) {
 	assert.Contains(t, x.log.String(), "invalid_grant")
 
 	refused := alice.get("/login?return_to=/reports").at.Query()
-	got = alice.get("/callback?error=access_denied&error_description=%3Cb%3E&state=" + refused.Get("state"))
+	got = alice.get("/callback?error=access_denied&error_description=%3Cb%3E" + strings.Repeat("long", 5000) + "&state=" + refused.Get("state"))
+	assert.Less(t, len(x.log.String()), 10000)
 	assert.Equal(t, http.StatusForbidden, got.status)
 	assert.Contains(t, got.body, `href="/login?return_to=%2Freports"`)
 	assert.NotContains(t, got.body, "<b>")
@@ -278,6 +280,20 @@ func TestSignInAgain(t *testing.T) {
 	back := b.fills(b.get(strings.ReplaceAll(link[1], "&amp;", "&")), "bob")
 	require.Equal(t, http.StatusOK, back.status, back.body)
 	assert.Equal(t, "Hello, bob\n", b.setsUpApp(b.get("/mfa?return_to=/reports")).body)
+}
+
+// TestSecretsStayAtGenAuth has a token endpoint that redirects.
+func TestSecretsStayAtGenAuth(t *testing.T) {
+	t.Parallel()
+	x := newRig(t, genauthtest.Config{})
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the code went elsewhere") }))
+	t.Cleanup(elsewhere.Close)
+	x.genauth.SetFault(genauthtest.Fault{Path: "/oidc/token", Change: genauthtest.Redirect(http.StatusTemporaryRedirect, elsewhere.URL)})
+	b := x.browser()
+	assert.Equal(t, http.StatusBadGateway, b.fills(b.get("/reports"), "bob").status)
+	for _, secret := range []string{x.genauth.AppSecret(), "code="} {
+		assert.NotContains(t, x.log.String(), secret)
+	}
 }
 
 // TestSignOut ends the session here and at GenAuth, and its refresh token.
