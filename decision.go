@@ -96,7 +96,29 @@ const (
 	// error in the application's code or configuration is still a 500, and an error of
 	// RequireFunc is answered as in Enforce mode.
 	ReportOnly
+	// insecureAllowed is the Mode of a Decision that InsecureAllow has let through.
+	insecureAllowed
 )
+
+// String returns the mode as the log writes it, such as "report_only".
+func (m Mode) String() string {
+	switch m {
+	case ReportOnly:
+		return "report_only"
+	case insecureAllowed:
+		return "insecure_allow"
+	case Enforce:
+	}
+	return "enforce"
+}
+
+// effective returns the mode that a mount's or a Requirement's has the effect of.
+func (m Mode) effective() Mode {
+	if m == ReportOnly {
+		return ReportOnly
+	}
+	return Enforce
+}
 
 // OnUnavailable says what happens to a request in Enforce mode while the
 // enrollment status is unknown. The zero value is Refuse.
@@ -118,17 +140,6 @@ const (
 	// while GenAuth refuses the question (ErrMisconfigured): that is no outage.
 	InsecureAllow
 )
-
-// Observer is told decisions. Implementations must be safe for concurrent use
-// and quick: they run before the request goes on.
-type Observer interface {
-	// ObserveDecision is called once for every decision, also for a request that a
-	// Skipper let by, which is Exempted. Route is the registered route
-	// ("/admin/:id"), or empty where there is none, as in [Enforcer.Decide]. Method
-	// is an HTTP method, "_OTHER" for one that is not in RFC 9110, RFC 5789 or
-	// RFC 10008, or empty. Both are safe as metric labels.
-	ObserveDecision(ctx context.Context, d Decision, route, method string)
-}
 
 // MaxInsecure is the longest time for which [Enforcer.SetOnUnavailable] allows.
 const MaxInsecure = 24 * time.Hour
@@ -162,6 +173,9 @@ type Decision struct {
 	// Enforced is false if the decision was made in ReportOnly mode, or if
 	// InsecureAllow let an unknown user through.
 	Enforced bool
+	// Mode is Enforce or ReportOnly. If InsecureAllow let an unknown user through, it is
+	// neither, and its String is "insecure_allow".
+	Mode Mode
 	// Policy is the policy that was applied.
 	Policy Policy
 	// Rule is [Requirement].Rule, or empty.

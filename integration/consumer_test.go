@@ -27,6 +27,7 @@ func publishable() map[string]string {
 		"github.com/echomfa/echomfa":            "..",
 		"github.com/echomfa/echomfa/echov5":     filepath.Join("..", "echov5"),
 		"github.com/echomfa/echomfa/enroll":     filepath.Join("..", "enroll"),
+		"github.com/echomfa/echomfa/otelmfa":    filepath.Join("..", "otelmfa"),
 		"github.com/echomfa/echomfa/redisstore": filepath.Join("..", "redisstore"),
 	}
 }
@@ -52,7 +53,7 @@ func TestModulesAreUsableFromOutside(t *testing.T) {
 	program, err := os.ReadFile(filepath.Join("testdata", "consumer", "main.go.txt"))
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(user, "main.go"), program, 0o600))
-	require.NoError(t, os.WriteFile(filepath.Join(user, "go.mod"), []byte("module example.com/user\n\ngo 1.25.0\n"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(user, "go.mod"), []byte("module example.com/user\n\ngo 1.26.0\n"), 0o600))
 	var sums []byte
 	for _, dir := range publishable() {
 		some, err := os.ReadFile(filepath.Join(dir, "go.sum"))

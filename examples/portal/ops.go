@@ -29,7 +29,8 @@ const kept = 50
 // listener of its own, which only this machine can reach: who reaches it needs no
 // sign-in.
 type operations struct {
-	mfa *echomfa.Enforcer
+	mfa     *echomfa.Enforcer
+	metrics http.Handler // for Prometheus
 
 	reportOnly atomic.Bool
 
@@ -92,7 +93,7 @@ func figures(prefix string, v reflect.Value) []figure {
 	return list
 }
 
-// handler has the page and its two forms.
+// handler has the page and its two forms, and what Prometheus fetches.
 func (o *operations) handler() http.Handler {
 	page := template.Must(template.New("").Parse(opsHTML))
 	mux := http.NewServeMux()
@@ -111,6 +112,7 @@ func (o *operations) handler() http.Handler {
 		_, _ = w.Write(b.Bytes())
 	}
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { show(w, http.StatusOK, "") })
+	mux.Handle("GET /metrics", o.metrics)
 	mux.HandleFunc("POST /mode", func(w http.ResponseWriter, r *http.Request) {
 		switch r.PostFormValue("mode") {
 		case "enforce":

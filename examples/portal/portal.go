@@ -33,14 +33,21 @@ type portal struct {
 	pages    map[string]*template.Template // by language
 	csrf     *http.CrossOriginProtection
 	ops      *operations
+	metrics  *metrics
 }
 
 func newPortal(s settings, demo *genauthtest.Server) (*portal, error) {
-	genauth, err := client.New(client.Config{BaseURL: s.host, AppID: s.appID})
+	ops := &operations{}
+	seen, err := newMetrics(ops)
+	if err != nil {
+		return nil, err
+	}
+	ops.metrics = seen.handler
+	genauth, err := client.New(client.Config{BaseURL: s.host, AppID: s.appID, WrapTransport: seen.Transport})
 	if err != nil {
 		return nil, fmt.Errorf("GENAUTH_HOST, GENAUTH_APP_ID: %w", err)
 	}
-	p := &portal{settings: s, demo: demo, genauth: genauth, sessions: &sessions{byID: make(map[string]session)}, ops: &operations{}}
+	p := &portal{settings: s, demo: demo, genauth: genauth, sessions: &sessions{byID: make(map[string]session)}, ops: ops, metrics: seen}
 	brand := enroll.Brand{Name: "Northwind Portal", LogoPath: "/assets/logo.svg", Color: "#0f5c4c"}
 	hosted := genauth.BaseURL() + "/u" // GenAuth's personal center
 	if demo != nil {
@@ -60,10 +67,13 @@ func newPortal(s settings, demo *genauthtest.Server) (*portal, error) {
 		RefusalPage: refusal,
 		Cache:       echomfa.CacheConfig{FreshFor: s.freshFor},
 		Logger:      logger,
-		Observer:    p.ops,
+		Observer:    seen,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("ENROLL_URL, BASE_URL, FRESH_FOR: %w", err)
+	}
+	if err := seen.Watch(p.mfa); err != nil {
+		return nil, err
 	}
 	p.sessions.path = p.at("/")
 	p.csrf = http.NewCrossOriginProtection()
@@ -100,6 +110,7 @@ func newPortal(s settings, demo *genauthtest.Server) (*portal, error) {
 
 func (p *portal) close() {
 	_ = p.mfa.Close()
+	_ = p.metrics.close()
 	p.genauth.CloseIdleConnections()
 }
 
@@ -122,7 +133,7 @@ func (p *portal) handler() http.Handler {
 	e.Any(p.settings.enrollPath()+"/*", echo.WrapHandler(p.enroll))
 
 	guard := echomfa.WithConfig(echomfa.MiddlewareConfig{Enforcer: p.mfa, RequireFunc: func(echo.Context) (echomfa.Requirement, error) {
-		return echomfa.Requirement{Policy: p.settings.policy, Mode: p.ops.mode()}, nil
+		return echomfa.Requirement{Policy: p.settings.policy, Mode: p.ops.mode(), Rule: "admin"}, nil
 	}})
 	e.GET("/admin", p.page("admin"), guard)
 	// Only who is let in is told that there is nothing.
