@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -68,28 +69,36 @@ scrape_configs:
 		<-over
 		_ = cmd.Wait()
 	})
+	p := &prometheusServer{}
 	select {
 	case at := <-found:
-		return &prometheusServer{"http://" + at}
+		p.url = "http://" + at
 	case <-over:
 		t.Fatalf("prometheus has ended:\n%s", said.String())
 	case <-time.After(time.Minute):
 		t.Fatal("prometheus does not listen")
 	}
-	return nil
+	eventually(t, func() bool { status, _ := p.fetch(t, "/-/ready"); return status == http.StatusOK }, func() string { return "prometheus is not ready" })
+	return p
+}
+
+func (p *prometheusServer) fetch(t *testing.T, target string) (status int, body []byte) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.url+target, nil)
+	require.NoError(t, err)
+	w, err := http.DefaultClient.Do(r)
+	require.NoError(t, err)
+	defer func() { _ = w.Body.Close() }()
+	body, err = io.ReadAll(w.Body)
+	require.NoError(t, err)
+	return w.StatusCode, body
 }
 
 // get calls the API, and reads data from its answer.
 func (p *prometheusServer) get(t *testing.T, path string, query url.Values, data any) {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.url+"/api/v1/"+path+"?"+query.Encode(), nil)
-	require.NoError(t, err)
-	w, err := http.DefaultClient.Do(r)
-	require.NoError(t, err)
-	defer func() { _ = w.Body.Close() }()
-	raw, err := io.ReadAll(w.Body)
-	require.NoError(t, err)
-	require.Equal(t, http.StatusOK, w.StatusCode, "%s: %s", query, raw)
+	status, raw := p.fetch(t, "/api/v1/"+path+"?"+query.Encode())
+	require.Equal(t, http.StatusOK, status, "%s: %s", query, raw)
 	require.NoError(t, json.Unmarshal(raw, &struct{ Data any }{data}))
 }
 
@@ -130,9 +139,23 @@ func (p *prometheusServer) one(t *testing.T, expr string) float64 {
 // waitFor waits until an expression has a value: what was counted has been fetched.
 func (p *prometheusServer) waitFor(t *testing.T, expr string, want float64) {
 	t.Helper()
-	got := 0.0
-	if !assert.Eventually(t, func() bool { got = p.one(t, expr); return got == want }, time.Minute, 100*time.Millisecond) {
-		t.Fatalf("%s is %v, not %v", expr, got, want)
+	got := math.NaN()
+	eventually(t, func() bool { got = p.one(t, expr); return got == want }, func() string {
+		return fmt.Sprintf("%s is %v, not %v", expr, got, want)
+	})
+}
+
+// eventually tries until it is so, and gives up after a minute.
+func eventually(t *testing.T, is func() bool, otherwise func() string) {
+	t.Helper()
+	again, end := time.NewTicker(100*time.Millisecond), time.After(time.Minute)
+	defer again.Stop()
+	for !is() {
+		select {
+		case <-again.C:
+		case <-end:
+			t.Fatal(otherwise())
+		}
 	}
 }
 
@@ -188,15 +211,9 @@ func (i *instance) ask(t *testing.T, n, status int, token string) {
 // scraped returns what Prometheus fetches.
 func (i *instance) scraped(t *testing.T) string {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+i.at+"/metrics", nil)
-	require.NoError(t, err)
-	w, err := http.DefaultClient.Do(r)
-	require.NoError(t, err)
-	defer func() { _ = w.Body.Close() }()
-	text, err := io.ReadAll(w.Body)
-	require.NoError(t, err)
-	require.Equal(t, http.StatusOK, w.StatusCode)
-	return string(text)
+	w := get(t, i.ops.handler(), "http://"+i.at+"/metrics")
+	require.Equal(t, http.StatusOK, w.Code)
+	return w.Body.String()
 }
 
 // dashboardQueries returns the queries of the dashboard, as Grafana sends them.
