@@ -118,7 +118,7 @@ func TestWords(t *testing.T) {
 	_, err = e.Decide(t.Context(), answertest.NotEnrolled, p)
 	assert.EqualError(t, err, "echomfa: required MFA factors are not enrolled: missing OTP or SMS+FACE")
 	_, err = e.Decide(t.Context(), "token-refused", p)
-	assert.EqualError(t, err, "echomfa: unauthenticated: the token was refused: client: unauthenticated")
+	assert.EqualError(t, err, "echomfa: unauthenticated: the token was rejected: client: unauthenticated")
 	_, err = e.Decide(t.Context(), "token-panicking", p)
 	assert.EqualError(t, err, "echomfa: panic in lookup: lister")
 	assert.EqualError(t, &echomfa.TokenError{Reason: "why"}, "echomfa: unauthenticated: why")

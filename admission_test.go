@@ -243,7 +243,7 @@ func TestN7NoTokenIsAccepted(t *testing.T) {
 		token string // with %d
 		want  string
 	}{
-		"GenAuth refuses them":    {"unknown-%d", "token was refused"},
+		"GenAuth refuses them":    {"unknown-%d", "token was rejected"},
 		"CheckToken refuses them": {"verify-%d", "wrong issuer"},
 		"quoted, as some store":   {`"quoted-%d"`, "malformed"},
 		"not a JWT after all":     {"e30.%d.x", "malformed"},

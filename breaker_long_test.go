@@ -122,7 +122,7 @@ func TestX18NoMisconfiguration(t *testing.T) {
 func TestX18MaxTokenBytes(t *testing.T) {
 	t.Parallel()
 	e := newEnforcer(t, newDirectory(), func(c *echomfa.Config) { c.MaxTokenBytes = 100 })
-	for length, calls := range map[int]string{100: "the token was refused", 101: "the token is too long"} {
+	for length, calls := range map[int]string{100: "the token was rejected", 101: "the token is too long"} {
 		_, err := e.Decide(t.Context(), strings.Repeat("x", length), otp())
 		require.ErrorIs(t, err, echomfa.ErrUnauthenticated)
 		require.ErrorContains(t, err, calls)

@@ -31,7 +31,7 @@ type office struct {
 	e    *echomfa.Enforcer
 	wg   sync.WaitGroup
 	log  lockedBuffer
-	here int // how many users are at work
+	here int // how many users are active
 
 	mu      sync.Mutex
 	behave  func(ctx context.Context, token string) error
@@ -100,7 +100,7 @@ func (o *office) calls() int {
 	return len(o.began)
 }
 
-// ask makes a request and returns what came of it.
+// ask makes a request and returns the answer.
 func (o *office) ask(token string) echomfa.Outcome {
 	d, _ := o.e.Decide(context.Background(), token, otp())
 	return d.Outcome

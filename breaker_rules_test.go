@@ -203,7 +203,7 @@ func TestBreakerRule8Held(t *testing.T) {
 		assert.Equal(t, echomfa.Unauthenticated, decide(t, e, token, otp()).Outcome)
 		assert.Equal(t, echomfa.Unauthenticated, decide(t, e, token, otp()).Outcome, "remembered")
 	})
-	row("stale facts serve", stale, func(t *testing.T, d *directory, e *echomfa.Enforcer) {
+	row("stale facts are used", stale, func(t *testing.T, d *directory, e *echomfa.Enforcer) {
 		t.Helper()
 		assert.Equal(t, echomfa.Allowed, decide(t, e, token, otp()).Outcome)
 		pass(61 * time.Second)

@@ -177,8 +177,8 @@ func TestRefusalsThatAreNoNews(t *testing.T) {
 				together(t, e, 20, manyTokens)
 				pass(61 * time.Second)
 				refuse(t, e, d)
-				assert.NotContains(t, log.String(), "had been accepted are now refused")
-				assert.Contains(t, log.String(), "the token was refused")
+				assert.NotContains(t, log.String(), "had been accepted are now rejected")
+				assert.Contains(t, log.String(), "the token was rejected")
 			})
 		})
 	}
@@ -197,7 +197,7 @@ func TestSuddenlyRefused(t *testing.T) {
 		pass(61 * time.Second)
 		d.fail(client.ErrUnauthenticated)
 		together(t, e, 40, manyTokens)
-		assert.Equal(t, 1, strings.Count(log.String(), "had been accepted are now refused"))
+		assert.Equal(t, 1, strings.Count(log.String(), "had been accepted are now rejected"))
 	})
 }
 

@@ -16,7 +16,7 @@ import (
 
 // TestBreakerBOneUserWithABrokenRecord is the attack of a user whose record GenAuth cannot
 // show, with hundreds of tokens and a hundred requests a second: whether GenAuth has told
-// facts of these tokens before, or not; while others are at work, and while nobody is.
+// facts of these tokens before, or not; while others are active, and while nobody is.
 func TestBreakerBOneUserWithABrokenRecord(t *testing.T) {
 	t.Parallel()
 	slow := func(context.Context, string) error { pass(90 * time.Millisecond); return errServer }

@@ -70,8 +70,8 @@ func TestQueueIsBounded(t *testing.T) {
 	})
 }
 
-// TestRenewalsGoFirst shows that those who are at work are served before those
-// of whom nothing is known, and that a flood cannot take all.
+// TestRenewalsGoFirst shows that renewals for active users go before lookups of unknown
+// tokens, and that a flood cannot take all places.
 func TestRenewalsGoFirst(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -195,7 +195,7 @@ func TestRateLimitPauses(t *testing.T) {
 }
 
 // TestFloodLeavesPlacesInTheQueue shows that made-up tokens cannot take every
-// place in the queue: those who are at work still get theirs renewed.
+// place in the queue: active users still get their lists renewed.
 func TestFloodLeavesPlacesInTheQueue(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -29,7 +29,7 @@ type reading struct {
 	facts
 	source Source
 	age    time.Duration // since GenAuth was asked
-	err    error         // why it is unknown: a *TokenError if the token was refused
+	err    error         // why it is unknown: a *TokenError if the token was rejected
 	// version is what the Store has seen of invalidations, for a Set that
 	// follows, or nil.
 	version *StoreVersion

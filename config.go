@@ -56,10 +56,10 @@ type Config struct {
 	// AllowDelegated accepts JWTs with an act claim (RFC 8693, section 4.1): somebody
 	// else, such as a support agent or a service, acts with the token for its user. The
 	// factors that are checked are those of the user, the sub, and nothing says what the
-	// one who acts has enrolled. The enrollment pages take such a token, too: do not
-	// let the one who acts reach them. Optional. By default such a token is a 401.
+	// one who acts has enrolled. The pages of package enroll refuse such a token. Optional.
+	// By default it is a 401.
 	AllowDelegated bool
-	// Namespace keeps facts of one source apart from those of another.
+	// Namespace keeps the cached lists of one Client apart from those of another.
 	// Optional with a [*client.Client], whose base URL and app id are always
 	// part of it.
 	Namespace string
@@ -89,7 +89,7 @@ type Config struct {
 	// built-in page is shown. Optional. Default: that page, in English.
 	RefusalPage func(r *http.Request, refusal Refusal) (RefusalPage, error)
 
-	// Cache says how long facts are relied upon. Optional.
+	// Cache says how long factor lists are used. Optional.
 	Cache CacheConfig
 	// Lookup bounds what asking GenAuth may cost. Optional.
 	Lookup LookupConfig
@@ -97,10 +97,11 @@ type Config struct {
 	// Logger gets one line for each refusal, see docs/log.schema.md. Optional.
 	// Default: nothing is logged.
 	Logger *slog.Logger
-	// UserRefKey makes refusals name their user, in a way that [UserRef] can find again:
-	// in the log line as user_ref, in the answer, and as [Decision].UserRef. Give all
-	// instances the same random bytes, at least 16, from where secrets are kept. What it
-	// makes is pseudonymous personal data: keep log lines no longer than you may.
+	// UserRefKey lets you find a user's refusals: they have a user_ref, which [UserRef]
+	// computes from the user's id, in the log line, in the answer, and as
+	// [Decision].UserRef. Give all instances the same random bytes, at least 16, from
+	// where secrets are kept. A user_ref is pseudonymous personal data: keep log lines no
+	// longer than you may.
 	// Optional. Default: refusals name no user.
 	UserRefKey []byte
 	// Observer is told every decision, for metrics and audits. Optional.
@@ -117,46 +118,46 @@ type Config struct {
 // one that does not for DenyFreshFor only, so that a user who has just enrolled is
 // let in. One list may do both, for two routes with different policies.
 type CacheConfig struct {
-	// Size is how many tokens' facts are kept, the least recently used going
-	// first. Optional. Default 65,536, at about 165 bytes each.
+	// Size is how many tokens' factor lists are kept; the least recently used
+	// go first. Optional. Default 65,536, at about 165 bytes each.
 	Size int
 	// FreshFor is how old a list may be that lets a request through, and so how
 	// long a removed factor keeps granting access. Each entry's own life is up to a
 	// tenth shorter, so that entries made together do not end together.
 	// Optional. Default 60 s, at most 5 minutes.
 	FreshFor time.Duration
-	// DenyFreshFor is how old facts may be that refuse a request. Optional.
+	// DenyFreshFor is how old a list may be that refuses a request. Optional.
 	// Default 2 s; not above FreshFor.
 	DenyFreshFor time.Duration
-	// StaleIfError is how old facts may be that let a request through while
-	// GenAuth cannot be asked. Optional. Default 0: off. Otherwise above
-	// FreshFor and at most 5 minutes. A token that GenAuth refuses is never
-	// let through on stale facts.
+	// StaleIfError is how old a list may be that lets a request through while
+	// GenAuth is unavailable. Optional. Default 0: off. Otherwise above
+	// FreshFor and at most 5 minutes. A request whose token GenAuth rejects is
+	// never let through by a stale list.
 	StaleIfError time.Duration
-	// RefusedFor is how long it is remembered that GenAuth refused a token.
+	// RefusedFor is how long it is remembered that GenAuth rejected a token.
 	// Optional. Default 5 s, at most 1 minute.
 	RefusedFor time.Duration
-	// RefusedSize is how many refused tokens are remembered, apart from Size:
+	// RefusedSize is how many rejected tokens are remembered, apart from Size:
 	// a flood of bad tokens evicts no good entry. Optional. Default a quarter
 	// of Size.
 	RefusedSize int
 	// Store is a second tier that the instances of an app share: they ask
-	// GenAuth together as often as one of them would, and Invalidate counts on
-	// all. Optional. Package redisstore has one.
+	// GenAuth together as often as one of them would, and Invalidate takes effect
+	// on all. Optional. Package redisstore has one.
 	Store Store
 	// OnlyWhileHeard is for apps that would rather turn users away than let one in
 	// whose factor was removed on an instance that this one does not hear. While the
-	// Store has not been heard for DenyFreshFor, facts are relied upon for
-	// DenyFreshFor only, and StaleIfError is off. It costs what it says: while
-	// Redis is away, each user is looked up every 2 s, and with more of them than the
-	// budget has calls for, most requests are a 503. By default facts are relied upon
-	// for FreshFor: Redis being away is a miss, and not an outage. It needs a Store.
+	// Store has not been heard for DenyFreshFor, lists are used for DenyFreshFor
+	// only, and StaleIfError is off. The price: while Redis is away, each user is
+	// looked up every 2 s, and if there are more of them than the budget has calls
+	// for, most requests are a 503. By default lists are used for FreshFor: Redis
+	// being away is a miss, and not an outage. It needs a Store.
 	OnlyWhileHeard bool
 }
 
 // LookupConfig limits the calls to GenAuth. The zero value is the
 // default. The limits are per process: GenAuth's own limit is per user pool
-// and shared with the sign-ins, so divide what may be spent by the instances.
+// and shared with the sign-ins, so divide your share by the number of instances.
 type LookupConfig struct {
 	// Timeout bounds a lookup as a whole: waiting for its turn, connecting,
 	// reading the answer, and one retry. No request waits longer. Optional.
@@ -193,7 +194,7 @@ const (
 	maxRefusedFor   = time.Minute
 	minPerSecond    = 0.01
 	// A number without a unit is a number of nanoseconds. No lookup succeeds in
-	// less than this, and no facts are of use that are kept for less.
+	// less than this, and a list that is kept for less is of no use.
 	minDuration   = time.Millisecond
 	reportOnlyFor = 100 * time.Millisecond
 )

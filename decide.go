@@ -233,7 +233,7 @@ func (d *decider) subjectOf(ctx context.Context, key digest.Key, rq *request) (c
 	return c, nil
 }
 
-// parse holds a token against the grammar of tokens, and returns what it says of itself.
+// parse holds a token against the grammar of tokens, and returns its claims.
 func (d *decider) parse(ctx context.Context, key digest.Key, token string) (claims.Claims, error) {
 	var c claims.Claims
 	err := checkToken(token)
@@ -248,14 +248,14 @@ func (d *decider) parse(ctx context.Context, key digest.Key, token string) (clai
 	return c, err
 }
 
-// refuse returns the refusal of a token for what it says of itself.
+// refuse returns the refusal of a token for its claims.
 func (d *decider) refuse(ctx context.Context, key digest.Key, verdict admission.Verdict, said *claims.Claims) error {
 	d.admission.Refused(ctx, key, verdict, said)
 	return errBadToken(verdict.Reason())
 }
 
 // ask makes the question about a token of which the cache has no answer. The token
-// is first held against the grammar of tokens and against what it says of itself:
+// is first held against the grammar of tokens and against its own claims:
 // what the cache knows has passed both.
 func (d *decider) ask(ctx context.Context, token string, key digest.Key, said *claims.Claims, arrived moment) (*question, error) {
 	if said == nil {

@@ -34,8 +34,8 @@ func slowEnforcer(t *testing.T, timeout time.Duration) *Enforcer {
 	return e
 }
 
-// TestDecisionsAtTheLastInstant has the ends of what may stand in for a lookup
-// of one's own, to the nanosecond.
+// TestDecisionsAtTheLastInstant has the ends of what may stand in for an own
+// lookup, to the nanosecond.
 func TestDecisionsAtTheLastInstant(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

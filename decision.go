@@ -49,20 +49,20 @@ func (o Outcome) String() string {
 	return "internal_error"
 }
 
-// Source tells where the facts of a decision come from.
+// Source tells where the factor list of a decision comes from.
 type Source uint8
 
-// The sources of facts.
+// The sources of factor lists.
 const (
-	// NoSource: the decision was made without facts.
+	// NoSource: the decision was made without a list.
 	NoSource Source = iota
-	// Cached: this process learned them earlier.
+	// Cached: this process got it earlier.
 	Cached
-	// Stored: another instance learned them and shared them.
+	// Stored: another instance got it and shared it.
 	Stored
 	// Fetched: GenAuth was asked for this decision.
 	Fetched
-	// Stale: GenAuth was asked and did not answer; the facts are older than
+	// Stale: GenAuth was asked and did not answer; the list is older than
 	// FreshFor and at most StaleIfError old.
 	Stale
 )
@@ -129,15 +129,15 @@ const (
 	Refuse OnUnavailable = iota
 	// InsecureAllow lets the request through: its Outcome is Unavailable, and Enforced
 	// is false. Anybody who can make lookups fail gets in with any token that is not known
-	// to be bad: one that GenAuth has refused, as far as this instance remembers, that
+	// to be bad: one that GenAuth has rejected, as far as this instance remembers, that
 	// has expired or is not valid yet by its own exp and nbf, or that names another
 	// audience or subject, is still a 401, and so is one that CheckToken, which is called
 	// for unknown tokens, does not accept. Nobody else verifies a token meanwhile: without
 	// a CheckToken or a token verifier before the middleware, a made-up token, opaque or a
 	// JWT, is not known to be bad. No token is still a 401. A user who lacked a factor
-	// when GenAuth told last, as far as this instance remembers, is still refused: by
-	// facts above DenyFreshFor with a 503, until they are invalidated. So is everybody
-	// while GenAuth refuses the question (ErrMisconfigured): that is no outage.
+	// when GenAuth last listed them, as far as this instance remembers, is still refused: by
+	// a list above DenyFreshFor with a 503, until it is invalidated. So is everybody
+	// while GenAuth rejects the call (ErrMisconfigured): that is not an outage.
 	InsecureAllow
 )
 
@@ -145,8 +145,8 @@ const (
 const MaxInsecure = 24 * time.Hour
 
 // SetOnUnavailable changes what Config.OnUnavailable says, on this instance. InsecureAllow
-// is for a time above zero and at most [MaxInsecure]: it ends by itself, by Refuse. It is
-// logged at Warn each minute while it is on. With Refuse the time does not matter.
+// needs a time above zero and at most [MaxInsecure], after which Refuse applies again. It is
+// logged at Warn each minute while it is on. With Refuse the time is ignored.
 func (e *Enforcer) SetOnUnavailable(what OnUnavailable, during time.Duration) error {
 	switch {
 	case !e.ready():
@@ -158,7 +158,9 @@ func (e *Enforcer) SetOnUnavailable(what OnUnavailable, during time.Duration) er
 	case during <= 0 || during > MaxInsecure:
 		return fmt.Errorf("echomfa: SetOnUnavailable: %v is not above zero and at most %v", during, MaxInsecure)
 	default:
-		e.insecure.Start(time.Now().Add(during))
+		if !e.insecure.Start(time.Now().Add(during)) {
+			return errors.New("echomfa: SetOnUnavailable: the Enforcer is closed")
+		}
 	}
 	return nil
 }
@@ -190,13 +192,13 @@ type Decision struct {
 	Source Source
 	// Age is how old Enrolled is, counted from when GenAuth was asked.
 	Age time.Duration
-	// TokenRef is a short keyed digest of the token: lines of the same token
-	// can be found by it, the token cannot. It differs from process to
-	// process, and is empty where ID is.
+	// TokenRef is a short keyed digest of the token: all lines of a token have the
+	// same, and it does not reveal the token. It differs from process to process, and
+	// is empty where ID is.
 	TokenRef string
-	// UserRef is what [UserRef] makes of the user whom a refused token names, if
-	// [Config.UserRefKey] is set. A token may be refused because it is not genuine:
-	// then this is whom it claims to be of. It is personal data, and no metric label.
+	// UserRef is what [UserRef] makes of the user whom the token of a refused request
+	// names, if [Config.UserRefKey] is set. If the token is not genuine, this is the
+	// user it claims to be of. It is personal data: do not use it as a metric label.
 	// Empty if the token names nobody, as an opaque one, and if nothing is refused.
 	UserRef string
 }

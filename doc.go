@@ -2,7 +2,7 @@
 // the user has set up MFA at GenAuth (formerly Authing).
 //
 // It takes the user's access token, asks GenAuth which MFA factors the user has
-// enrolled, and lets the request through, rejects it, or sends the browser to set up
+// enrolled, and lets the request through, refuses it, or sends the browser to set up
 // a factor and brings it back.
 //
 //	genauth, err := client.New(client.Config{BaseURL: "https://example.genauth.ai", AppID: appID})

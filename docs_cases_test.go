@@ -1,6 +1,9 @@
 package echomfa_test
 
 import (
+	"go/ast"
+	"go/parser"
+	gotoken "go/token"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -55,8 +58,9 @@ func TestDocumentsNameTestsThatExist(t *testing.T) {
 	assert.Greater(t, named, 300)
 }
 
-// TestDocumentsUseTheWordList looks in all documents for the phrases that CONTRIBUTING
-// replaces by others.
+// TestDocumentsUseTheWordList looks for the phrases that CONTRIBUTING replaces by others:
+// in all documents, and in what users of the modules read of the code: the comments of
+// what is exported, error texts and log messages, and the texts of the pages.
 func TestDocumentsUseTheWordList(t *testing.T) {
 	t.Parallel()
 	_, section, found := strings.Cut(read(t, "CONTRIBUTING.md"), "\n## Words\n")
@@ -70,12 +74,48 @@ func TestDocumentsUseTheWordList(t *testing.T) {
 	}
 	require.Greater(t, len(phrases), 20)
 	forbidden := regexp.MustCompile(`(?i)\b(` + strings.Join(phrases, "|") + `)\b`)
-	for name, text := range documents(t) {
-		if name == "CHANGELOG.md" || name == "CONTRIBUTING.md" { // one says what was, the other has the list
-			continue
+	texts := documents(t)
+	delete(texts, "CHANGELOG.md")    // it says what was
+	delete(texts, "CONTRIBUTING.md") // it has the list
+	texts["enroll/locales/en.json"] = read(t, "enroll/locales/en.json")
+	for _, pattern := range []string{"*.go", "*/*.go", "internal/*/*.go"} {
+		for _, name := range glob(t, pattern) {
+			dir := filepath.Base(filepath.Dir(name))
+			if !strings.HasSuffix(name, "_test.go") && !slices.Contains([]string{"integration", "bench", "mutants"}, dir) {
+				texts[name] = publishedText(t, name, filepath.ToSlash(pattern) != "internal/*/*.go")
+			}
 		}
+	}
+	require.Contains(t, texts["config.go"], "Namespace keeps")
+	require.Contains(t, texts["log.go"], "mfa lookups work again")
+	for name, text := range texts {
 		assert.Empty(t, forbidden.FindAllString(normalized(text), -1), name)
 	}
+}
+
+// publishedText returns what readers see of a file without its source: its literals of more
+// than one word, and, of a package that they can import, the comments of what is exported.
+func publishedText(t *testing.T, name string, comments bool) string {
+	t.Helper()
+	file, err := parser.ParseFile(gotoken.NewFileSet(), name, nil, parser.ParseComments)
+	require.NoError(t, err)
+	var text strings.Builder
+	ast.Inspect(file, func(n ast.Node) bool {
+		if literal, ok := n.(*ast.BasicLit); ok && isText(literal) && strings.Contains(literal.Value, " ") {
+			text.WriteString(textOf(t, literal) + "\n")
+		}
+		return true
+	})
+	if comments {
+		ast.FileExports(file)
+		ast.Inspect(file, func(n ast.Node) bool {
+			if group, ok := n.(*ast.CommentGroup); ok {
+				text.WriteString(group.Text() + "\n")
+			}
+			return true
+		})
+	}
+	return text.String()
 }
 
 // TestMapNamesEveryFile compares the map in CONTRIBUTING with the tree: each file of

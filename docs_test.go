@@ -103,7 +103,7 @@ func TestCommandsOfReadmeWork(t *testing.T) {
 			}
 		}
 	}
-	assert.Equal(t, 2, lines)
+	assert.Equal(t, 1, lines)
 }
 
 // programRun finds the command that starts a program of a module of this repository.

@@ -87,7 +87,7 @@ var errNotMade = errors.New("echomfa: Enforcer was not made by New")
 // The error is nil exactly if the Outcome is Allowed or Exempted; otherwise, also where
 // OnUnavailable lets a user through (Enforced is then false), it is
 // a [*NotEnrolledError], [*TokenError] or [*LookupError], an error matching
-// [ErrInvalidPolicy], the end of ctx, or what a panic of a callback became.
+// [ErrInvalidPolicy], the end of ctx, or the error of a callback's panic.
 func (e *Enforcer) Decide(ctx context.Context, token string, p Policy) (d Decision, err error) {
 	if !e.ready() {
 		return Decision{Enforced: true, Policy: p}, errNotMade
@@ -137,12 +137,12 @@ func (e *Enforcer) decide(ctx context.Context, d *Decision, rq *request) error {
 }
 
 // errLacks is that the last that was known of a user is that a factor is missing.
-var errLacks = errors.New("echomfa: the user lacked a factor when GenAuth told last")
+var errLacks = errors.New("echomfa: the user lacked a factor when GenAuth last listed them")
 
-// mayGoOn reports why a user must not go on although it could not be found out what the
-// user has enrolled: the user lacked a factor before, or the token was refused, is not
-// valid now by what it says, or is not accepted by CheckToken. What the cache knows has passed CheckToken.
-// That is no lookup, and in no budget, but no request waits for it longer than Timeout.
+// mayGoOn reports why a user must not go on although the enrollment status is
+// unknown: the user lacked a factor before, or the token was rejected, is not
+// valid now by its own claims, or is not accepted by CheckToken. What the cache knows has passed CheckToken.
+// That is not a lookup, and in no budget, but no request waits for it longer than Timeout.
 func (d *decider) mayGoOn(ctx context.Context, token string, p Policy) error {
 	now := d.cache.now()
 	known, err := d.cache.last(d.cache.keys.Key(token), p, now)
@@ -166,10 +166,10 @@ func (d *decider) mayGoOn(ctx context.Context, token string, p Policy) error {
 }
 
 // EnrolledFactors returns the factor types that the user of an access token has
-// enrolled, at most DenyFreshFor old, for pages that show them. Asking is not
-// refusing: nothing is logged or observed. The errors are those of [Enforcer.Decide],
-// without the ID of a decision. Where GenAuth's list left something out, the types
-// that are known come with a [*LookupError]: they may show what the user has, and
+// enrolled, at most DenyFreshFor old, for pages that show them. It makes no
+// decision: nothing is logged or observed. The errors are those of [Enforcer.Decide],
+// without the ID of a decision. If GenAuth's list left something out, the types
+// that are known come with a [*LookupError]: use them to show what the user has, and
 // not what the user lacks.
 func (e *Enforcer) EnrolledFactors(ctx context.Context, token string) (FactorSet, error) {
 	if !e.ready() {
@@ -188,10 +188,10 @@ func (e *Enforcer) EnrolledFactors(ctx context.Context, token string) (FactorSet
 }
 
 // Invalidate forgets what is known of a token: the next decision asks GenAuth.
-// Call it when the user has enrolled or removed a factor. An answer that was
-// asked for before is not kept, whenever it comes. The error is a [*TokenError]
-// for a token that cannot be one, or says that the Store could not tell the other
-// instances: this one has forgotten all the same.
+// Call it when the user has enrolled or removed a factor. The answer to a call
+// made before is discarded when it arrives. The error is a [*TokenError] for a text
+// that is not a token, or says that the Store could not tell the other instances:
+// this one has forgotten all the same.
 func (e *Enforcer) Invalidate(ctx context.Context, token string) error {
 	if !e.ready() {
 		return errNotMade
@@ -222,7 +222,7 @@ func (e *Enforcer) InvalidateRequest(r *http.Request) error {
 // claim of their JWTs: the next decision about one of them asks GenAuth. With a
 // Store it tells all instances, and returns an error if that fails: this instance
 // has forgotten all the same. Where there is nothing to forget, it returns nil. The
-// error matches [ErrUserNotIndexed] while facts are kept of tokens that name nobody, as
+// error matches [ErrUserNotIndexed] while lists are kept of tokens that name nobody, as
 // opaque ones do: this instance has accepted one within FreshFor (or StaleIfError), and it
 // may be the user's. It is not reached.
 func (e *Enforcer) InvalidateUser(ctx context.Context, userID string) error {
@@ -244,10 +244,10 @@ func (e *Enforcer) Token(r *http.Request) (string, error) {
 	return e.source.token(r)
 }
 
-// Take counts one more of what a name stands for, such as a user's wrong codes, for all
-// instances, as [StoreCounter] says, and reports whether it is within limit. Where no
-// Store counts, or it does not answer, Take reports true: have a limit of each instance,
-// too. The enrollment pages do so.
+// Take counts one more event of a name, such as a user's wrong codes, for all instances,
+// as [StoreCounter] says, and reports whether it is within limit. If no Store counts, or it
+// does not answer, Take reports true: keep a limit in each instance as well, as the
+// enrollment pages do.
 func (e *Enforcer) Take(ctx context.Context, name string, limit int, per time.Duration) bool {
 	return !e.ready() || e.decider.store.take(ctx, name, limit, per)
 }

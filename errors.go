@@ -26,14 +26,14 @@ var (
 	ErrNotEnrolled = errors.New("echomfa: required MFA factors are not enrolled")
 
 	// ErrUnauthenticated reports that the request has no token, or one that is
-	// malformed or refused: 401. The error is a [*TokenError]. It is the same
+	// malformed or rejected: 401. The error is a [*TokenError]. It is the same
 	// value as [client.ErrUnauthenticated]; a Token function returns it to say
 	// that a request carries no token.
 	ErrUnauthenticated = client.ErrUnauthenticated
 
 	// ErrUnavailable reports that the enrollment status is unknown, whatever the
 	// cause: 503. The error is a [*LookupError] and unwraps to the cause.
-	ErrUnavailable = errors.New("echomfa: enrolled factors could not be determined")
+	ErrUnavailable = errors.New("echomfa: enrollment status unknown")
 
 	// ErrMisconfigured reports that GenAuth rejects the call itself, for instance
 	// because it does not know the app id: 503, logged at Error. It is
@@ -41,8 +41,8 @@ var (
 	// [ErrUnavailable] too.
 	ErrMisconfigured = client.ErrMisconfigured
 
-	// ErrInvalidPolicy reports a policy that nothing can be decided by, such as
-	// the zero Policy.
+	// ErrInvalidPolicy reports a policy that cannot be evaluated, such as the
+	// zero Policy.
 	ErrInvalidPolicy = errors.New("echomfa: invalid policy")
 
 	// ErrUserNotIndexed reports that InvalidateUser may not have reached all tokens of the
@@ -113,9 +113,9 @@ type failureClass uint8
 const (
 	failureUnavailable   failureClass = iota // timeout, transport, 5xx, 6xx, or unknown
 	noFailure                                // GenAuth told the factors
-	failureRefused                           // GenAuth or CheckToken refused the token
+	failureRefused                           // GenAuth or CheckToken rejected the token
 	failureLimited                           // GenAuth said: too many requests
-	failureMisconfigured                     // GenAuth refused the question
+	failureMisconfigured                     // GenAuth rejected the call
 	failureMalformed                         // the answer could not be read
 	failurePanic                             // the lister or CheckToken panicked
 	failureTurnedAway                        // not asked: budget, breaker, or closed
@@ -152,7 +152,7 @@ func failureOf(err error) failureClass {
 }
 
 // undetermined reports whether an error says, whatever else it says, that there
-// was no verdict: unknown is not "no".
+// was no decision: unknown is not "no".
 func undetermined(err error) bool {
 	var network net.Error
 	for _, unknown := range []error{
@@ -167,7 +167,7 @@ func undetermined(err error) bool {
 }
 
 // refuses reports whether an error says, whatever else it says, that GenAuth
-// has refused the token or the question: nothing stands in for that.
+// has rejected the token or the call: nothing stands in for that.
 func refuses(err error) bool {
 	return errors.Is(err, ErrUnauthenticated) || errors.Is(err, ErrMisconfigured)
 }
@@ -239,7 +239,7 @@ type TokenError struct {
 	// error_description, without the token as a whole and the parts of a JWT. It
 	// must not hold a token that is shortened or encoded otherwise.
 	Reason string
-	// Err is the cause, if there is one. While a refusal is remembered, no more
+	// Err is the cause, if there is one. While a rejection is remembered, no more
 	// of it is kept than the beginning of its text and a *client.APIError.
 	Err error
 }
@@ -312,7 +312,7 @@ const rememberedBytes = 256
 // hold the request that it was made for.
 func remembered(err error) error {
 	var api *client.APIError
-	refusal := &TokenError{Code: codeInvalidToken, Reason: "the token was refused", Err: err}
+	refusal := &TokenError{Code: codeInvalidToken, Reason: "the token was rejected", Err: err}
 	errors.As(err, &refusal)
 	kept := &TokenError{Code: shortened(refusal.Code), Reason: shortened(refusal.Reason)}
 	if refusal.Err == nil {

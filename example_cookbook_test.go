@@ -318,7 +318,7 @@ func newRouter(mfa *echomfa.Enforcer) http.Handler {
 	return e
 }
 
-// TestAdminNeedsOTP is the cookbook's test of one's own application.
+// TestAdminNeedsOTP is the cookbook's test of your own application.
 func TestAdminNeedsOTP(t *testing.T) {
 	t.Parallel()
 	genauth := genauthtest.Start(t)

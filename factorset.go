@@ -16,7 +16,7 @@ import (
 type FactorType = client.FactorType
 
 // The factor types that have a name here. GenAuth documents OTP, SMS, EMAIL and
-// FACE; its hosted login page also knows PASSKEY.
+// FACE; its hosted sign-in page also knows PASSKEY.
 const (
 	OTP     = client.OTP
 	SMS     = client.SMS

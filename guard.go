@@ -45,7 +45,7 @@ type GuardConfig[C any] struct {
 	// InvalidateRequest and Enforcer.Token do not see it; with package enroll set
 	// [Config.Token]. Optional.
 	Token func(c C) (string, error)
-	// Subject returns the identity that the handler serves. A token whose sub claim
+	// Subject returns the identity that the handler works for. A token whose sub claim
 	// differs, or that names nobody, is a 401. Optional.
 	Subject func(c C) (string, error)
 	// Skipper reports whether a request goes by unchecked. Optional.
@@ -125,8 +125,8 @@ func (g *Guard[C]) WithDecision(r *http.Request, d *Decision) *http.Request {
 	return r
 }
 
-// Refuse writes the default answer to an error of [Guard.Check], with its headers. Not
-// if an answer has begun: see Check.
+// Refuse writes the default answer to an error of [Guard.Check], with its headers. Do
+// not call it if an answer has begun: see Check.
 func (g *Guard[C]) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 	g.cfg.Enforcer.WriteRefusal(w, r, err)
 }
@@ -134,7 +134,7 @@ func (g *Guard[C]) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 // RefuseBy has the application answer an error of [Guard.Check]. It sets the headers of
 // the answer, and calls handle, which may be nil, with the refusal. handle may write an
 // answer and return nil. If it returns nil, and written reports that there is no answer,
-// also none that is not flushed yet, the default one is written. What handle returns is
+// not even one that is not flushed yet, the default one is written. What handle returns is
 // returned, without the token and other secrets of the request. A panic of handle is
 // logged, and is a 500 if there is no answer.
 func (g *Guard[C]) RefuseBy(w http.ResponseWriter, r *http.Request, err error, written func() bool, handle func(err error) error) (returned error) {
@@ -288,7 +288,7 @@ func requireFailed(d *Decision, err error) error {
 	return &TokenError{Reason: "no signed-in user", Err: err}
 }
 
-// subjectFailed is a Subject function's error: without an identity to serve
+// subjectFailed is a Subject function's error: without an identity
 // there is none to check.
 func subjectFailed(d *Decision, err error) error {
 	if situationOf(err) == unauthenticated {
@@ -316,7 +316,7 @@ func (c concealed) Is(target error) bool {
 }
 
 // panicked makes a panic a refusal that tells the client nothing, and nobody the
-// token. Aborting a handler by [http.ErrAbortHandler] is no failure, and goes on,
+// token. Aborting a handler by [http.ErrAbortHandler] is not a failure, and goes on,
 // without what it may be wrapped in: net/http logs that.
 func panicked(ctx context.Context, log *slog.Logger, where string, v any, secrets redact.Secrets) (Decision, error) {
 	if aborted, ok := v.(error); ok && errors.Is(aborted, http.ErrAbortHandler) {

@@ -22,7 +22,7 @@ type HandlerConfig struct {
 	// InvalidateRequest and Enforcer.Token do not see it; with package enroll set
 	// [Config.Token]. Optional.
 	Token func(r *http.Request) (string, error)
-	// Subject returns the identity that the handler serves. A token whose sub
+	// Subject returns the identity that the handler works for. A token whose sub
 	// claim differs, or that names nobody, is a 401. Optional.
 	Subject func(r *http.Request) (string, error)
 	// Skipper reports whether a request goes by unchecked. Decide by what the

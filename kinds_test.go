@@ -34,7 +34,7 @@ func TestFieldF16HTMXThatWantsAPage(t *testing.T) {
 	assert.Equal(t, "/login?return_to=%2Fadmin", w.Header().Get("HX-Redirect"))
 }
 
-// TestFieldF20WhereAnAnswerGoes has navigations whose answer is no page of a
+// TestFieldF20WhereAnAnswerGoes has navigations whose answer is not a page in a
 // window.
 func TestFieldF20WhereAnAnswerGoes(t *testing.T) {
 	t.Parallel()

@@ -43,8 +43,8 @@ func (e *Enforcer) settle(ctx context.Context, d *Decision, err error, rq *reque
 
 // UserRef returns a short name of a user that is made of the user's id, which is the sub
 // claim of the user's tokens, with the key. Compute it to find the log lines of a user, by
-// their user_ref. Who has not the key learns it of an id only from the answer to a token
-// of that id, which need not be genuine. It is the same on all instances that have the
+// their user_ref. Without the key it is known only from the answer to a token of that id,
+// which need not be genuine. It is the same on all instances that have the
 // key of [Config].UserRefKey, and after restarts.
 func UserRef(key []byte, userID string) string { return digest.UserRef(key, userID) }
 
@@ -120,7 +120,11 @@ func (e *Enforcer) logRefusal(ctx context.Context, d *Decision, err error, rq *r
 	if !log.Enabled(ctx, level) {
 		return
 	}
-	log.LogAttrs(ctx, level, "mfa refused",
+	message := "mfa refused"
+	if !d.Enforced { // the request goes on: the line must not say that it does not
+		message = "mfa would refuse"
+	}
+	log.LogAttrs(ctx, level, message,
 		slog.String("event", "refused"),
 		slog.String("decision_id", d.ID),
 		slog.String("outcome", d.Outcome.String()),
@@ -176,7 +180,7 @@ func (p Policy) Label() string {
 	return p.String()
 }
 
-// logChange tells the breaker what came of a lookup, and logs what that changed.
+// logChange tells the breaker the result of a lookup, and logs what that changed.
 func (g *genauthSource) logChange(ctx context.Context, now time.Time, pass *breaker.Pass, o breaker.Outcome) {
 	change, figures := g.breaker.Leave(pass, o, now)
 	users := slog.Int("users", figures.Users)
@@ -193,7 +197,7 @@ func (g *genauthSource) logChange(ctx context.Context, now time.Time, pass *brea
 	}
 }
 
-// logToken logs what came of asking about a token if it is held, or too long on its way.
+// logToken logs the failure of a lookup if the token is held, or is too long on its way.
 func (g *genauthSource) logToken(ctx context.Context, now time.Time, f *flight, err error, rest time.Duration) {
 	var long *breaker.TooLongError
 	_, limited := breaker.Wait(err)

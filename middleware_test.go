@@ -59,7 +59,7 @@ func TestAnswersHTTP(t *testing.T) {
 
 var errTest = errors.New("test")
 
-// served is what came of a request to an Echo app.
+// served is the result of a request to an Echo app.
 type served struct {
 	*httptest.ResponseRecorder
 	ran bool
@@ -201,7 +201,7 @@ func TestReportOnly(t *testing.T) {
 	assert.Equal(t, http.StatusInternalServerError, got.Code)
 }
 
-// TestT42PanicsInCallbacks shows that a panic opens no door, and that the next
+// TestT42PanicsInCallbacks shows that a panic lets nobody through, and that the next
 // request works.
 func TestT42PanicsInCallbacks(t *testing.T) {
 	t.Parallel()
@@ -233,7 +233,7 @@ func TestT42PanicsInCallbacks(t *testing.T) {
 	}
 }
 
-// TestAbortHandlerGoesOn shows that the one panic which is no failure is left
+// TestAbortHandlerGoesOn shows that the one panic which is not a failure is left
 // alone.
 func TestAbortHandlerGoesOn(t *testing.T) {
 	t.Parallel()

@@ -12,7 +12,7 @@ import (
 // GenAuth and from the Store, and what was invalidated; it knows nothing of how the
 // Enforcer works. See TestModel.
 
-// verdict is what came of asking.
+// verdict is the answer.
 type verdict int
 
 const (

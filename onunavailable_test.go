@@ -86,7 +86,7 @@ func TestInsecureAllow(t *testing.T) {
 		"an unknown token":                    {token: "unknown-token-0123456789", refused: 503, want: 200},
 		"a token that CheckToken accepts":     {token: "unknown-token-0123456789", check: accept, refused: 503, want: 200, checks: 2},
 		"no token":                            {refused: 401, want: 401},
-		"GenAuth refuses the question":        {token: unknown, after: func(o *outage) { o.genauth.fail(client.ErrMisconfigured) }, refused: 503, want: 503},
+		"GenAuth rejects the call":            {token: unknown, after: func(o *outage) { o.genauth.fail(client.ErrMisconfigured) }, refused: 503, want: 503},
 		"a malformed token":                   {token: "a,b", refused: 401, want: 401},
 		"a token of another app":              {token: answertest.JWT(map[string]any{"sub": "u", "aud": "other"}), refused: 401, want: 401},
 		"a token that CheckToken refuses":     {token: "unknown-token-0123456789", check: func(context.Context, string) error { return errTest }, refused: 401, want: 401},
@@ -183,6 +183,7 @@ func TestInsecureAllowIsToldAsWhatItIs(t *testing.T) {
 	assert.False(t, e.Stats().InsecureAllow)
 	_, err = guard.Check(r, r, "/")
 	require.ErrorIs(t, err, echomfa.ErrClosed)
+	require.Error(t, e.SetOnUnavailable(echomfa.InsecureAllow, time.Minute), "it would do nothing")
 }
 
 // TestSetOnUnavailable follows the switch for an outage: it ends by itself, is

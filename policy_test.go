@@ -155,7 +155,7 @@ func checkMissing(t *testing.T, f truth, enrolled []echomfa.FactorType, got echo
 }
 
 // TestPolicyText has texts and what they are written back as.
-// TestPolicyTextMistakes has what is no policy, where, and why.
+// TestPolicyTextMistakes has texts that are not policies, and where and why.
 // TestN6TypeWithoutAConstantIsDeclared shows that a policy made in Go is held to
 // what ParsePolicy asks for: a type without a constant is declared by Custom.
 // TestN14OnlyNearMatchesAreSuggested tells a misspelling from another word.

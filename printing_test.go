@@ -44,7 +44,7 @@ func TestX14PrintingTellsNoSecret(t *testing.T) {
 	assert.JSONEq(t, `[{"id":"1","type":"SMS"}]`, string(text))
 
 	without := []string{
-		// An address and an app's id are no secrets, and no error keeps what it is about.
+		// An address and an app's id are not secrets, and no error keeps what it is about.
 		"client.Client", "client.Config", "client.APIError", "client.CheckError", "client.PartialError", "client.TransportError",
 		"client.MFATokenInfo",
 		"echomfa.CacheConfig", "echomfa.Decision", "echomfa.Evaluation", "echomfa.FactorSet",

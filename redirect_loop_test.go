@@ -48,7 +48,7 @@ func TestFieldF07CirclesEnd(t *testing.T) {
 			"/admin/", 401,
 			signIn + "the token is meant for another application.", "LoginURL",
 		},
-		"refused":   {[]string{"session=token-refused; Path=/"}, "/admin/a;b/c", 401, signIn + "the token was refused.", "LoginURL"},
+		"refused":   {[]string{"session=token-refused; Path=/"}, "/admin/a;b/c", 401, signIn + "the token was rejected.", "LoginURL"},
 		"no cookie": {nil, "/admin/caf%C3%A9", 401, signIn + "no access token.", "LoginURL"},
 		"enrollment that does not help": {
 			[]string{"session=" + answertest.NotEnrolled + "; Path=/"},

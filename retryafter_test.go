@@ -78,7 +78,7 @@ func TestH1OneLimitForRetryAfter(t *testing.T) {
 						assert.Equal(t, 1, made, "no retry, as nothing is known of the token")
 						return
 					}
-					assert.Equal(t, 1, made, "a Retry-After is no call to come back at once")
+					assert.Equal(t, 1, made, "a Retry-After does not ask for a retry at once")
 					second := told()
 					assert.LessOrEqual(t, second, row.want, "the next one")
 					assert.Greater(t, second, row.want-time.Second-time.Millisecond)

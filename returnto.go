@@ -13,7 +13,7 @@ import (
 	"github.com/echomfa/echomfa/internal/returnto"
 )
 
-// ReturnToConfig says how the enrollment page and the login page learn where
+// ReturnToConfig says how the enrollment page and the sign-in page learn where
 // the browser came from. The zero value adds "return_to" with the path and
 // query of the request.
 type ReturnToConfig struct {
@@ -96,10 +96,10 @@ func (f *refusals) warnOfGuardedPages(r *http.Request, d *Decision) {
 // ReturnTo returns the address to send a browser back to, from a value that came
 // with a request, such as the return_to parameter on an enrollment page: path and
 // query in this app, or "" if the value is not safe to send a browser to. BaseURL
-// before it is taken off, but for its path, which a browser needs and which is put
-// on if it is missing. An address of more than 2,560 bytes is left out, not counting
-// the return-to of a page on the way: where that makes it too long for a redirect, and
-// the page is the enrollment page, its return-to is returned in its place. Check a return-to again before
+// in front is removed, except for its path, which browsers need and which is added if it
+// is missing. An address of more than 2,560 bytes is left out, not counting the return-to
+// of a page on the way: if that makes it too long for a redirect, and the page is the
+// enrollment page, its return-to is returned instead. Check a return-to again before
 // redirecting to it: anybody can make a link to the enrollment page.
 func (e *Enforcer) ReturnTo(value string) string {
 	if !e.ready() {
@@ -140,7 +140,7 @@ func (e *Enforcer) EnrollLocation(returnTo string) string {
 
 // Address returns a path of this app as a browser reaches it, for links, forms and
 // redirects: with the path of [ReturnToConfig].BaseURL before it. Behind a proxy that
-// takes a path off, set BaseURL: without it nothing is put on, and what
+// takes a path off, set BaseURL: without it nothing is added, and what
 // http.StripPrefix takes off is not known here. The return-to is added if it is not
 // "", as in [Enforcer.LoginLocation].
 func (e *Enforcer) Address(path, returnTo string) string {

@@ -46,7 +46,7 @@ func TestFieldF05LongAddresses(t *testing.T) {
 			assert.Equal(t, want, beyond(t, returnToOf(t, w.Header().Get("Location"), "/login")), name)
 
 			// On the enrollment page without a session: to the sign-in page, and
-			// from there back by way of the enrollment page, or at once.
+			// from there back through the enrollment page, or at once.
 			login := e.LoginLocation(page)
 			assert.Less(t, len(login), 3600, name)
 			assert.Equal(t, want, beyond(t, returnToOf(t, login, "/login")), name)

@@ -211,7 +211,7 @@ func TestN12StripPrefix(t *testing.T) {
 		{"Echo outside", "/tools/admin?x=1", "/tools/admin?x=1"},
 		{"nothing", "/admin?x=1", "/admin?x=1"},
 		{"nothing", "http://evil.example/admin?x=1", "/admin?x=1"},
-		// These are no prefixes.
+		// These are not prefixes.
 		{"rewriting", "/old/admin?x=1", "/new/admin?x=1"},
 		{"rewriting", "/id/7/x", "/admin?id=7"},
 		{"a path of its own", "/admin", "/n"},

@@ -225,7 +225,7 @@ func (g *genauthSource) ask(ctx context.Context, f *flight) (facts, error) {
 	case err == nil:
 		return newFacts(list, false), nil
 	case failureOf(err) == failureRefused:
-		return facts{}, &TokenError{Code: codeInvalidToken, Reason: "the token was refused", Err: err}
+		return facts{}, &TokenError{Code: codeInvalidToken, Reason: "the token was rejected", Err: err}
 	case errors.As(err, &partial) && !refuses(err):
 		return newFacts(list, true), nil
 	}
@@ -291,7 +291,7 @@ func (g *genauthSource) failures(q *question) breaker.Memory {
 	return r.failures
 }
 
-// note draws the conclusions from what came of asking about a token: for all others, for
+// note draws the conclusions from the result of a lookup: for all others, for
 // this one, and for its user.
 func (g *genauthSource) note(ctx context.Context, f *flight, pass *breaker.Pass, err error) {
 	now := time.Now()

@@ -26,11 +26,11 @@ const (
 
 // errNotStored is a lookup in the Store that found nothing to rely upon: GenAuth
 // has to be asked.
-var errNotStored = errors.New("echomfa: the store has no facts")
+var errNotStored = errors.New("echomfa: the store does not have the list")
 
 // storeSource is the Enforcer's side of a [Store]. Whatever the Store does, it is
 // a miss at worst: it costs 100 ms at most, nothing while it keeps failing, and
-// opens no door. The nil storeSource is none.
+// lets nobody through. The nil storeSource means that there is no Store.
 type storeSource struct {
 	lookups
 	store      Store

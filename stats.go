@@ -14,12 +14,12 @@ type Stats struct {
 	// Hits and Misses count decisions made from the cache and by a lookup,
 	// refusals among them.
 	Hits, Misses uint64
-	// Stale counts requests let through on facts older than FreshFor.
+	// Stale counts requests let through by lists older than FreshFor.
 	Stale uint64
 	// WouldBlock counts requests that ReportOnly or InsecureAllow let through, by
 	// what would have been their outcome.
 	WouldBlock WouldBlock
-	// Lookups counts lookups by what came of them.
+	// Lookups counts lookups by result.
 	Lookups LookupStats
 	// InFlight and Queued are the lookups under way and those waiting.
 	InFlight, Queued int
@@ -41,7 +41,7 @@ type Stats struct {
 	// invalidated or forgotten meanwhile may count for up to a minute more.
 	Held int
 	// HeldUsers is how many known users GenAuth is not asked about for a while, with
-	// whatever token, because it fails for them and not for others.
+	// any token, because it fails for them and not for others.
 	HeldUsers int
 	// Paused reports that no lookups are made for a while, because GenAuth limits the
 	// rate for more than one user.
@@ -49,10 +49,10 @@ type Stats struct {
 	// InsecureAllow reports that OnUnavailable is InsecureAllow. WouldBlock.Unavailable
 	// counts the requests that it has let through, too.
 	InsecureAllow bool
-	// Store counts what came of asking the Store, if there is one.
+	// Store counts the calls of the Store by result, if there is one.
 	Store StoreStats
-	// Entries and Refusals are how many tokens' facts and how many tokens that were
-	// refused, or whose lookups failed, are remembered.
+	// Entries and Refusals are how many tokens have a cached factor list, and how many
+	// are remembered that were rejected, or whose lookups failed.
 	Entries, Refusals int
 }
 
@@ -86,20 +86,20 @@ func (e *Enforcer) Stats() Stats {
 	return s
 }
 
-// StoreStats count what came of asking the [Store].
+// StoreStats count the calls of the [Store] by result.
 type StoreStats struct {
-	// Hits and Misses count lookups that did and did not find facts.
+	// Hits and Misses count lookups that did and did not find a list.
 	Hits, Misses uint64
-	// Rejected counts facts that were found and not believed: those of another
+	// Rejected counts lists that were found and not believed: those of another
 	// key, and those dated more than 2 s ahead.
 	Rejected uint64
 	// Failed counts calls that ended in an error, and Skipped those that were
 	// not made because the ones before had failed.
 	Failed, Skipped uint64
-	// Open reports that the Store is left alone because it kept failing.
+	// Open reports that the Store is not called for a while, because it kept failing.
 	Open bool
 	// Deaf reports that the Store has not been heard for a second: invalidations of
-	// other instances do not arrive, and stored facts are not believed.
+	// other instances do not arrive, and stored lists are not believed.
 	Deaf bool
 	// Unsent is how many invalidations of this instance the Store has not acknowledged
 	// yet, and Dropped counts those that were given up because there were too many.

@@ -39,29 +39,29 @@ func userKey(namespace, subject string) StoreKey {
 // short is the part of a key by which its tombstone is found.
 func (k StoreKey) short() uint64 { return binary.BigEndian.Uint64(k[:]) }
 
-// StoredFacts are what GenAuth told about one token. They hold no token, no
-// profile and no verdict.
+// StoredFacts are the factor list of one token, as GenAuth told it. They hold no
+// token, no profile and no decision.
 type StoredFacts struct {
-	// Key is the token that they belong to. Facts that come back under another
-	// key count as not found.
+	// Key is the token that the list belongs to. A list that comes back under
+	// another key counts as not found.
 	Key StoreKey
 	// User is the user of the token, or zero if the token names nobody.
 	User StoreKey
 	// Types are the enrolled types. Partial lists are never stored.
 	Types []FactorType
 	// Asked is when GenAuth was asked, by the clock of the instance that asked.
-	// The age of facts counts from then. Facts dated more than 2 s ahead count
-	// as not found.
+	// The age of the list counts from then. A list dated more than 2 s ahead
+	// counts as not found.
 	Asked time.Time
 	// Expires is when the token ends, or zero if that is not known.
 	Expires time.Time
 }
 
 // StoreVersion is what [Store.Get] has seen of the invalidations of a key and its
-// user. It means nothing but to the Store that made it.
+// user. Only the Store that made it can read it.
 type StoreVersion string
 
-// StoreEvent is news of a [Store].
+// StoreEvent is what a [Store] tells.
 type StoreEvent struct {
 	// Key or User is what an instance has invalidated.
 	Key, User StoreKey
@@ -80,19 +80,19 @@ const (
 	Invalidated StoreEventKind = iota
 	// Hearing says that everything has been told that was acknowledged before the
 	// round of listening which has just ended. A Store says it at least twice a second
-	// while that is so. Until it says so, and when it has not for a second, stored facts
+	// while that is so. Until it says so, and when it has not for a second, stored lists
 	// are not believed.
 	Hearing
 	// Deaf says that a round of listening has failed, and why.
 	Deaf
 	// Rewound says that the Store has lost some of what it had: invalidations that it
-	// acknowledged and did not tell may be lost, and facts from before them may be back.
-	// What it still knows to be invalidated is told after it. Facts of the cache stay, stored
+	// acknowledged and did not tell may be lost, and lists from before them may be back.
+	// What it still knows to be invalidated is told after it. Cached lists stay, stored
 	// ones from before are not believed, and each instance sends its own
 	// invalidations again.
 	Rewound
 	// Resumed says that invalidations were missed, and that the Store has not forgotten
-	// them: facts from before are asked for again, and those in the Store are believed.
+	// them: lists from before are looked up again, and those in the Store are believed.
 	Resumed
 	// Unreadable says that the Store was told of something that it cannot read, such as
 	// an invalidation by an instance with another secret. It is counted and logged, with
@@ -102,24 +102,24 @@ const (
 
 // Store is a second tier of the cache, shared by the instances of an app, so that
 // they ask GenAuth as often as one of them would, and an invalidation on one of
-// them counts on all. Package redisstore has one for Redis and Valkey; package
+// them takes effect on all. Package redisstore has one for Redis and Valkey; package
 // storetest tests any.
 //
 // It may be called by several goroutines at once. Every call but Watch returns
 // soon after ctx ends. An error is a miss to the Enforcer: it never lets a request
 // through.
 //
-// What a Store sends out of the process must tell nothing about tokens, and what
-// comes back must be known to be its own: keys are digests under a secret, and
+// What a Store sends out of the process must reveal nothing about tokens, and it must
+// be able to tell its own values from others: keys are digests under a secret, and
 // values are authenticated together with their key.
 type Store interface {
-	// Get returns the facts of a token, and reports whether there are any: none
+	// Get returns the factor list of a token, and reports whether there is one: none
 	// is not an error. User is zero if the token names nobody. The version is for a
 	// Set that follows.
 	Get(ctx context.Context, key, user StoreKey) (facts StoredFacts, found bool, version StoreVersion, err error)
-	// Set keeps facts for at most the given time, but not if their key or user
-	// has been invalidated since version was got, and not in place of facts that
-	// were asked for later. Neither is an error.
+	// Set keeps a list for at most the given time, but not if its key or user
+	// has been invalidated since version was got, and not in place of a list that
+	// was asked for later. Neither is an error.
 	Set(ctx context.Context, facts StoredFacts, version StoreVersion, keep time.Duration) error
 	// Delete forgets a token and tells all instances, also where nothing was
 	// known of it, and each time. If it returns nil, the Store has done so: each
@@ -140,10 +140,10 @@ type Store interface {
 
 // StoreCounter is a [Store] that counts for all instances. It is optional.
 type StoreCounter interface {
-	// Take counts one more of what a name stands for, and reports whether it is within
-	// limit. The first Take of a name begins a window of the time of per, after which
-	// counting begins again. Nothing is within a limit below 1. An error says that
-	// it is not known: the caller's own limit holds then.
+	// Take counts one more event of a name, and reports whether it is within limit. The
+	// first Take of a name begins a window of the length per, after which counting starts
+	// again. Nothing is within a limit below 1. After an error that is not known, and the
+	// caller's own limit applies.
 	Take(ctx context.Context, name StoreKey, limit int, per time.Duration) (bool, error)
 }
 
@@ -158,7 +158,7 @@ func isNil(v any) bool {
 	}
 }
 
-// prepareSource settles whose facts these are.
+// prepareSource settles whose lists these are.
 func (c *Config) prepareSource() error {
 	genauth, isClient := c.Client.(*client.Client)
 	var errs []error

@@ -173,7 +173,7 @@ func TestT48InvalidateRacesTheStore(t *testing.T) {
 }
 
 // TestStoreForgetsRefusedTokens has GenAuth refuse a token whose facts all
-// instances know. A token of which nothing was known is no news to anybody.
+// instances know. An unknown token is told to nobody.
 func TestStoreForgetsRefusedTokens(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -116,7 +116,7 @@ func TestT33FormsAreNotReplayed(t *testing.T) {
 	for _, method := range []string{"POST", "PUT", "PATCH", "DELETE"} {
 		w := send(t, app, method, "/admin", lackingBearer, navigation)
 		assert.Equal(t, 303, w.Code, method)
-		assert.Equal(t, "/mfa", w.Header().Get("Location"), "a posted address is no page to come back to")
+		assert.Equal(t, "/mfa", w.Header().Get("Location"), "a posted address is not a page to come back to")
 		assert.Equal(t, 403, send(t, app, method, "/admin", lackingBearer, "Accept: */*").Code)
 	}
 }

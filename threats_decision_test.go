@@ -279,7 +279,7 @@ func TestT11TroubleDoesNotOpenTheDoor(t *testing.T) {
 }
 
 // TestT13FreshAnswerWithoutTheFactorCountsAtOnce shows that what one route has
-// learned locks all of them, however long the older facts would have served.
+// learned locks all of them, however fresh the older facts were.
 func TestT13FreshAnswerWithoutTheFactorCountsAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -312,7 +312,7 @@ func TestT14NobodyIsLockedInALoop(t *testing.T) {
 	})
 }
 
-// TestT15EveryTokenIsAskedAbout shows that claims are no key: a second token of
+// TestT15EveryTokenIsAskedAbout shows that claims are not the key: a second token of
 // one user, and one that only says so, is asked about.
 func TestT15EveryTokenIsAskedAbout(t *testing.T) {
 	t.Parallel()

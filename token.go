@@ -16,8 +16,8 @@ import (
 	"github.com/echomfa/echomfa/internal/urlpath"
 )
 
-// credential reads the token of a request from the one declared source. There
-// is no second place to look: a token that is checked must be the token that
+// credential reads the token of a request from the one declared source, and
+// looks nowhere else: a token that is checked must be the token that
 // the handler uses, and RFC 6750, section 2, allows one method per request.
 type credential struct {
 	header string // canonical name, or empty

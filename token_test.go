@@ -64,7 +64,7 @@ func TestTokenSources(t *testing.T) {
 				require.NoError(t, err)
 			case row.err != nil:
 				require.ErrorIs(t, err, row.err)
-				require.NotErrorIs(t, err, echomfa.ErrUnauthenticated, "its failure is no verdict")
+				require.NotErrorIs(t, err, echomfa.ErrUnauthenticated, "a failure is not a rejection")
 			default:
 				var refusal *echomfa.TokenError
 				require.ErrorAs(t, err, &refusal)

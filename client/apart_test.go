@@ -51,5 +51,5 @@ func TestX2LongTokensHaveAConnectionOfTheirOwn(t *testing.T) {
 	assert.False(t, transport.DisableKeepAlives)
 	c := newFakeClient(t, answer(200, nil, noFactors))
 	_, err := c.ListEnrolledFactors(t.Context(), strings.Repeat("x", 5000))
-	require.NoError(t, err, "a transport that is none of net/http's")
+	require.NoError(t, err, "a transport that is not net/http's")
 }

@@ -30,8 +30,8 @@ func (e *CheckError) Unwrap() error { return e.Err }
 //
 // It makes two calls, each within Config.Timeout: GET
 // /oidc/.well-known/openid-configuration, which GenAuth documents as public, and
-// GET /api/v3/list-enrolled-factors without a token, which must be refused as not
-// logged in. An address of GenAuth's console or management API is refused without
+// GET /api/v3/list-enrolled-factors without a token, which GenAuth must reject as not
+// logged in. An address of GenAuth's console or management API is an error without
 // a call.
 //
 // The error is a [*CheckError], whose Problem tells these apart: no such host, a

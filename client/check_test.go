@@ -198,7 +198,7 @@ func TestN8CheckKnowsTheConsole(t *testing.T) {
 	}
 }
 
-// TestN8CheckTellsConnectionsApart has what comes of an address at which no
+// TestN8CheckTellsConnectionsApart has an address at which no
 // GenAuth can be reached, over real sockets.
 func TestN8CheckTellsConnectionsApart(t *testing.T) {
 	t.Parallel()
@@ -315,10 +315,10 @@ func TestN8CheckTellsTransportErrorsApart(t *testing.T) {
 		"no such name":       {&net.DNSError{Err: "no such host", Name: "genauth.invalid", IsNotFound: true}, "does not exist"},
 		"no name server":     {&net.DNSError{Err: "server misbehaving", Name: "genauth.invalid"}, "cannot be resolved"},
 		"name server silent": {&net.DNSError{Err: "i/o timeout", Name: "genauth.invalid", IsTimeout: true}, "no name server answers"},
-		"IPv6 alone":         {&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.ENETUNREACH)}, "addresses of IPv6 alone"},
-		"IPv6 is off":        {&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EADDRNOTAVAIL)}, "addresses of IPv6 alone"},
+		"IPv6 alone":         {&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.ENETUNREACH)}, "only IPv6 addresses"},
+		"IPv6 is off":        {&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EADDRNOTAVAIL)}, "only IPv6 addresses"},
 		"no route":           {&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EHOSTUNREACH)}, "no route"},
-		"IPv4 only":          {&net.OpError{Op: "dial", Err: &net.AddrError{Err: "no suitable address"}}, "addresses of IPv6 alone"},
+		"IPv4 only":          {&net.OpError{Op: "dial", Err: &net.AddrError{Err: "no suitable address"}}, "only IPv6 addresses"},
 		"slow host":          {context.DeadlineExceeded, "no answer in time"},
 		"an alert":           {tls.AlertError(40), "TLS handshake"},
 		"broken":             {io.ErrUnexpectedEOF, "the connection fails"},

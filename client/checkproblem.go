@@ -34,9 +34,9 @@ func (c *Client) transportProblem(err error, came *progress) string {
 	case errors.As(err, &dns):
 		return "the host name of BaseURL cannot be resolved now"
 	case errors.As(err, &authority):
-		return "the certificate is of an authority that this machine does not know; a proxy that opens TLS needs its own authority installed"
+		return "the certificate is from an authority that this machine does not know; a proxy that opens TLS needs its own authority installed"
 	case errors.As(err, &host):
-		return orUnder(c.base, "the certificate is of another host than the one of BaseURL")
+		return orUnder(c.base, "the certificate is for another host than that of BaseURL")
 	case errors.As(err, &invalid):
 		return "the certificate is not valid; it may have expired, or the clock is wrong"
 	case errors.Is(err, http.ErrSchemeMismatch), errors.As(err, &record):
@@ -48,7 +48,7 @@ func (c *Client) transportProblem(err error, came *progress) string {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "the connection is refused; nothing listens at BaseURL"
 	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.EADDRNOTAVAIL), errors.As(err, &family):
-		return "there is no route to the host; it may have addresses of IPv6 alone, and this machine none"
+		return "there is no route to the host; it may have only IPv6 addresses, and this machine has none"
 	case !c.isPlain() && came.untunneled():
 		return "the egress proxy refuses the connection, or wants credentials; see HTTPS_PROXY and NO_PROXY"
 	}
@@ -71,11 +71,11 @@ func (c *Client) answerProblem(r call, rep reply, env envelope) (problem, host s
 	case env.apiCode == codeNoApplication, env.apiCode == codeNoUserPool:
 		return orUnder(c.base, "GenAuth knows no such application at this address; see AppID, and AppIDHeader if the deployment renames the header"), ""
 	case rep.status == http.StatusTooManyRequests, env.statusCode == http.StatusTooManyRequests:
-		return "GenAuth limits the requests; this says nothing of the configuration", ""
+		return "GenAuth limits the requests; this says nothing about the configuration", ""
 	case rep.status >= http.StatusInternalServerError:
 		return "GenAuth, or a gateway in front of it, is in trouble", ""
 	case rep.isPage():
-		return orUnder(c.base, "a web page comes in the place of GenAuth's answer; a gateway answers, or BaseURL is the address of a site"), ""
+		return orUnder(c.base, "a web page comes instead of GenAuth's answer; a gateway answers, or BaseURL is the address of a site"), ""
 	case rep.status == http.StatusUnauthorized:
 		return "a gateway in front of GenAuth asks for credentials of its own", ""
 	case rep.status == http.StatusForbidden && !env.hasStatus:

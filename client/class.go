@@ -49,7 +49,7 @@ func is4xx(status int) bool { return 400 <= status && status <= 499 }
 // nor a failure that has a word of its own.
 func oddStatus(status int) string {
 	if is2xx(status) {
-		return "the call has no such success"
+		return "GenAuth documents no such success of this call"
 	}
 	return ""
 }

@@ -27,7 +27,7 @@ const (
 	DefaultUserAgent = "echomfa"
 )
 
-// Config says which GenAuth application a [Client] speaks to, and how.
+// Config says which GenAuth application a [Client] calls, and how.
 //
 // BaseURL and AppID are required; every other field has a usable zero value.
 // [New] copies what it needs: later changes have no effect on the client.

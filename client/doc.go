@@ -1,6 +1,6 @@
 // Package client is a small client for the MFA part of GenAuth's V3 API
-// (GenAuth was formerly Authing): which factors has a user enrolled, and how is
-// one enrolled or removed.
+// (GenAuth was formerly Authing). It lists the factors that a user has enrolled,
+// and enrolls and removes factors.
 //
 //	genauth, err := client.New(client.Config{
 //		BaseURL: "https://example.genauth.ai",
@@ -23,7 +23,7 @@
 // A list is believed only if the HTTP status is 200, the body is one JSON object
 // in UTF-8 with nothing after it, its statusCode is 200, its apiCode is absent,
 // null or 0, and its data is there. Member names are compared exactly. An
-// envelope or a row with a duplicate member is refused. Everything else is an
+// envelope or a row with a duplicate member is malformed. Everything else is an
 // error, never an empty list.
 //
 // # Failures

@@ -20,7 +20,7 @@ var (
 	// ErrMisconfigured means that the call cannot succeed as it is: the wrong
 	// application, no right to it, bad arguments. A retry fails in the same way.
 	ErrMisconfigured = errors.New("client: misconfigured")
-	// ErrMalformed means that there was an answer which cannot be relied upon.
+	// ErrMalformed means that there was an answer which cannot be used.
 	ErrMalformed = errors.New("client: malformed answer")
 	// ErrUnavailable means that GenAuth could not be reached, did not answer in
 	// time, or said that it is in trouble.

@@ -21,7 +21,7 @@ import (
 type FactorType = factortype.Type
 
 // The factor types that GenAuth documents (OTP, SMS, EMAIL, FACE), and PASSKEY,
-// which its hosted login page knows although no document shows
+// which its hosted sign-in page knows although no document shows
 // list-enrolled-factors returning it.
 const (
 	OTP     FactorType = "OTP"

@@ -50,7 +50,7 @@ func TestH3SuccessIsTheDocumentedStatus(t *testing.T) {
 				var e *client.APIError
 				require.ErrorAs(t, err, &e)
 				assert.Equal(t, status, e.HTTPStatus)
-				assert.Contains(t, err.Error(), "the call has no such success")
+				assert.Contains(t, err.Error(), "GenAuth documents no such success of this call")
 			})
 		}
 	}

@@ -17,7 +17,7 @@ const (
 // apart returns a transport that has a connection for each call, made of another one
 // when it is needed first. A gateway that refuses a long header over HTTP/2 ends the
 // connection, and with it every other call that is on it: anybody could do that to all
-// users by a made-up token. It is the same transport if it is none of net/http's.
+// users by a made-up token. It is the same transport if it is not net/http's.
 func apart(shared http.RoundTripper) func() http.RoundTripper {
 	return sync.OnceValue(func() http.RoundTripper {
 		t, ok := shared.(*http.Transport)

@@ -63,12 +63,12 @@ func Example() {
 	fmt.Println("alice", get(e, "/admin", genauth.AccessToken("alice")).Code)
 	fmt.Println("bob", get(e, "/admin", genauth.AccessToken("bob")).Code)
 	fmt.Println("nobody", get(e, "/admin", "").Code)
-	fmt.Println("no such page", get(e, "/admin/none", genauth.AccessToken("alice")).Code)
+	fmt.Println("page not found", get(e, "/admin/none", genauth.AccessToken("alice")).Code)
 	// Output:
 	// alice 200
 	// bob 403
 	// nobody 401
-	// no such page 404
+	// page not found 404
 }
 
 // A policy for each role: administrators need more than others.

@@ -44,7 +44,7 @@ func headRouter() echo.Config {
 	return echo.Config{Router: echo.NewRouter(echo.RouterConfig{AutoHandleHEAD: true, AllowOverwritingRoute: true})}
 }
 
-// served is what came of a request to an Echo app.
+// served is the result of a request to an Echo app.
 type served struct {
 	*httptest.ResponseRecorder
 	ran bool

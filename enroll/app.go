@@ -27,7 +27,7 @@ func (v *visit) beginApp(st *state) {
 
 // errKeyURI is what GenAuth sent for an authenticator app. It is not quoted: it has the
 // secret.
-var errKeyURI = errors.New("enroll: the otpauth URI is none that authenticator apps read")
+var errKeyURI = errors.New("enroll: authenticator apps cannot read the otpauth URI")
 
 // failedToBegin answers an error of askForApp.
 func (v *visit) failedToBegin(err error) {
@@ -130,7 +130,7 @@ func (v *visit) unclear(st *state, code string, err error) {
 	case isRefusal(err) && !st.isOld():
 		// It is not for the age of the enrollment token, so it is for the code.
 		v.wasWrong()
-		v.log("enroll_code_refused", "GenAuth refused a code without saying why", err)
+		v.log("enroll_code_refused", "GenAuth rejected a code without saying why", err)
 		v.goOn(codePage(st).wrong("code", "error.code"))
 	case errors.Is(err, client.ErrMisconfigured) && st.isOld():
 		v.renew(st, code)

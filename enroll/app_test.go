@@ -245,8 +245,8 @@ func TestJustBeforeTheMinute(t *testing.T) {
 	assert.Equal(t, 1, s.genauth.Calls(sendPath))
 }
 
-// TestRenewingFails has what becomes of it when GenAuth gives no fresh token,
-// or takes it back.
+// TestRenewingFails has GenAuth give no fresh enrollment token, or take it
+// back.
 func TestRenewingFails(t *testing.T) {
 	t.Parallel()
 	rows := map[string]struct {

@@ -106,7 +106,7 @@ func (v *visit) take(what string, limit int, every time.Duration) bool {
 }
 
 // maySend reports whether a code may be sent to where the user says. Each counts: a
-// session is no way to send messages to whomever one likes.
+// session must not be a way to send messages to anybody.
 func (v *visit) maySend() bool {
 	if !v.within("messages", v.h.messages) {
 		return false

@@ -33,7 +33,7 @@ func hangingUp(s *site, path string) func(*http.Request) {
 }
 
 // TestBugHangingUpHidesTheChange has a client that goes away while GenAuth is
-// asked: whoever has taken over a session would add a factor, or remove one,
+// asked: somebody who has taken over a session would add a factor, or remove one,
 // and the app would not tell the user.
 func TestBugHangingUpHidesTheChange(t *testing.T) {
 	t.Parallel()
@@ -138,7 +138,7 @@ func TestBugRenewedWithoutAnAnswer(t *testing.T) {
 
 // TestBugSignInProvedBesideAnApp has an enrollment that was begun by a recent
 // sign-in, and goes on after the user has enrolled an authenticator app: from
-// then on it is a code of the app that proves who is there.
+// then on the proof is a code of the app.
 func TestBugSignInProvedBesideAnApp(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
@@ -195,8 +195,8 @@ func TestBugTemplateThatCannotWork(t *testing.T) {
 
 // TestBugFormLeadsToGenAuthsSignIn has an app whose sign-in page leads to
 // GenAuth's at once. Chromium holds that redirect against form-action as well,
-// and whoever sent a form without a session stayed where they were, without a
-// word.
+// and a user who sent a form without a session stayed on the page, without any
+// message.
 func TestBugFormLeadsToGenAuthsSignIn(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)

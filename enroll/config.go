@@ -59,8 +59,8 @@ type Config struct {
 	// [InsecureRandomKey].
 	StateKeys [][]byte
 
-	// RecentSignIn returns who has signed in when, with the password or whatever
-	// else stands for them, in the session of a request. If that is another user
+	// RecentSignIn returns who signed in, and when, with the password or whatever
+	// replaces it, by the session of a request. If that is another user
 	// than the one of the access token, or the time is zero, the user has to sign
 	// in. An error is a 500, but one matching [echomfa.ErrUnauthenticated] asks to
 	// sign in. Required, unless AuthTime or InsecureSkipProof is set. Never use iat,
@@ -71,7 +71,7 @@ type Config struct {
 	// none for access tokens: look at yours. Opaque tokens have no claims.
 	AuthTime bool
 	// SignInWithin is how long ago a recent sign-in may be, and how long a code
-	// of the authenticator app proves who is there. Optional. Default 15
+	// of the authenticator app proves that it is the user. Optional. Default 15
 	// minutes, at least one, at most an hour.
 	SignInWithin time.Duration
 	// ReauthURL is where a user who is signed in already signs in again: a path of this
@@ -80,7 +80,7 @@ type Config struct {
 	// knows: in OpenID Connect, with prompt=login or max_age. It is given the return-to.
 	// Optional. Default: the Enforcer's LoginURL, with the parameter prompt=login.
 	ReauthURL string
-	// InsecureSkipProof lets whoever has a session add and remove factors.
+	// InsecureSkipProof lets anybody with a session add and remove factors.
 	InsecureSkipProof bool
 	// OnChange is told each factor that has been added or removed here, so
 	// that the app can tell the user by another way. It runs before the answer
@@ -121,7 +121,7 @@ type Config struct {
 	// those of the files in locales. What a language lacks is in English.
 	// Optional.
 	Messages map[string]map[string]string
-	// Templates replace templates, by files "*.html" that define them anew. New
+	// Templates replace templates, by files "*.html" that define the same names. New
 	// executes each page once.
 	// The names and what they are given: see the files in pages, and [Page].
 	// Optional.
@@ -133,7 +133,7 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// SignIn is when a user has signed in. The zero value is no sign-in.
+// SignIn is when a user has signed in. The zero value means that nobody has signed in.
 type SignIn struct {
 	// Subject is the user's id at GenAuth: the sub of the ID token, which is the
 	// sub of the access token.
@@ -163,7 +163,7 @@ type Brand struct {
 // Change is what has been done to a factor.
 type Change uint8
 
-// The changes. The zero value is none.
+// The changes. The zero value is not a change.
 const (
 	Enrolled Change = iota + 1
 	Removed
@@ -204,7 +204,7 @@ const (
 )
 
 // InsecureRandomKey returns a key for [Config.StateKeys] that no other process
-// knows: after a restart, and on another instance, users have to begin anew.
+// knows: after a restart, and on another instance, users have to start again.
 func InsecureRandomKey() []byte {
 	key := make([]byte, minKeyBytes)
 	rand.Read(key) // never fails, as its documentation says
@@ -321,13 +321,13 @@ func (c *Config) enrollPath() string {
 }
 
 // signsInHere reports whether the sign-in page is said to be one of these pages.
-// They would send whoever is not signed in to themselves.
+// They would send users who are not signed in to themselves.
 func (c *Config) signsInHere() bool {
 	u, err := url.Parse(c.Enforcer.LoginLocation(""))
 	return err == nil && u.Host == "" && c.BasePath != "" && strings.HasPrefix(strings.TrimSuffix(u.Path, "/")+"/", c.BasePath+"/")
 }
 
-// needsFactors reports why a policy is none to enroll for.
+// needsFactors reports why nobody has to enroll anything for a policy.
 func needsFactors(p echomfa.Policy) error {
 	if err := p.Err(); err != nil {
 		return err

@@ -231,7 +231,7 @@ func TestWaiting(t *testing.T) {
 	require.NoError(t, err)
 	assert.True(t, 20 < seconds && seconds <= 60, seconds)
 	again := user.post("/mfa/send", "state", sent.state()).is(http.StatusOK, "notice.one_a_minute")
-	assert.NotContains(t, again.html, `role="alert"`, "it is no error")
+	assert.NotContains(t, again.html, `role="alert"`, "it is not an error")
 	assert.Regexp(t, found, again.html)
 	late := s.pages.Backdate(sent.state(), user.token, time.Minute)
 	wrong := user.post("/mfa/confirm", "state", late, "code", "1").is(http.StatusOK, "title.sent")

@@ -67,6 +67,6 @@ func TestCrossOriginForms(t *testing.T) {
 		r.Header.Set("Origin", "https://"+r.Host)
 	}
 	fresh.do(http.MethodPost, "/mfa/confirm", formOf(forms["/mfa/confirm"]...), own).is(http.StatusOK, "title.recovery")
-	// A link from elsewhere is no form, and shows what is missing only.
+	// A link from elsewhere is not a form, and shows what is missing only.
 	fresh.do(http.MethodGet, "/mfa?return_to=/admin", nil, origins["cross-site"]).is(http.StatusOK, "title.start")
 }

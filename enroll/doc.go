@@ -1,4 +1,4 @@
-// Package enroll serves ready-made pages on which users enroll MFA factors at
+// Package enroll has ready-made pages on which users set up MFA factors at
 // GenAuth, and come back to the page that asked for them.
 //
 // GenAuth documents no deep link with a return address, so an application needs
@@ -16,23 +16,23 @@
 //
 // The pages say what is missing, offer what the app offers, walk the user
 // through an authenticator app, a text message or an e-mail, show the recovery
-// code once, make the change count at once, and go back. They work without
+// code once, apply the change at once, and go back. They work without
 // JavaScript and on a phone, in English and Chinese.
 //
 // # Who may change factors
 //
-// Enrollment is how accounts are taken over: whoever binds a factor of their own
-// passes every check that asks for one. So adding or removing a factor needs
+// Enrollment is how accounts are taken over: an attacker who adds a factor of
+// their own passes every check that asks for one. So adding or removing a factor needs
 // either a code of the authenticator app that is enrolled already or, where none
 // is, a sign-in of the last 15 minutes: see [Config.RecentSignIn].
 //
-// These pages guard the way that leads through them. Whoever holds a raw access
-// token can bind or remove factors at GenAuth directly, and no page can prevent
+// These pages guard the way that leads through them. Anybody with a raw access
+// token can add or remove factors at GenAuth directly, and no page can prevent
 // that: keep access tokens on the server.
 //
 // # State
 //
-// Nothing is kept in memory between the steps, so that any instance can serve
+// Nothing is kept in memory between the steps, so that any instance can answer
 // any of them, and two tabs do not get in each other's way. What a step needs of
 // the one before is in a hidden field of the form, encrypted and bound to the
 // user, under the keys of [Config.StateKeys]. Each form is answered with a redirect to a

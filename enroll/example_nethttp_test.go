@@ -99,7 +99,7 @@ func newWebApp(
 			return
 		}
 		sessions.begin(w, webSession{token: token, userID: userID, signedIn: time.Now()})
-		// What is no path of this app is left out: ReturnTo returns "".
+		// ReturnTo returns "" for what is not a path of this app.
 		http.Redirect(w, r, cmp.Or(mfa.ReturnTo(r.FormValue("return_to")), "/"), http.StatusSeeOther)
 	})
 	mux.Handle("/mfa", pages)
@@ -117,7 +117,7 @@ var signInPage = template.Must(template.New("").Parse(`<!DOCTYPE html><title>Sig
 <button>Sign in</button></form>
 `))
 
-// webSession is a signed-in browser; the zero value is none.
+// webSession is a signed-in browser; the zero value is nobody.
 type webSession struct {
 	token, userID string
 	signedIn      time.Time

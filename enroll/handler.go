@@ -15,11 +15,12 @@ import (
 
 	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/internal/accept"
+	"github.com/echomfa/echomfa/internal/claims"
 	"github.com/echomfa/echomfa/internal/urlpath"
 	"golang.org/x/time/rate"
 )
 
-// Handler serves the enrollment pages. Make one with [New] and mount it at
+// Handler answers the requests for the enrollment pages. Make one with [New] and mount it at
 // [Config.BasePath] and below it. It may be used by several goroutines at once.
 // The zero Handler answers 500.
 //
@@ -47,7 +48,7 @@ type Handler struct {
 }
 
 // New returns the handler, or all that is wrong with the configuration, each
-// mistake naming its field. It starts nothing and asks nobody.
+// mistake naming its field. It makes no network calls and starts no goroutine.
 func New(cfg Config) (*Handler, error) {
 	cfg, err := cfg.prepared()
 	errs := []error{err}
@@ -122,7 +123,7 @@ func pageAt(path string) step {
 	return nil
 }
 
-// ServeHTTP serves the page, step or file that a request asks for.
+// ServeHTTP answers with the page, step or file that a request asks for.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if h.seal == nil {
 		http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
@@ -223,7 +224,7 @@ func (v *visit) recover() {
 func (v *visit) serve(do step) {
 	if err := v.h.csrf.Check(v.r); err != nil {
 		if v.isDue("cross-site") {
-			v.h.cfg.Logger.LogAttrs(v.r.Context(), slog.LevelWarn, "enrollment form may be of another site",
+			v.h.cfg.Logger.LogAttrs(v.r.Context(), slog.LevelWarn, "enrollment form may come from another site",
 				slog.String("event", "enroll_form_of_other_site"),
 				slog.String("path", v.loggedPath()), v.reference(), slog.String("error", err.Error()))
 		}
@@ -262,7 +263,7 @@ func (v *visit) mayAsk() bool {
 	return false
 }
 
-// returnTo checks a return-to. One that leads here is no place to go back to.
+// returnTo checks a return-to. One that leads to these pages is left out.
 func (v *visit) returnTo(value string) string {
 	back := v.h.cfg.Enforcer.ReturnTo(value)
 	escaped, _, _ := strings.Cut(v.inApp(back), "?")
@@ -285,7 +286,7 @@ func (v *visit) inApp(address string) string {
 }
 
 // identify finds out who is here and what they have enrolled, and reports
-// whether the page may go on. It asks by way of the enforcer, within its budgets
+// whether the page may go on. It asks through the enforcer, within its budgets
 // and with its memory of refused tokens: a token that the enforcer does not take
 // costs no other call.
 func (v *visit) identify() bool {
@@ -318,6 +319,11 @@ func (v *visit) identify() bool {
 		v.refuse(err)
 		return false
 	}
+	// GenAuth has accepted the token, so the enforcer allows delegated ones.
+	if c, err := claims.Parse(v.token); err != nil || c.Delegated {
+		v.message(http.StatusForbidden, "error.delegated")
+		return false
+	}
 	return true
 }
 
@@ -331,7 +337,7 @@ func (v *visit) judge(enrolled echomfa.FactorSet) {
 }
 
 // refuse answers a user who is not let in. A form that comes when the session has ended
-// leads back to the first page, by way of the sign-in page, with its return-to.
+// leads back to the first page, over the sign-in page, with its return-to.
 func (v *visit) refuse(err error) {
 	back := v.stepNow() // which goes on where it was
 	if back == "" {

@@ -100,7 +100,7 @@ func TestFormsThatCannotBeRead(t *testing.T) {
 	user.post("/mfa/begin", "type", strings.Repeat("x", 33<<10)).is(http.StatusBadRequest, "error.form")
 	user.post("/mfa/begin").goes("/mfa")
 	user.post("/mfa/begin", "return_to", "/admin?a=b&c").goes("/mfa?return_to=%2Fadmin%3Fa%3Db%26c")
-	user.do(http.MethodPost, "/mfa/begin?type=OTP", nil).goes("/mfa") // the query is no form
+	user.do(http.MethodPost, "/mfa/begin?type=OTP", nil).goes("/mfa") // the query is not a form
 	assert.Zero(t, s.genauth.Calls(sendPath))
 }
 

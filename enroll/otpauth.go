@@ -73,7 +73,7 @@ func readKeyURI(text string) (appKey, bool) {
 	return key, ok && key.Digits != 7 && base32Secret.MatchString(key.Secret) && slices.Contains([]string{"SHA1", "SHA256", "SHA512"}, key.Algorithm)
 }
 
-// unescaped returns text without escapes, or as it is if it has what is none.
+// unescaped returns text without escapes, or unchanged if one of them is malformed.
 func unescaped(text string, unescape func(string) (string, error)) string {
 	if plain, err := unescape(text); err == nil {
 		return plain

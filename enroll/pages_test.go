@@ -17,7 +17,7 @@ import (
 	"github.com/echomfa/echomfa/enroll"
 )
 
-// toured is a site that was toured, and what came of it.
+// toured is a site that was toured, and the result.
 type toured struct {
 	*site
 
@@ -97,7 +97,7 @@ func tour(t *testing.T, lang string) toured {
 	return toured{s, pages, secrets}
 }
 
-// isAnswer reports whether it is no page: a redirect or a file.
+// isAnswer reports whether an answer is a redirect or a file, and not a page.
 func isAnswer(name string, a answer) bool {
 	return a.StatusCode == http.StatusFound || a.StatusCode == http.StatusSeeOther || name == "recovery-file"
 }
@@ -208,7 +208,7 @@ func normalized(page string) string {
 	return page
 }
 
-// TestGolden compares all pages with testdata/pages, written anew by
+// TestGolden compares all pages with testdata/pages, rewritten by
 // go test -run TestGolden . -update.
 func TestGolden(t *testing.T) {
 	t.Parallel()

@@ -34,18 +34,18 @@ func TestRecentSignIn(t *testing.T) {
 		text     string
 		provenBy time.Duration // about how long the state is good
 	}{
-		"auth_time: now":                    {nil, ago(0), 200, "title.address", 15 * time.Minute},
-		"auth_time: within":                 {nil, ago(14 * time.Minute), 200, "title.address", 5 * time.Minute},
-		"auth_time: too old":                {nil, ago(15*time.Minute + time.Second), 403, "signin.button", 0},
-		"auth_time: a little ahead":         {nil, ago(-30 * time.Second), 200, "title.address", 15 * time.Minute},
-		"auth_time: in the future":          {nil, ago(-2 * time.Minute), 403, "signin.button", 0},
-		"auth_time: none":                   {nil, nil, 403, "error.sign_in_unknown", 0},
-		"auth_time: null, iat is none":      {func(set *setup) { set.SignInWithin = time.Hour }, nil, 403, "error.sign_in_unknown", 0},
-		"auth_time: no number":              {nil, "now", 403, "error.sign_in_unknown", 0},
-		"SignInWithin: within":              {func(set *setup) { set.SignInWithin = time.Hour }, ago(59 * time.Minute), 200, "title.address", 5 * time.Minute},
-		"SignInWithin: too old":             {func(set *setup) { set.SignInWithin = time.Minute }, ago(2 * time.Minute), 403, "signin.button", 0},
-		"RecentSignIn: now":                 {app(0, nil), nil, 200, "title.address", 15 * time.Minute},
-		"RecentSignIn: old beats auth_time": {app(time.Hour, nil), ago(0), 403, "signin.button", 0},
+		"auth_time: now":                      {nil, ago(0), 200, "title.address", 15 * time.Minute},
+		"auth_time: within":                   {nil, ago(14 * time.Minute), 200, "title.address", 5 * time.Minute},
+		"auth_time: too old":                  {nil, ago(15*time.Minute + time.Second), 403, "signin.button", 0},
+		"auth_time: a little ahead":           {nil, ago(-30 * time.Second), 200, "title.address", 15 * time.Minute},
+		"auth_time: in the future":            {nil, ago(-2 * time.Minute), 403, "signin.button", 0},
+		"auth_time: none":                     {nil, nil, 403, "error.sign_in_unknown", 0},
+		"auth_time: null, iat does not count": {func(set *setup) { set.SignInWithin = time.Hour }, nil, 403, "error.sign_in_unknown", 0},
+		"auth_time: no number":                {nil, "now", 403, "error.sign_in_unknown", 0},
+		"SignInWithin: within":                {func(set *setup) { set.SignInWithin = time.Hour }, ago(59 * time.Minute), 200, "title.address", 5 * time.Minute},
+		"SignInWithin: too old":               {func(set *setup) { set.SignInWithin = time.Minute }, ago(2 * time.Minute), 403, "signin.button", 0},
+		"RecentSignIn: now":                   {app(0, nil), nil, 200, "title.address", 15 * time.Minute},
+		"RecentSignIn: old beats auth_time":   {app(time.Hour, nil), ago(0), 403, "signin.button", 0},
 		"RecentSignIn: not known": {func(set *setup) {
 			set.RecentSignIn = func(*http.Request) (enroll.SignIn, error) { return enroll.SignIn{Subject: "bob"}, nil }
 		}, ago(0), 403, "signin.button", 0},
@@ -209,7 +209,7 @@ func TestUnknownFactorsAreNotNone(t *testing.T) {
 	}
 }
 
-// TestTooManyCodes stops whoever tries them, in all sessions and at every form
+// TestTooManyCodes stops a user who tries them, in all sessions and at every form
 // that takes one, and nobody else.
 func TestTooManyCodes(t *testing.T) {
 	t.Parallel()

@@ -102,7 +102,7 @@ func TestReferenceOfAFailure(t *testing.T) {
 			again := u.do(http.MethodPost, "/mfa/remove", nil, func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") })
 			assert.Equal(u.t, a.reference(), again.reference(), "there is one line a minute")
 			return a.is(http.StatusForbidden, "error.cross_site")
-		}, "enrollment form may be of another site"},
+		}, "enrollment form may come from another site"},
 		"not removed": {func(set *setup) { set.GenAuth.ImplicitSMS = true }, func(u session) answer {
 			ann := u.again(u.genauth.AddUser(genauthtest.User{Phone: "13800001111"}).ID)
 			return ann.post("/mfa/remove", "type", "SMS", "confirm", "yes").is(http.StatusConflict, "error.not_removed")

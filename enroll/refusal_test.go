@@ -181,13 +181,13 @@ func TestRefusalPageTellsWhatCanBeSetUp(t *testing.T) {
 		},
 		"one, not here": {
 			face, "",
-			[]string{"<h1>You cannot set this up here</h1>", "you need: face. You cannot set it up here. Ask the help desk."},
+			[]string{"<h1>You cannot set up the required method here</h1>", "you need: face. You cannot set it up here. Ask the help desk."},
 			"See your verification methods",
 			[]string{"Set it up now", "set up: "},
 		},
 		"two, not here": {
 			echomfa.AnyOf(echomfa.Face, echomfa.Passkey), "",
-			[]string{"<h1>You cannot set this up here</h1>", "one of the following. You cannot", "<li>face</li>", "<li>passkey</li>"},
+			[]string{"<h1>You cannot set up the required method here</h1>", "one of the following. You cannot", "<li>face</li>", "<li>passkey</li>"},
 			"See your verification methods",
 			[]string{"Set it up now"},
 		},

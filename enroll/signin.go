@@ -44,7 +44,7 @@ func (v *visit) recently() (until time.Time, err error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	// A time to come is no time to go by; clocks differ by a little.
+	// A time ahead of now proves nothing; clocks differ by a little.
 	if signedIn.After(now.Add(time.Minute)) || now.Sub(signedIn) > within {
 		return time.Time{}, errNeedsSignIn
 	}
@@ -90,7 +90,7 @@ func withQuery(address, parameter string) string {
 	return address
 }
 
-// wrongReauthURL returns why the ReauthURL is none. It is not quoted: it may have a
+// wrongReauthURL returns what is wrong with the ReauthURL. It is not quoted: it may have a
 // password.
 func (c *Config) wrongReauthURL() string {
 	u, err := url.Parse(c.ReauthURL)
@@ -112,7 +112,7 @@ func (c *Config) wrongReauthURL() string {
 	return ""
 }
 
-// wrongSignOut returns why the SignOutURL is none.
+// wrongSignOut returns what is wrong with the SignOutURL.
 func (c *Config) wrongSignOut() string {
 	u, err := url.Parse(c.SignOutURL)
 	switch {

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/genauthtest"
 	"github.com/stretchr/testify/assert"
 
@@ -231,4 +232,24 @@ func TestX4OneUserDoesNotSpendTheQuota(t *testing.T) {
 	assert.Positive(t, limited)
 	other.get("/mfa").is(http.StatusOK, "title.needed")
 	assert.Equal(t, http.StatusForbidden, user.guarded(), "the app's own routes are not limited")
+}
+
+// TestT47DelegatedTokens refuses the one who acts with a token of somebody else, where the app lets
+// such tokens by: the user would get a factor of another person.
+func TestT47DelegatedTokens(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, func(set *setup) { set.MFA.AllowDelegated = true })
+	id := s.genauth.AddUser(genauthtest.User{ID: "bob"}).ID
+	delegated := s.genauth.Mint(genauthtest.Token{UserID: id, Claims: map[string]any{"act": map[string]any{"sub": "agent"}}})
+	user := session{site: s, id: id, token: delegated}
+	decision, _ := s.mfa.Decide(t.Context(), delegated, echomfa.AnyOf(echomfa.OTP))
+	assert.Equal(t, echomfa.NotEnrolled, decision.Outcome, "the token as such is accepted")
+	calls := s.genauth.Calls(sendPath)
+	for _, path := range []string{"/mfa", "/mfa?return_to=%2Fadmin"} {
+		user.get(path).is(http.StatusForbidden, "error.delegated")
+	}
+	for path, form := range map[string][]string{"/mfa/begin": {"type", "OTP"}, "/mfa/remove": {"type", "OTP"}} {
+		user.post(path, form...).is(http.StatusForbidden, "error.delegated")
+	}
+	assert.Equal(t, calls, s.genauth.Calls(sendPath))
 }

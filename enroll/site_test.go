@@ -260,7 +260,7 @@ func (u session) code(secret string) string {
 	return code
 }
 
-// wrongCode is none that is right now.
+// wrongCode returns a code that is wrong now.
 func wrongCode(right string) string {
 	if right[5] == '9' {
 		return right[:5] + "0"

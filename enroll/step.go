@@ -112,7 +112,7 @@ func (s *shown) later(field, key string, at time.Time) *shown {
 	return s.wrong(field, key)
 }
 
-// waits returns the page with when a code can be sent again. That is no error.
+// waits returns the page with when a code can be sent again. That is not an error.
 func (s *shown) waits(at time.Time) *shown {
 	s.Notice, s.SendAt = "notice.one_a_minute", at
 	return s

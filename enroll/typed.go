@@ -23,7 +23,7 @@ func plain(s string) string {
 	}, strings.TrimSpace(s))
 }
 
-// digit returns a decimal digit of any script as one of 0 to 9, and what is none as it is.
+// digit returns a decimal digit of any script as one of 0 to 9, and anything else unchanged.
 // Unicode has the ten digits of a script in a row (The Unicode Standard, section 4.6).
 func digit(c rune) rune {
 	if c < unicode.MaxASCII || !unicode.Is(unicode.Nd, c) {

@@ -70,7 +70,7 @@ func (v *visit) redirect(to string) {
 // continuePath is the page that leads back into the app.
 const continuePath = "/continue"
 
-// leave leads the browser back into the app, by way of a page. Chromium holds every
+// leave leads the browser back into the app, through a page. Chromium holds every
 // redirect that follows a form against form-action of the Content-Security-Policy, and
 // the app may redirect to any other origin at once, such as one where users sign in: the
 // browser would stay where it is without a word. What a page refreshes to follows no form.

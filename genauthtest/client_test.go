@@ -53,7 +53,7 @@ func as(t *testing.T, s *genauthtest.Server, token string) *caller {
 	return c
 }
 
-// try sends a request and returns what comes of it.
+// try sends a request and returns the answer.
 func (c *caller) try(ctx context.Context, method, path, contentType, body string) (*reply, error) {
 	req, err := http.NewRequestWithContext(ctx, method, c.server.URL()+path, strings.NewReader(body))
 	if err != nil {

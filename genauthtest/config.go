@@ -36,7 +36,7 @@ type Config struct {
 	// Addr is the host:port to listen on. Default "127.0.0.1:0", a free port.
 	// The emulator is not made to be reached from other machines.
 	Addr string
-	// AppID is the application that the emulator serves. Default
+	// AppID is the id of the emulated application. Default
 	// "65a1b2c3d4e5f60718293a4b".
 	AppID string
 	// AppSecret is the secret of the application. It is compared only where a

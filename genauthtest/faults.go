@@ -52,7 +52,7 @@ func (s *Server) SetFault(faults ...Fault) {
 // ClearFaults removes all faults. Delays under way go on.
 func (s *Server) ClearFaults() { s.SetFault() }
 
-// takeFault returns the fault that a request meets; the zero Fault is none.
+// takeFault returns the fault that a request meets; the zero Fault changes nothing.
 func (s *Server) takeFault(path string) Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -99,7 +99,7 @@ func Start(tb TB, cfg ...Config) *Server {
 	return s
 }
 
-// Restart serves again, on the address of before, after [Server.Stop]. Users,
+// Restart starts the server again, at the same address, after [Server.Stop]. Users,
 // tokens, faults and counts are kept. On a running server it does nothing.
 func (s *Server) Restart() error {
 	s.lifecycle.Lock()
@@ -138,9 +138,8 @@ func (s *Server) Restart() error {
 	return nil
 }
 
-// Stop makes connections be refused, as a GenAuth that is down, until
-// [Server.Restart]. Answers under way are cut off. It returns when no request
-// is being served any more.
+// Stop refuses connections, like a GenAuth that is down, until [Server.Restart].
+// Answers under way are cut off. It returns when no request is in progress any more.
 func (s *Server) Stop() {
 	s.lifecycle.Lock()
 	defer s.lifecycle.Unlock()

@@ -67,7 +67,7 @@ func (g *grant) activeAt(now time.Time) bool { return !g.revoked && now.Before(g
 func (s *Server) AccessToken(userID string) string { return s.Mint(Token{UserID: userID}) }
 
 // Mint makes a token. The emulator takes only tokens that it has made itself
-// and that are as it made them, so a token of another [Server] is refused.
+// and that are as it made them, so a token of another [Server] is rejected.
 // It panics on an unknown user, and on claims that are not JSON.
 func (s *Server) Mint(t Token) string {
 	g := s.newGrant(t, s.mintTime(t))
@@ -139,13 +139,13 @@ func (s *Server) render(t Token, g *grant) string {
 	return raw
 }
 
-// Revoke makes the emulator refuse a token that it has made.
+// Revoke makes the emulator reject a token that it has made.
 func (s *Server) Revoke(token string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	g := cmp.Or(s.grants[token], s.refresh[token])
 	if g == nil {
-		panic(fmt.Sprintf("genauthtest: a token of %d characters is none of this emulator", len(token)))
+		panic(fmt.Sprintf("genauthtest: a token of %d characters was not made by this emulator", len(token)))
 	}
 	g.revoked = true
 }

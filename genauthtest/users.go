@@ -64,7 +64,8 @@ func (s *Server) AddUser(u User) User {
 	return u
 }
 
-// SetDisabled makes sign-in and the user's tokens be refused, or ends that.
+// SetDisabled disables a user, or enables them again. While a user is disabled, sign-in
+// fails and the user's tokens are rejected.
 func (s *Server) SetDisabled(userID string, disabled bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

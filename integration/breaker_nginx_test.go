@@ -59,7 +59,7 @@ func newGateway(t *testing.T, http2 bool, users int, change func(*echomfa.Config
 	return g
 }
 
-// ask makes a request and returns what came of it.
+// ask makes a request and returns the answer.
 func (g *gateway) ask(token string) (echomfa.Outcome, error) {
 	d, err := g.e.Decide(context.Background(), token, otpPolicy())
 	return d.Outcome, err
@@ -92,7 +92,7 @@ func tooLong(i int) string {
 
 // TestX2BehindNginx has users whose facts are renewed all the time, and ten made-up tokens
 // of 8,192 bytes, which nginx as it is installed refuses: over HTTP/2 it ends the
-// connection, which must not be the one that the users' lookups are on. Nobody at work meets a 503 for it, lookups do
+// connection, which must not be the one that the users' lookups are on. No active user gets a 503, lookups do
 // not stop, and what the log says is the length.
 func TestX2BehindNginx(t *testing.T) {
 	t.Parallel()

@@ -103,7 +103,7 @@ func TestF10RetryAfterDateOf503IsKept(t *testing.T) {
 }
 
 // refusedForGood are the rows of a token that GenAuth refuses: what was known
-// of it serves no more, also when GenAuth is gone afterwards.
+// of it is not used any more, also when GenAuth is gone afterwards.
 func refusedForGood(begin func(*rig)) fault {
 	return fault{
 		setup:  func(s *setup) { s.enforcer.Cache.RefusedFor = shortly },
@@ -236,7 +236,7 @@ func TestF16TruncatedAnswers(t *testing.T) {
 
 // TestF17ContentTypeIsNotLookedAt shows that a good answer is one whatever it is
 // called: proxies in between are known to lose the header, and a page that is
-// called JSON is none (F15).
+// called JSON is not JSON (F15).
 func TestF17ContentTypeIsNotLookedAt(t *testing.T) {
 	t.Parallel()
 	for _, contentType := range []string{"", "text/plain", "text/html; charset=utf-8", "application/octet-stream", "a/b/c", "application/json; charset=gbk"} {

@@ -93,7 +93,7 @@ func TestF40EnforcersBehindAToxicNetwork(t *testing.T) {
 	}
 }
 
-// refusesSoon checks that a removed factor counts on all instances again.
+// refusesSoon checks that a removed factor is refused on all instances again.
 func (r *fleetRig) refusesSoon() {
 	r.t.Helper()
 	user := r.user(genauthtest.OTP)

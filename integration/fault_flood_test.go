@@ -85,7 +85,7 @@ func TestF27Flood(t *testing.T) {
 			assert.LessOrEqual(t, f.load.mostInASecond(), 100)
 		})
 	})
-	// For three times FreshFor: the flood must not keep the users at work from
+	// For three times FreshFor: the flood must not keep active users from
 	// being renewed. A hundred of them need about 110 lookups a second.
 	t.Run("facts are renewed", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
@@ -162,7 +162,7 @@ func (f *flood) begin() {
 	f.sources.other.Store(0)
 }
 
-// heedsUsers checks what a machine that keeps up has for users at work, and what
+// heedsUsers checks what a machine that keeps up has for active users, and what
 // the flood costs.
 func (f *flood) heedsUsers() {
 	f.t.Helper()
@@ -231,7 +231,7 @@ func (f *flood) run(lasts time.Duration, tokens int) {
 	wg.Wait()
 	warm := &f.warmed
 	f.grown = int64(max(peak.Load(), liveHeap())) - int64(before)
-	assert.Zero(t, warm.wrong.Load(), "users at work are right or told to come back")
+	assert.Zero(t, warm.wrong.Load(), "active users get the right answer or are told to come back")
 	assert.Zero(t, lacking.wrong.Load(), "nobody gets by")
 	assert.Zero(t, first.wrong.Load())
 	assert.Equal(t, f.sources.cached.Load()+f.sources.other.Load(), warm.right.Load()+first.right.Load(), "nobody else was let through")

@@ -64,6 +64,9 @@ func TestF18HundredMegabytes(t *testing.T) {
 	t.Parallel()
 	rows := make(map[string]fault)
 	for name, begin := range hugeBodies() {
+		if !allRows && name != "chunked" {
+			continue // TestF18HeapGrowth has them all
+		}
 		rows[name] = fault{begin: begin, stale: true, setup: noteDials, after: func(t *testing.T, r *rig, all []reply) {
 			t.Helper()
 			assert.Len(t, r.dials.all(), len(all), "not tried again")
@@ -139,7 +142,11 @@ func TestF19GzipBomb(t *testing.T) {
 	raw := bomb(t)
 	require.Less(t, len(raw), client.DefaultMaxBodyBytes+1, "short enough to be read")
 	rows := make(map[string]fault)
-	for _, coding := range []string{"gzip", "x-gzip", "deflate", "identity, gzip", "unknown", ""} {
+	codings := []string{"gzip", ""}
+	if allRows {
+		codings = append(codings, "x-gzip", "deflate", "identity, gzip", "unknown")
+	}
+	for _, coding := range codings {
 		header := []string{"Content-Type", "application/json"}
 		if coding != "" {
 			header = append(header, "Content-Encoding", coding)

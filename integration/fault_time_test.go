@@ -76,7 +76,7 @@ func TestF25Flapping(t *testing.T) {
 		caller{has: true, token: tokenWith("afterwards")}, caller{has: false, token: tokenWithout("afterwards")}))
 }
 
-// TestF26LongOutage is ten minutes: facts serve to their end, or to the end of
+// TestF26LongOutage is ten minutes: facts are used to their end, or to the end of
 // StaleIfError, and no longer. GenAuth is tried once a second, and a second after
 // it is back all is well.
 func TestF26LongOutage(t *testing.T) {
@@ -285,7 +285,7 @@ func TestF34FactorResetWhileCached(t *testing.T) {
 	}
 }
 
-// TestF34DefaultIsAMinute shows how long a removed factor serves at most.
+// TestF34DefaultIsAMinute shows how long a removed factor keeps granting access at most.
 func TestF34DefaultIsAMinute(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -240,7 +240,7 @@ func readRequest(conn io.Reader) error {
 }
 
 // drip writes first at once and then the rest of the text one byte at a time,
-// with the pause of the rows, and begins anew if it has come to the end.
+// with the pause of the rows, and starts again at the end.
 func drip(first, rest string) func(net.Conn, <-chan struct{}) {
 	return func(conn net.Conn, ended <-chan struct{}) {
 		if readRequest(conn) != nil {

@@ -23,6 +23,8 @@ const (
 	// patience is what a busy machine is given where time is not the point. How
 	// long things take exactly is tested by a clock that no machine can slow down.
 	patience = time.Minute
+	// givenUp is when a test gives up waiting for what should come, however slow the machine.
+	givenUp = 10 * patience
 	// deadline is Lookup.Timeout where a fault lasts: nothing else ends it.
 	deadline = 200 * time.Millisecond
 	// shortly is the rigs' FreshFor where facts are to grow old.
@@ -260,14 +262,14 @@ type fault struct {
 	lasts bool
 	// status is the answer: 503 unless it is set.
 	status int
-	// stale is whether facts past FreshFor serve if the operator allows it.
+	// stale is whether facts past FreshFor let requests through if the operator allows it.
 	stale bool
 	// after checks what else must hold. The four callers have asked.
 	after func(*testing.T, *rig, []reply)
 	// later checks what must hold where there were facts past FreshFor.
 	later func(*testing.T, *rig)
 	// whole is whether facts past FreshFor are tried without StaleIfError as well: that
-	// they do not serve then is one rule, for all faults.
+	// they do not then is one rule, for all faults.
 	whole bool
 }
 
@@ -318,8 +320,8 @@ func (f fault) rig(t *testing.T, freshFor, staleIfError time.Duration) *rig {
 	})
 }
 
-// warm lets facts grow old before the fault. Who lacks the factor is never told
-// so by old facts.
+// warm lets facts grow old before the fault. A user without the factor is never refused
+// by old facts.
 func (f fault) warm(t *testing.T, staleIfError time.Duration, served bool) {
 	t.Helper()
 	r := f.rig(t, shortly, staleIfError)
@@ -358,7 +360,7 @@ func (r *rig) warmUp(all []caller) {
 	begin := time.Now()
 	for _, c := range all {
 		got := r.ask(c)
-		for got.status == http.StatusServiceUnavailable && time.Since(begin) < patience {
+		for got.status == http.StatusServiceUnavailable && time.Since(begin) < givenUp {
 			pass(r.t, shortly)
 			got = r.ask(c)
 		}
@@ -370,7 +372,7 @@ func (r *rig) warmUp(all []caller) {
 func (r *rig) eventually(otherwise string, so func() bool) {
 	r.t.Helper()
 	for begin := time.Now(); !so(); pass(r.t, 5*time.Millisecond) {
-		require.Less(r.t, time.Since(begin), patience, otherwise)
+		require.Less(r.t, time.Since(begin), givenUp, otherwise)
 	}
 }
 

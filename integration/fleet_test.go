@@ -84,7 +84,7 @@ func TestFleetLetsAnEnrolledFactorIn(t *testing.T) {
 }
 
 // TestFleetSharesRefusalsWhileTheyAreFresh: a refusal of the store is as good as
-// one's own, until DenyFreshFor. Who asks anew then unlocks all.
+// the instance's own, until DenyFreshFor. The instance that asks again then unlocks all.
 func TestFleetSharesRefusalsWhileTheyAreFresh(t *testing.T) {
 	t.Parallel()
 	const denyFreshFor = 2 * time.Second

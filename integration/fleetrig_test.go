@@ -147,7 +147,7 @@ func (r *fleetRig) until(token string, want int) {
 	r.t.Helper()
 	for n, i := range r.instances {
 		for begin := time.Now(); r.ask(i, token) != want; pass(r.t, time.Millisecond) {
-			require.Less(r.t, time.Since(begin), patience, "instance %d", n)
+			require.Less(r.t, time.Since(begin), givenUp, "instance %d", n)
 		}
 	}
 }

@@ -154,7 +154,7 @@ func payloads() map[string][]string {
 }
 
 // TestT29PublishedPayloads asks for each payload, and has it as return-to and
-// as the address of an HTMX page. None is taken, whoever reads it.
+// as the address of an HTMX page. None is taken, by either page.
 func TestT29PublishedPayloads(t *testing.T) {
 	t.Parallel()
 	for _, s := range newSites(t) {

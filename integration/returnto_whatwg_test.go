@@ -143,9 +143,9 @@ func takeReturnTo(tb testing.TB, u *whatwg.Url) (address, back string, ok bool) 
 	return address, back, ok
 }
 
-// comeBack is what becomes of a return-to, by whoever uses it: it is resolved
+// comeBack is what becomes of a return-to, by anybody who uses it: it is resolved
 // against the enrollment page and against this app, decoded once more than it
-// should be, and what comes of that is resolved again.
+// should be, and the result is resolved again.
 func (s *site) comeBack(tb testing.TB, target string, page *whatwg.Url, back string) {
 	tb.Helper()
 	own, err := whatwg.Parse(ownOrigin + "/mfa/enroll")
@@ -154,7 +154,7 @@ func (s *site) comeBack(tb testing.TB, target string, page *whatwg.Url, back str
 	if s.absolute {
 		var found bool
 		local, found = strings.CutPrefix(back, ownOrigin)
-		require.True(tb, found, "%q is no address of this origin, but of %q", target, back)
+		require.True(tb, found, "%q is not an address of this origin, but of %q", target, back)
 		stays(tb, target, page, back)
 	}
 	require.Equal(tb, local, s.enforcer.ReturnTo(back), "the enrollment page does not take %q", back)

@@ -26,7 +26,7 @@ const (
 	pairs      = 5
 )
 
-// watchOf is what users at work got in a while.
+// watchOf is what active users got in a while.
 type watchOf struct {
 	mu      sync.Mutex
 	right   int
@@ -84,7 +84,7 @@ func (b *brokenRecord) ListEnrolledFactors(ctx context.Context, token string) ([
 	return list, err
 }
 
-// TestBreakerSiege runs the attacks on users at work, with the default budgets, in turns with
+// TestBreakerSiege runs the attacks on active users, with the default budgets, in turns with
 // none, and prints what they notice: at least 99 % of the answers are to be those that
 // they get otherwise, and the 99th percentile at most 50 ms later.
 func TestBreakerSiege(t *testing.T) {

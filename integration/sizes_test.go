@@ -10,6 +10,6 @@ const (
 	floodFor   = time.Second
 	isolations = 10_000
 	removals   = 6
-	flaps      = 2
-	addresses  = 15 // of so many, one
+	flaps      = 1
+	addresses  = 30 // of so many, one
 )

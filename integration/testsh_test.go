@@ -15,7 +15,7 @@ import (
 
 // TestMissingToolsStopTheTestScript shows that test.sh names what a machine
 // lacks, in one command that installs it, with status 2 and before any test. A
-// compiler without the C library's headers is none.
+// compiler without the C library's headers does not count.
 func TestMissingToolsStopTheTestScript(t *testing.T) {
 	t.Parallel()
 	tools := []string{"redis-server", "redis-cli", "prometheus", "promtool", "git", "npm", "node", "chromium-headless-shell", "nginx"}
@@ -40,7 +40,7 @@ func TestMissingToolsStopTheTestScript(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			script := exec.CommandContext(ctx, "/bin/sh", "../test.sh")
-			// Without apt-get in reach nothing is installed, whoever runs this.
+			// Without apt-get in reach nothing is installed, also for root.
 			script.Env = append(os.Environ(), "PATH="+bin, "CC="+row.cc, "SLOW=")
 			out, err := script.CombinedOutput()
 			var exit *exec.ExitError

@@ -82,7 +82,7 @@ type dialing struct {
 }
 
 // connect returns the client. The first one has to find Redis, to learn whether
-// it is a cluster; after that the client makes its connections anew by itself.
+// it is a cluster; after that the client reconnects by itself.
 func (s *Store) connect(ctx context.Context) (rueidis.Client, error) {
 	s.mu.Lock()
 	if s.client != nil {
@@ -93,7 +93,7 @@ func (s *Store) connect(ctx context.Context) (rueidis.Client, error) {
 	if d == nil {
 		d = &dialing{done: make(chan struct{})}
 		s.dialing = d
-		s.running.Add(1) // whoever calls has been counted, so Close is still waiting
+		s.running.Add(1) // the caller has been counted, so Close is still waiting
 		go s.dial(d)
 	}
 	s.mu.Unlock()

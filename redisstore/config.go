@@ -37,7 +37,7 @@ const (
 	minTimeout = time.Millisecond
 )
 
-// Config configures a [Store]. The zero value is refused.
+// Config configures a [Store]. The zero value is invalid.
 //
 // It prints as "[redacted]": it holds secrets and passwords.
 type Config struct {
@@ -53,7 +53,7 @@ type Config struct {
 	// Sentinel.TopologyRefreshInterval is 5 s, ClusterOption.MaxMovedRedirections is 5,
 	// and buffers are 32 KiB. Client-side caching
 	// and retries are off whatever it says, and pipelining is on. Reading from
-	// replicas (SendToReplicas, ReplicaOnly) is refused: they may not know yet
+	// replicas (SendToReplicas, ReplicaOnly) is an error: they may not know yet
 	// what was invalidated.
 	Redis rueidis.ClientOption
 	// Secrets key the names and encrypt the values, newest first. Each is at
@@ -137,7 +137,7 @@ func (c *Config) checkAddresses(mistake func(format string, args ...any)) {
 		case notNumber != nil, number == 0:
 			wrong = "its port is not a number of a port"
 		case strings.ContainsFunc(host, notInHost):
-			wrong = "its host is none"
+			wrong = "its host is not a name or an address"
 		}
 		if wrong != "" {
 			mistake("Redis: InitAddress[%d]: %s; %s", i, wrong, want)

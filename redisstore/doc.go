@@ -1,6 +1,6 @@
 // Package redisstore is an [echomfa.Store] on Redis 7 or Valkey: instances of an
-// app share what GenAuth told them, and an invalidation on one of them counts on
-// all.
+// app share the factor lists that GenAuth told them, and an invalidation on one
+// of them takes effect on all.
 //
 //	store, err := redisstore.New(redisstore.Config{
 //		Redis:   rueidis.ClientOption{InitAddress: []string{"redis.internal:6379"}},
@@ -15,16 +15,15 @@
 // see is which tokens are one user's (by a digest), when they are asked for, and
 // about how many factors there are.
 //
-// Who can write to Redis but has no secret can make things be forgotten, and can
-// bring back facts that were once true, but no longer than FreshFor after GenAuth
-// was asked: the time is inside. They can take an invalidation out of the log, which
-// leaves the others what they know, for FreshFor at most. They cannot make facts up, and
-// cannot give one token's to another.
+// An attacker with write access to Redis, but without the secret, can delete entries,
+// replay ones younger than FreshFor (the time of the call to GenAuth is inside), and
+// suppress invalidations: the other instances then use what they know, for FreshFor at
+// most. They cannot forge an enrollment, and cannot give one token's list to another.
 //
 // # Failure
 //
-// Redis being away, slow, full, read-only or wrong is an error of the call, and
-// so a miss. [New] does not need Redis to be there: connections are made when
+// If Redis is away, slow, full, read-only or wrong, the call returns an error, which
+// is a miss. [New] does not need Redis to be there: connections are made when
 // they are needed. A call returns as soon as its context ends, and after 1.5 s at
 // the latest: the timeouts of connecting and of an answer together. Nothing is tried twice.
 //

@@ -183,7 +183,7 @@ func TestF40RedisIsNotThereYet(t *testing.T) {
 	assert.NoError(t, <-done)
 }
 
-// TestF40RedisRestarts: whoever watches is told that it has missed something, and
+// TestF40RedisRestarts: a watcher is told that it has missed something, and
 // what was asked for before the restart is not kept after it.
 func TestF40RedisRestarts(t *testing.T) {
 	t.Parallel()

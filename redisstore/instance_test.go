@@ -45,7 +45,7 @@ type setup struct {
 	Misses                        bool // what it hears first
 }
 
-// order is what an instance is told to do, and answer what came of it.
+// order is what an instance is told to do, and answer the result.
 type order struct {
 	ID       int
 	Do       string // "look", "decide", "invalidate", "enroll" or "remove"

@@ -55,7 +55,7 @@ func (r *readerRig) command(words ...string) rueidis.RedisResult {
 }
 
 // TestOwnEntryThatIsYetToBeReadIsNotLost looks at the log again before it was read, as
-// after a connection that broke: an own entry that was not heard is no loss until then.
+// after a connection that broke: an own entry that was not heard is not lost until then.
 func TestOwnEntryThatIsYetToBeReadIsNotLost(t *testing.T) {
 	t.Parallel()
 	r, user := newReaderRig(t), echomfa.StoreKey{1}
@@ -144,7 +144,7 @@ func TestEntryThatWasDeleted(t *testing.T) {
 	assert.Equal(t, []echomfa.StoreEvent{{User: first}, {Kind: echomfa.Rewound}, {User: first}, {Kind: echomfa.Resumed}, {User: last}}, r.said)
 }
 
-// TestLogIsLookedAtAfterEachWait: whoever hears nothing looks whether the log is still there
+// TestLogIsLookedAtAfterEachWait: a reader who hears nothing looks whether the log is still there
 // before listening again.
 func TestLogIsLookedAtAfterEachWait(t *testing.T) {
 	t.Parallel()

@@ -44,7 +44,7 @@ func TestRotationKeepsFacts(t *testing.T) {
 }
 
 // TestRotationInvalidates: nobody finds what an instance of this stage or the
-// next one has invalidated, known by whomever.
+// next one has invalidated, known to either of them.
 func TestRotationInvalidates(t *testing.T) {
 	t.Parallel()
 	server := redistest.New(t)

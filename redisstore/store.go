@@ -105,7 +105,7 @@ type read struct {
 	seen  seen
 }
 
-// Get returns the facts of a token. Values that are not of this app and this key
+// Get returns the factor list of a token. Values that are not of this app and this key
 // count as not found, and in [Stats].
 func (s *Store) Get(ctx context.Context, key, user echomfa.StoreKey) (
 	facts echomfa.StoredFacts, found bool, v echomfa.StoreVersion, err error,
@@ -225,7 +225,7 @@ if KEYS[3] then redis.call('PEXPIRE', KEYS[3], ARGV[6]) end
 return 1
 `
 
-// Set keeps facts for at most the given time, an hour at most, and not at all
+// Set keeps a list for at most the given time, an hour at most, and not at all
 // for less than a millisecond. It writes under the newest secret. It is an error
 // if the version is not of a Store of this kind, or if there are more than 64
 // types or one of more than 255 bytes.

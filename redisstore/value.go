@@ -172,7 +172,7 @@ func (r *decoder) time() time.Time {
 	return t
 }
 
-var errEncoding = errors.New("it is not an encoding of facts")
+var errEncoding = errors.New("it is not an encoded factor list")
 
 // decodeFacts reads what encode has written, and nothing else.
 func decodeFacts(plain string) (plainFacts, error) {

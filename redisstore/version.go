@@ -16,7 +16,7 @@ type version struct {
 
 var errVersion = errors.New("redisstore: the version is not of this store")
 
-// unreadable stands for a value that could not be read: whatever it says of itself, it
+// unreadable stands for a value that could not be read: whatever it claims, it
 // is replaced.
 const unreadable = "!"
 

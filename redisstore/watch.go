@@ -88,7 +88,7 @@ const (
 
 // Why an entry of the log cannot be read.
 var (
-	errEvent = errors.New("redisstore: an entry of the log is none of this package's: " +
+	errEvent = errors.New("redisstore: an entry of the log was not written by this package: " +
 		"nobody but the app may write to its keys")
 	errSecret = errors.New("redisstore: an invalidation is sealed under a secret that this instance does not have: " +
 		"compare Secrets of all instances that have this Prefix, and give another app another Prefix")

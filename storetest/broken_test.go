@@ -120,19 +120,19 @@ func rows() map[string]row {
 				return b.Memory.Set(ctx, facts, v, time.Hour)
 			},
 		}},
-		"rounds to the millisecond": {"facts_come_back_whole", broken{
+		"rounds to the millisecond": {"a_list_comes_back_whole", broken{
 			set: func(b *broken, ctx context.Context, facts echomfa.StoredFacts, v echomfa.StoreVersion, keep time.Duration) error {
 				facts.Asked = facts.Asked.Truncate(time.Millisecond)
 				return b.Memory.Set(ctx, facts, v, keep)
 			},
 		}},
-		"loses types": {"facts_come_back_whole", broken{
+		"loses types": {"a_list_comes_back_whole", broken{
 			set: func(b *broken, ctx context.Context, facts echomfa.StoredFacts, v echomfa.StoreVersion, keep time.Duration) error {
 				facts.Types = facts.Types[:min(len(facts.Types), 32)]
 				return b.Memory.Set(ctx, facts, v, keep)
 			},
 		}},
-		"not found is an error": {"nothing_is_no_error", broken{
+		"not found is an error": {"not_found_is_not_an_error", broken{
 			get: func(b *broken, ctx context.Context, key, user echomfa.StoreKey) (echomfa.StoredFacts, bool, echomfa.StoreVersion, error) {
 				facts, found, v, err := b.Memory.Get(ctx, key, user)
 				if !found && err == nil {
@@ -243,7 +243,7 @@ func rows() map[string]row {
 				})
 			},
 		}},
-		"believes who comes last": {"older_facts_replace_no_newer_ones", broken{
+		"believes who comes last": {"an_older_list_replaces_no_newer_one", broken{
 			get: func(b *broken, ctx context.Context, key, user echomfa.StoreKey) (echomfa.StoredFacts, bool, echomfa.StoreVersion, error) {
 				facts, found, v, err := b.Memory.Get(ctx, key, user)
 				if asked, ok := b.done.Load(key); ok && found {

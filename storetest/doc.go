@@ -8,7 +8,7 @@
 //	}
 //
 // [Run] is what package redisstore is tested with. [NewMemory] is a reference,
-// and serves tests of several Enforcers in one process.
+// for tests of several Enforcers in one process.
 //
 // The package uses the standard library only.
 package storetest

@@ -21,7 +21,7 @@ type Faults struct {
 	// Trim loses the log of invalidations, and nothing else. A Store without one does
 	// not need it.
 	Trim func(t *testing.T)
-	// Silence lets the calls of all stores fail until end is called.
+	// Silence makes the calls of all stores fail until end is called.
 	Silence func(t *testing.T) (end func())
 }
 

@@ -98,7 +98,7 @@ func testOldVersion(t *testing.T, newStore func(*testing.T) echomfa.Store) {
 				setAt(t, s, old, v)
 				got, found, _ := ask(t, s, old.Key, old.User)
 				if found && differ(fresh, got) != "" {
-					t.Fatalf("facts from before the invalidation came back: %v", got.Types)
+					t.Fatalf("a list from before the invalidation came back: %v", got.Types)
 				}
 			})
 		}
@@ -235,7 +235,7 @@ func testConcurrent(t *testing.T, newStore func(*testing.T) echomfa.Store) {
 					return
 				}
 				if difference := differ(want, got); found && difference != "" {
-					t.Errorf("another's facts: %s", difference)
+					t.Errorf("another's list: %s", difference)
 				}
 				switch i % 8 {
 				case 6:

@@ -82,7 +82,7 @@ func (m *Memory) enter(ctx context.Context) error {
 	return nil
 }
 
-// Get returns the facts of a token. Errors are those of ctx and of [Memory.Fail].
+// Get returns the factor list of a token. Errors are those of ctx and of [Memory.Fail].
 func (m *Memory) Get(ctx context.Context, key, user echomfa.StoreKey) (
 	facts echomfa.StoredFacts, found bool, version echomfa.StoreVersion, err error,
 ) {
@@ -111,7 +111,7 @@ func (m *Memory) version(key, user echomfa.StoreKey) echomfa.StoreVersion {
 	return echomfa.StoreVersion(strconv.FormatUint(m.generations[key], 10) + "," + strconv.FormatUint(m.generations[user], 10))
 }
 
-// Set keeps facts. Errors are those of ctx and of [Memory.Fail], and a version that is
+// Set keeps a list. Errors are those of ctx and of [Memory.Fail], and a version that is
 // not of a Memory.
 func (m *Memory) Set(ctx context.Context, facts echomfa.StoredFacts, version echomfa.StoreVersion, keep time.Duration) error {
 	if !strings.Contains(string(version), ",") {
@@ -244,8 +244,8 @@ func (w *watcher) round() (events []echomfa.StoreEvent, more <-chan struct{}) {
 	return append(events, echomfa.StoreEvent{Kind: echomfa.Hearing}), m.changed
 }
 
-// Fail lets all calls fail with an error, as a Redis that is away does, until the error
-// is nil.
+// Fail makes all calls fail with an error, as a Redis that is away does, until it is
+// called with nil.
 func (m *Memory) Fail(err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -282,8 +282,8 @@ func (m *Memory) Back() (restore func()) {
 	}
 }
 
-// Trim loses the log, and nothing else: who has not heard it, or begins to, is told that
-// something was missed.
+// Trim loses the log, and nothing else: a watcher that has not read it, or that starts
+// now, is told that something was missed.
 func (m *Memory) Trim() {
 	m.mu.Lock()
 	defer m.mu.Unlock()

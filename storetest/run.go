@@ -36,28 +36,28 @@ const long = time.Minute
 func Run(t *testing.T, newStore func(t *testing.T) echomfa.Store, faults ...Faults) {
 	t.Helper()
 	tests := map[string]func(*testing.T, func(*testing.T) echomfa.Store){
-		"nothing is no error":               testNothing,
-		"facts come back whole":             testRoundTrip,
-		"keep ends":                         testKeepEnds,
-		"newer facts replace older ones":    testOverwrite,
-		"older facts replace no newer ones": testLateSet,
-		"keys are apart":                    testKeysApart,
-		"a caller's slice is its own":       testSlices,
-		"Delete forgets one token":          testDelete,
-		"DeleteUser forgets all of a user":  testDeleteUser,
-		"a Set from before is dropped":      testOldVersion,
-		"a Set from after is kept":          testNewVersion,
-		"Sets do not drop each other":       testConcurrentVersions,
-		"instances share their data":        testShared,
-		"other apps' data is apart":         testApart,
-		"Watch hears in order":              testWatchOrder,
-		"Watch hears its own app only":      testWatchApart,
-		"Watch ends with ctx":               testWatchEnds,
-		"Watch begins with what was before": testWatchBegins,
-		"Watch says that it hears":          testWatchGoesOn,
-		"counts are shared":                 testCounter,
-		"an ended ctx is an error":          testEndedContext,
-		"many at once":                      testConcurrent,
+		"not found is not an error":           testNothing,
+		"a list comes back whole":             testRoundTrip,
+		"keep ends":                           testKeepEnds,
+		"a newer list replaces an older one":  testOverwrite,
+		"an older list replaces no newer one": testLateSet,
+		"keys are apart":                      testKeysApart,
+		"a caller's slice is its own":         testSlices,
+		"Delete forgets one token":            testDelete,
+		"DeleteUser forgets all of a user":    testDeleteUser,
+		"a Set from before is dropped":        testOldVersion,
+		"a Set from after is kept":            testNewVersion,
+		"Sets do not drop each other":         testConcurrentVersions,
+		"instances share their data":          testShared,
+		"other apps' data is apart":           testApart,
+		"Watch hears in order":                testWatchOrder,
+		"Watch hears its own app only":        testWatchApart,
+		"Watch ends with ctx":                 testWatchEnds,
+		"Watch begins with what was before":   testWatchBegins,
+		"Watch says that it hears":            testWatchGoesOn,
+		"counts are shared":                   testCounter,
+		"an ended ctx is an error":            testEndedContext,
+		"many at once":                        testConcurrent,
 	}
 	for _, f := range faults {
 		maps.Copy(tests, f.tests())
@@ -118,10 +118,10 @@ func has(t *testing.T, s echomfa.Store, want echomfa.StoredFacts) {
 	t.Helper()
 	got, found, _ := ask(t, s, want.Key, want.User)
 	if !found {
-		t.Fatalf("the facts are not found")
+		t.Fatalf("the list is not found")
 	}
 	if difference := differ(want, got); difference != "" {
-		t.Fatalf("the facts came back changed: %s", difference)
+		t.Fatalf("the list came back changed: %s", difference)
 	}
 }
 

@@ -102,7 +102,7 @@ func (d *doctor) examine(ctx context.Context) bool {
 	}
 	why := d.refusal(ctx)
 	if why != "" {
-		d.say("echomfa refuses this token: %s", why)
+		d.say("echomfa rejects this token: %s", why)
 	}
 	return why == "" && verdictOf(d.listed) == accepted
 }
@@ -124,7 +124,7 @@ func (d *doctor) refusal(ctx context.Context) string {
 	}
 	switch named, this := d.claims.isFor(d.client.AppID()); {
 	case errors.Is(d.listed, client.ErrUnauthenticated):
-		return "GenAuth refuses it"
+		return "GenAuth rejects it"
 	case d.claims.isID():
 		return "it is an ID token; send the access token"
 	case d.claims.jwt && d.claims.payload["sub"] == nil, d.claims.payload["sub"] == "":

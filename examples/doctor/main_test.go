@@ -142,30 +142,30 @@ func TestDoctorAgainstEachMode(t *testing.T) {
 		"header not needed": {cfg: genauthtest.Config{AppIDOptional: true}, factors: otp, has: []string{"x-authing-app-id is honored", "needed? no\n"}},
 		"other apps' tokens": {
 			cfg: genauthtest.Config{AcceptAnyAudience: true}, token: genauthtest.Token{Audience: "other-app-canary"}, bad: true,
-			has: []string{"other apps taken? yes\n", "echomfa refuses this token: its aud lacks the app id; see AppID/Audience\n"},
+			has: []string{"other apps taken? yes\n", "echomfa rejects this token: its aud lacks the app id; see AppID/Audience\n"},
 		},
 		"other apps' tokens, refused": {
 			token: genauthtest.Token{Audience: "other-app-canary"}, bad: true,
-			has: []string{"other apps taken? no: unauthenticated: HTTP 200, statusCode 401, apiCode 2020\n", "echomfa refuses this token: GenAuth refuses it\n"},
+			has: []string{"other apps taken? no: unauthenticated: HTTP 200, statusCode 401, apiCode 2020\n", "echomfa rejects this token: GenAuth rejects it\n"},
 		},
 		"no aud": {
 			cfg: genauthtest.Config{AcceptAnyAudience: true}, token: genauthtest.Token{Claims: map[string]any{"aud": nil}}, bad: true,
-			has: []string{"echomfa refuses this token: its aud lacks the app id; see AppID/Audience\n"},
+			has: []string{"echomfa rejects this token: its aud lacks the app id; see AppID/Audience\n"},
 		},
 		"no sub": {
 			token: genauthtest.Token{Claims: map[string]any{"sub": nil}}, bad: true,
-			has: []string{"echomfa refuses this token: it has no sub, so it is not the token of a user\n"},
+			has: []string{"echomfa rejects this token: it has no sub, so it is not the token of a user\n"},
 		},
 		"mfaTokens":          {cfg: genauthtest.Config{AcceptMFATokens: true}, token: genauthtest.Token{Kind: genauthtest.KindMFA}, has: []string{"mfaTokens taken? yes\n"}},
 		"mfaTokens, refused": {token: genauthtest.Token{Kind: genauthtest.KindMFA}, bad: true, has: []string{"mfaTokens taken? no: "}},
-		"ID tokens":          {cfg: genauthtest.Config{AcceptIDTokens: true}, token: genauthtest.Token{Kind: genauthtest.KindID}, bad: true, has: []string{"ID tokens taken? yes\n", "nonce", "echomfa refuses this token: it is an ID token; send the access token\n"}},
+		"ID tokens":          {cfg: genauthtest.Config{AcceptIDTokens: true}, token: genauthtest.Token{Kind: genauthtest.KindID}, bad: true, has: []string{"ID tokens taken? yes\n", "nonce", "echomfa rejects this token: it is an ID token; send the access token\n"}},
 		"ID tokens, refused": {token: genauthtest.Token{Kind: genauthtest.KindID}, bad: true, has: []string{"ID tokens taken? no: "}},
 		"expired": {
 			token: genauthtest.Token{Kind: genauthtest.KindID, Audience: "other-app-canary", Lifetime: -time.Hour}, bad: true,
 			has: []string{
 				"the expired token is answered by unauthenticated: HTTP 200, statusCode 401, apiCode 2020; a made-up",
 				"other apps taken? not determined: the token has expired", "ID tokens taken? not determined: the token has expired",
-				"header: not determined: the token is refused with each of them",
+				"header: not determined: the token is rejected with each of them",
 			},
 		},
 		"limited, with a time": {fault: genauthtest.Fault{Change: genauthtest.RateLimited("1")}, bad: true, has: []string{"check: failed: GenAuth limits the requests"}},

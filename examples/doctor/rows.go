@@ -138,7 +138,7 @@ func (d *doctor) headers(ctx context.Context) string {
 		findings = append(findings, header.told+" "+finding)
 	}
 	if !anyone {
-		return undetermined("the token is refused with each of them")
+		return undetermined("the token is rejected with each of them")
 	}
 	return strings.Join(findings, "; ")
 }

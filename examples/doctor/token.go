@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// claims are what a token says of itself. Nothing of it is verified.
+// claims are those of a token. Nothing of them is verified.
 type claims struct {
 	jwt             bool
 	header, payload map[string]any

@@ -16,7 +16,7 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// blips is a fleet whose users are at work while Redis has trouble.
+// blips is a fleet with active users while Redis has trouble.
 type blips struct {
 	users, perSecond int           // requests, of all instances
 	lookups          int           // that an instance may start in a second

@@ -111,7 +111,7 @@ func zipf(users, requests int, exponent float64) []int {
 	return senders
 }
 
-// result is what came of some traffic.
+// result is the result of some traffic.
 type result struct {
 	calls  int
 	late   time.Duration // that the latest request was

@@ -141,7 +141,7 @@ func (s *site) change(ctx context.Context, token string, on *instance, apply fun
 	return time.Since(begin), err
 }
 
-// measureChanges measures how soon a change of a user's factors counts on all
+// measureChanges measures how soon a change of a user's factors takes effect on all
 // instances, at the default FreshFor and DenyFreshFor.
 func measureChanges(ctx context.Context, shared *redis, rounds int, out io.Writer) (err error) {
 	f, err := newAlone(shared, unlimited()) //nolint:contextcheck // close ends it

@@ -1,6 +1,6 @@
 // Fleet shows what a shared store does for several instances of an app: how often
 // they ask GenAuth with it and without it, how soon a change of a user's factors
-// counts on all of them, what that costs, and what users notice while Redis has
+// takes effect on all of them, what that costs, and what users notice while Redis has
 // trouble. It starts redis-server, or uses REDIS_URL for all but the last, and runs against a GenAuth emulator in the same process.
 package main
 

@@ -205,7 +205,7 @@ func TestReadmeNamesEverySetting(t *testing.T) {
 	}
 }
 
-// TestListenEverywhere shows that an ADDR which is no address for a browser needs
+// TestListenEverywhere shows that an ADDR which browsers cannot open needs
 // no BASE_URL while the enrollment page is the portal's own, and that a script's
 // page is then found by the Host that the browser used.
 func TestListenEverywhere(t *testing.T) {
@@ -276,7 +276,7 @@ func TestRun(t *testing.T) {
 }
 
 // TestWBPortalChecksGenAuth shows that the program says at its start what is wrong
-// with a GenAuth of one's own, and starts.
+// with your own GenAuth, and starts.
 func TestWBPortalChecksGenAuth(t *testing.T) {
 	t.Parallel()
 	genauth := genauthtest.Start(t)

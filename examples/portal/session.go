@@ -17,8 +17,8 @@ const (
 	sessionLife = 8 * time.Hour
 )
 
-// session is a signed-in browser. The access token stays on the server: whoever
-// holds one can change the user's factors at GenAuth directly.
+// session is a signed-in browser. The access token stays on the server: anybody
+// who holds one can change the user's factors at GenAuth directly.
 type session struct {
 	user     string
 	userID   string // at GenAuth

@@ -95,7 +95,7 @@ var form = template.Must(template.New("login").Parse(`<!DOCTYPE html><title>Sign
 `))
 
 // passwordSignIn returns a function that trades name and password for an access
-// token at GenAuth. An app with GenAuth's hosted login page gets the token there.
+// token at GenAuth. An app with GenAuth's hosted sign-in page gets the token there.
 func passwordSignIn(genauth *client.Client) func(ctx context.Context, username, password string) (string, error) {
 	// A redirect would take the password to another place.
 	once := &http.Client{

@@ -3,6 +3,7 @@
 package browser_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -15,6 +16,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/security"
+	"github.com/chromedp/chromedp"
 	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/enroll"
@@ -163,4 +165,152 @@ func TestTokenIsRenewedDuringAStep(t *testing.T) {
 		tb.at(200, "App")
 		assert.Equal(t, "/admin", tb.path())
 	})
+}
+
+// TestForcedColors has what is told by color alone otherwise.
+func TestForcedColors(t *testing.T) {
+	t.Parallel()
+	tb := newTab(t, mount(t, startGenAuth(t, genauthtest.Config{}), nil))
+	call(tb, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+		Features: []*emulation.MediaFeature{{Name: "forced-colors", Value: "active"}},
+	})
+	tb.open("/mfa")
+	tb.choose("/mfa/begin", "OTP")
+	tb.at(200, headingOTP)
+	assert.True(t, eval[bool](tb, `matchMedia("(forced-colors: active)").matches`))
+	for _, selector := range []string{`form[action="/mfa/confirm"] button`, "#code"} {
+		assert.Equal(t, "solid", eval[string](tb, `getComputedStyle(document.querySelector('`+selector+`')).borderTopStyle`), selector)
+	}
+	assert.Equal(t, "rgb(255, 255, 255)", eval[string](tb, `getComputedStyle(document.querySelector(".qr")).backgroundColor`), "a scanner needs the light around it")
+}
+
+// TestFieldF17WantedPageRedirectsAway has an app whose wanted page leads to another origin
+// at once, as one does that asks an authorization server: Chromium holds the redirects
+// after a form against form-action, and stayed where it was.
+func TestFieldF17WantedPageRedirectsAway(t *testing.T) {
+	t.Parallel()
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = fmt.Fprint(w, `<!doctype html><html lang="en"><title>x</title><link rel="icon" href="data:,"><h1>Authorize</h1>`)
+	}))
+	t.Cleanup(elsewhere.Close)
+	ways(t, scripted, func(t *testing.T, scripts func(*tab)) {
+		t.Helper()
+		genauth := startGenAuth(t, genauthtest.Config{})
+		tb := newTab(t, mountWith(t, genauth, nil, map[string]http.HandlerFunc{"/go": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, elsewhere.URL+"/authorize", http.StatusFound)
+		}}))
+		tb.alsoAsks = elsewhere.URL
+		scripts(tb)
+		tb.open("/mfa?return_to=%2Fgo%3Fa%3Db")
+		tb.at(200, headingNeeded)
+		tb.choose("/mfa/begin", "OTP")
+		tb.at(200, headingOTP)
+		tb.confirm(tb.codeOnPage(time.Now()))
+		tb.saved()
+		tb.at(200, "Authorize")
+		assert.True(t, strings.HasPrefix(eval[string](tb, "location.href"), elsewhere.URL))
+	})
+}
+
+// TestDark has the pages in the dark, with a brand of nearly black.
+func TestDark(t *testing.T) {
+	t.Parallel()
+	genauth := startGenAuth(t, genauthtest.Config{})
+	tb := newTab(t, mount(t, genauth, func(c *enroll.Config) { c.Brand.Color = "#10101a" }))
+	call(tb, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "dark"}},
+	})
+	for _, row := range []struct {
+		reach   func()
+		status  int64
+		heading string
+	}{
+		{func() { tb.open("/mfa?return_to=%2Fadmin") }, 200, headingNeeded},
+		{func() { tb.choose("/mfa/begin", "OTP") }, 200, headingOTP},
+		{func() { tb.confirm("000000") }, 200, headingOTP},
+		{func() { tb.confirm(tb.codeOnPage(time.Now())) }, 200, headingRecovery},
+		{func() { tb.open("/mfa") }, 200, headingStart},
+		{func() { tb.choose("/mfa/remove", "OTP") }, 200, headingRemove},
+		{func() { tb.open("/mfa/elsewhere") }, 404, headingNotFound},
+	} {
+		row.reach()
+		tb.at(row.status, row.heading)
+		assert.Equal(t, "rgb(29, 29, 34)", eval[string](tb, `getComputedStyle(document.querySelector("main")).backgroundColor`))
+		tb.assertAccessible("dark: " + row.heading)
+	}
+}
+
+// TestCountdown counts down with the user's time of day, and announces its end alone.
+func TestCountdown(t *testing.T) {
+	t.Parallel()
+	tb := newTab(t, startPortal(t, startGenAuth(t, genauthtest.Config{}), "MFA_POLICY=EMAIL"))
+	tb.blocked()
+	tb.choose("/mfa/begin", "EMAIL")
+	tb.at(200, headingAddress)
+	tb.fill("#email", "bob@example.com")
+	tb.button("/mfa/send")
+	tb.at(200, headingSent)
+	tb.wait(`Number(document.querySelector("[data-wait]").textContent.match(/in (\d+) seconds, at/)[1]) < 59`)
+	assert.NotContains(t, tb.text("[data-wait]"), "UTC")
+	assert.Empty(t, tb.text("[data-wait] + [role=status]"))
+	eval[chromedp.Void](tb, `{ const now = Date.now; Date.now = () => now() + 60000; undefined }`) // a minute later
+	tb.wait(`document.querySelector("[data-wait] + [role=status]").textContent === "You can request a new code now."`)
+	assert.Empty(t, tb.text("[data-wait]"))
+}
+
+// TestBackToTheNumber goes back from the code to a number that was wrong, by the button of
+// the browser and by the link.
+func TestBackToTheNumber(t *testing.T) {
+	t.Parallel()
+	genauth := startGenAuth(t, genauthtest.Config{})
+	tb := newTab(t, startPortal(t, genauth, "MFA_POLICY=SMS"))
+	tb.blocked()
+	tb.choose("/mfa/begin", "SMS")
+	tb.at(200, headingAddress)
+	for i, back := range []func(){func() { tb.travel(-1) }, func() { tb.follow(`main a[href*="/address"]`) }} {
+		tb.fill("#phone", fmt.Sprintf("1380000111%d", i))
+		tb.button("/mfa/send")
+		tb.at(200, headingSent)
+		back()
+		tb.at(200, headingAddress)
+		assert.Equal(t, fmt.Sprintf("1380000111%d", i), eval[string](tb, `document.querySelector("#phone").value`))
+	}
+	tb.fill("#phone", "13800002222")
+	tb.button("/mfa/send")
+	tb.at(200, headingSent)
+	assert.Contains(t, tb.text("main"), "13800002222")
+	tb.confirm(genauth.PassCode("bob-id", genauthtest.SMS))
+	tb.onAdmin()
+}
+
+// TestMessages enrolls a phone number and an e-mail address, in an app that asks
+// for both.
+func TestMessages(t *testing.T) {
+	t.Parallel()
+	genauth := startGenAuth(t, genauthtest.Config{})
+	tb := newTab(t, startPortal(t, genauth, "MFA_POLICY=SMS and EMAIL"))
+	tb.blocked()
+	tb.choose("/mfa/begin", "SMS")
+	tb.at(200, headingAddress)
+	tb.fill("#phone", "12")
+	tb.button("/mfa/send")
+	tb.at(200, headingAddress)
+	tb.fill("#phone", "138 0000 1111")
+	tb.button("/mfa/send")
+	tb.at(200, headingSent)
+	assert.Contains(t, tb.text("main"), "+86 13800001111")
+	tb.button("/mfa/send")
+	tb.at(200, headingSent)
+	tb.confirm("000000")
+	tb.at(200, headingSent)
+	tb.confirm(genauth.PassCode("bob-id", genauthtest.SMS))
+	tb.at(200, headingMore) // through the page that was wanted
+	tb.choose("/mfa/begin", "EMAIL")
+	tb.at(200, headingAddress)
+	tb.fill("#email", "bob@example.com")
+	tb.button("/mfa/send")
+	tb.at(200, headingSent)
+	tb.confirm(genauth.PassCode("bob-id", genauthtest.Email))
+	tb.onAdmin()
 }

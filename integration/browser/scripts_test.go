@@ -1,3 +1,5 @@
+//go:build slow
+
 package browser_test
 
 import (
@@ -47,8 +49,7 @@ const (
 
 // TestFieldF18ScriptsThatNavigate has links, forms and frames of a page that scripts
 // take over, to a route that is guarded: each time the user is at the page that
-// helps, with the address that was wanted if there is one to come back to. A script has
-// two rows of each run, and all of them with the tag slow.
+// helps, with the address that was wanted if there is one to come back to.
 func TestFieldF18ScriptsThatNavigate(t *testing.T) {
 	t.Parallel()
 	const link, form = `<a id="go" href="/admin?page=2">Admin</a>`, `<form action="/admin" method="post"><button id="go">Save</button></form>`
@@ -95,7 +96,7 @@ func TestFieldF18ScriptsThatNavigate(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			tb := newTab(t, "") // for all rows: opening one takes longer than a row
-			for _, row := range test.rows[:min(scriptRows, len(test.rows))] {
+			for _, row := range test.rows {
 				token, page := answertest.NotEnrolled, "/mfa"
 				if strings.HasSuffix(row.name, "link") || strings.HasSuffix(row.name, "form") {
 					token, page = "", "/login"

@@ -2,11 +2,8 @@
 
 package browser_test
 
-// slow_test.go has more.
-const (
-	scriptRows = 2     // of each script
-	allWays    = false // with JavaScript and without
-)
+// allWays has more tests be run without JavaScript, too: see slow_test.go.
+const allWays = false
 
 // assertAccessible asserts nothing here: axe_test.go runs axe, which takes too long for
 // the ordinary suite.

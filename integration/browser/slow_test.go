@@ -2,7 +2,4 @@
 
 package browser_test
 
-const (
-	scriptRows = 20
-	allWays    = true
-)
+const allWays = true

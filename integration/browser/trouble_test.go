@@ -102,37 +102,6 @@ func TestTwoTabs(t *testing.T) {
 	two.onAdmin()
 }
 
-// TestMessages enrolls a phone number and an e-mail address, in an app that asks
-// for both.
-func TestMessages(t *testing.T) {
-	t.Parallel()
-	genauth := startGenAuth(t, genauthtest.Config{})
-	tb := newTab(t, startPortal(t, genauth, "MFA_POLICY=SMS and EMAIL"))
-	tb.blocked()
-	tb.choose("/mfa/begin", "SMS")
-	tb.at(200, headingAddress)
-	tb.fill("#phone", "12")
-	tb.button("/mfa/send")
-	tb.at(200, headingAddress)
-	tb.fill("#phone", "138 0000 1111")
-	tb.button("/mfa/send")
-	tb.at(200, headingSent)
-	assert.Contains(t, tb.text("main"), "+86 13800001111")
-	tb.button("/mfa/send")
-	tb.at(200, headingSent)
-	tb.confirm("000000")
-	tb.at(200, headingSent)
-	tb.confirm(genauth.PassCode("bob-id", genauthtest.SMS))
-	tb.at(200, headingMore) // by way of the page that was wanted
-	tb.choose("/mfa/begin", "EMAIL")
-	tb.at(200, headingAddress)
-	tb.fill("#email", "bob@example.com")
-	tb.button("/mfa/send")
-	tb.at(200, headingSent)
-	tb.confirm(genauth.PassCode("bob-id", genauthtest.Email))
-	tb.onAdmin()
-}
-
 // TestSignInAgain shows the way of a session whose sign-in is too long ago.
 func TestSignInAgain(t *testing.T) {
 	t.Parallel()

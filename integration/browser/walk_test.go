@@ -29,7 +29,7 @@ const (
 	headingRemove   = "Remove a verification method"
 	headingRemoved  = "Verification method removed"
 	headingFace     = "Set up at GenAuth"
-	headingDeadEnd  = "You cannot set this up here"
+	headingDeadEnd  = "You cannot set up the required method here"
 )
 
 // headingUnknown is that of the refusal page while GenAuth cannot be asked.

@@ -10,7 +10,7 @@ import (
 )
 
 // Kind is who is asking, which decides what a refusal looks like. A program gets a
-// problem document, never a redirect or a page. What a client says of itself
+// problem document, never a redirect or a page. What a client claims
 // chooses among these answers, and has no other effect.
 type Kind uint8
 

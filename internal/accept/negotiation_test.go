@@ -179,7 +179,7 @@ func TestKindOf(t *testing.T) {
 	}
 }
 
-// TestFrameName shows that a name which nobody has written is none.
+// TestFrameName shows that a name which nobody has written does not count.
 func TestFrameName(t *testing.T) {
 	t.Parallel()
 	for length, want := range map[int]int{0: 0, 256: 256, 257: 0} {

@@ -18,7 +18,7 @@ type Rule struct {
 	Delegated bool
 }
 
-// Verdict is what a token says of itself. Each value but the first is a cause for
+// Verdict is what the claims of a token say. Each value but the first is a cause for
 // refusing it.
 type Verdict uint8
 

@@ -15,7 +15,7 @@ import (
 	"github.com/echomfa/echomfa/internal/digest"
 )
 
-// TestAdmit has what a token may say of itself.
+// TestAdmit has what the claims of a token may say.
 func TestAdmit(t *testing.T) {
 	t.Parallel()
 	user := claims.Claims{JWT: true, Subject: "u", Audience: []string{"x", "app"}}

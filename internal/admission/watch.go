@@ -18,7 +18,7 @@ const (
 	watchLeast  = 10
 )
 
-// Watch notices when tokens are refused for what they say of themselves
+// Watch notices when tokens are rejected for their claims
 // and it is likely that none would be accepted: a wrong app id, or a frontend that
 // sends the ID token, looks to each user like an expired session.
 type Watch struct {
@@ -53,9 +53,9 @@ type causeWatch struct {
 // are checked: they must not fill the log by good and bad ones in turn.
 const repeatAfter = time.Hour
 
-// Refused notes that a token was refused for what it says of itself, and says so
+// Refused notes that a token was rejected for its claims, and says so
 // at Error: at the first one, if no token has been accepted yet, and when most of
-// the last 20 tokens are refused so.
+// the last 20 tokens are rejected so.
 func (w *Watch) Refused(ctx context.Context, k digest.Key, cause Verdict, c *claims.Claims) {
 	bad, of, alarm := w.note(k, cause)
 	if !alarm {
@@ -67,16 +67,16 @@ func (w *Watch) Refused(ctx context.Context, k digest.Key, cause Verdict, c *cla
 	}
 	switch cause {
 	case NotOurs:
-		log("token_wrong_audience", "mfa tokens are refused for their audience: check AppID of client.Config, and Audience",
+		log("token_wrong_audience", "mfa tokens are rejected for their audience: check AppID of client.Config, and Audience",
 			slog.String("expected", w.expected), slog.String("audience", printable(c.Audience)))
 	case NotUser:
-		log("token_names_no_user", "mfa tokens are refused because they name no user: send the tokens of users, which have a sub")
+		log("token_names_no_user", "mfa tokens are rejected because they name no user: send the tokens of users, which have a sub")
 	case NotServed:
-		log("token_of_other_user", "mfa tokens are refused because they are not of the user that Subject returns: it must return the sub")
+		log("token_of_other_user", "mfa tokens are rejected because they are not of the user that Subject returns: it must return the sub")
 	case Delegated:
-		log("token_is_delegated", "mfa tokens are refused because they are delegated: send the user's own, or set AllowDelegated")
+		log("token_is_delegated", "mfa tokens are rejected because they are delegated: send the user's own, or set AllowDelegated")
 	default: // NotAccessToken
-		log("token_is_id_token", "mfa tokens are refused because they are ID tokens: send the access token instead")
+		log("token_is_id_token", "mfa tokens are rejected because they are ID tokens: send the access token instead")
 	}
 }
 
@@ -154,7 +154,7 @@ type RefusalWatch struct {
 	alarmed bool
 }
 
-// Note records what came of renewing a token that had been accepted.
+// Note records the result of renewing a token that had been accepted.
 func (w *RefusalWatch) Note(ctx context.Context, log *slog.Logger, refused bool) {
 	w.mu.Lock()
 	w.last = w.last << 1 & (1<<watchWindow - 1)
@@ -169,7 +169,7 @@ func (w *RefusalWatch) Note(ctx context.Context, log *slog.Logger, refused bool)
 	samples := w.samples
 	w.mu.Unlock()
 	if rising {
-		log.LogAttrs(ctx, slog.LevelError, "mfa tokens that had been accepted are now refused by GenAuth",
+		log.LogAttrs(ctx, slog.LevelError, "mfa tokens that had been accepted are now rejected by GenAuth",
 			slog.String("event", "accepted_tokens_refused"), slog.Int("refused", bad), slog.Int("of", samples))
 	}
 }

@@ -22,7 +22,7 @@ func rows() map[string]Row {
 	return all
 }
 
-// pages is an app with an enrollment page and a login page of its own.
+// pages is an app with an enrollment page and a sign-in page of its own.
 func pages() echomfa.Config {
 	return echomfa.Config{EnrollURL: "/mfa", LoginURL: "/login"}
 }

@@ -67,7 +67,7 @@ func circles() map[string]Row {
 		"refused, browser, the fifth time": {
 			request: "GET /admin", headers: []string{asBrowser, bearer(refused), round + "4"}, config: pages(), wantStatus: 401,
 			wantError: "invalid_token", want: page,
-			wantBody: "You were sent to sign in several times, but this page still cannot use your sign-in: the token was refused.",
+			wantBody: "You were sent to sign in several times, but this page still cannot use your sign-in: the token was rejected.",
 		},
 		"factors missing, browser, the fifth time": {
 			request: "GET /admin", headers: []string{asBrowser, bearer(NotEnrolled), round + "4"}, config: pages(), wantStatus: 403,

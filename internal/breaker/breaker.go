@@ -233,7 +233,7 @@ func (b *Breaker) mayProbe(c Caller, now time.Time) bool {
 	return !now.Before(first) && !now.Before(again)
 }
 
-// Leave tells what came of a lookup.
+// Leave tells the result of a lookup.
 func (b *Breaker) Leave(p *Pass, o Outcome, now time.Time) (Change, Figures) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

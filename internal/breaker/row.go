@@ -29,7 +29,7 @@ func (r *Row) Enter(now time.Time) bool {
 	return true
 }
 
-// Leave tells what came of a call, and reports whether that opened or closed the row.
+// Leave tells the result of a call, and reports whether that opened or closed the row.
 func (r *Row) Leave(ok bool, now time.Time) (changed bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -28,7 +28,7 @@ var (
 type Class uint8
 
 const (
-	// Renewal renews facts that satisfied the policy: somebody is at work.
+	// Renewal renews facts that satisfied the policy: the user is active.
 	Renewal Class = iota
 	// Recheck asks again about facts that did not satisfy it.
 	Recheck

@@ -1,4 +1,4 @@
-// Package claims reads what a JWT-shaped access token says of itself, without
+// Package claims reads the claims of a JWT-shaped access token, without
 // verifying it.
 package claims
 

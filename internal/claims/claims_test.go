@@ -80,7 +80,7 @@ func FuzzClaims(f *testing.F) {
 			case []any:
 				require.Contains(t, append(aud, ""), any(audience)) // a null is read as ""
 			default:
-				t.Fatalf("%q is no audience", aud)
+				t.Fatalf("%q is not an audience", aud)
 			}
 		}
 		require.Equal(t, said["nonce"] != nil || said["at_hash"] != nil, c.IDToken)
@@ -248,7 +248,7 @@ func TestFirstAndLastExp(t *testing.T) {
 	}
 }
 
-// TestClaimsOfAnotherType has what is no claim as RFC 7519 has it: the token is none.
+// TestClaimsOfAnotherType has claims of a type that RFC 7519 does not allow: the token is not a JWT.
 func TestClaimsOfAnotherType(t *testing.T) {
 	t.Parallel()
 	header := encode(`{"alg":"RS256"}`)

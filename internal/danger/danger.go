@@ -18,6 +18,7 @@ type Switch struct {
 	mu     sync.Mutex
 	on     bool
 	until  time.Time   // zero: without an end
+	wall   time.Time   // until, by the wall clock alone
 	timer  *time.Timer // of the next call of say, while it is on
 	turn   int         // counts changes: a timer of an earlier one does nothing
 	closed bool
@@ -32,11 +33,22 @@ func New(say func(on bool, until time.Time)) *Switch { return &Switch{say: say} 
 func (s *Switch) On() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.on && (s.until.IsZero() || time.Now().Before(s.until))
+	return s.on && !s.over()
 }
 
-// Start switches it on until a time, which is zero for no end.
-func (s *Switch) Start(until time.Time) { s.change(true, until) }
+// over reports whether the time has come, by the clock that is there first: one of them
+// stands still while a machine is suspended, and the other can be set back.
+func (s *Switch) over() bool {
+	if s.until.IsZero() {
+		return false
+	}
+	now := time.Now()
+	return !now.Before(s.until) || !now.Round(0).Before(s.wall)
+}
+
+// Start switches it on until a time, which is zero for no end. It reports false after
+// Close: it then stays off.
+func (s *Switch) Start(until time.Time) bool { return s.change(true, until) }
 
 // End switches it off.
 func (s *Switch) End() { s.change(false, time.Time{}) }
@@ -53,15 +65,16 @@ func (s *Switch) Close() {
 	s.saying.Wait()
 }
 
-func (s *Switch) change(on bool, until time.Time) {
+func (s *Switch) change(on bool, until time.Time) bool {
 	s.mu.Lock()
 	if s.closed || !on && !s.on {
 		s.mu.Unlock()
-		return
+		return false
 	}
-	s.on, s.until = on, until
+	s.on, s.until, s.wall = on, until, until.Round(0)
 	s.turn++
 	s.announce()
+	return true
 }
 
 // announce says what the state is, and sets the timer for the next time. It is called with
@@ -91,7 +104,7 @@ func (s *Switch) again(turn int) {
 		s.mu.Unlock()
 		return
 	}
-	if s.on = s.until.IsZero() || time.Now().Before(s.until); !s.on {
+	if s.on = !s.over(); !s.on {
 		s.turn++
 	}
 	s.announce()

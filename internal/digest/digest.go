@@ -172,21 +172,15 @@ func nh(secret *[nhWords]uint64, text string) (aHigh, aLow, bHigh, bLow uint64) 
 	bHigh, bLow = add(0, 0, x+secret0[2], y+secret0[3])
 	words := secret[blockWords:]
 	// Most of what a request of a known user costs is here. How long both are is looked
-	// at once in four blocks.
-	for ; len(rest) >= 4*blockBytes; rest, words = rest[4*blockBytes:], words[4*blockWords:] {
-		t, w := (*[4 * blockBytes]byte)(rest), (*[5 * blockWords]uint64)(words)
+	// at once in two blocks: with more, the processor has too few registers.
+	for ; len(rest) >= 2*blockBytes; rest, words = rest[2*blockBytes:], words[2*blockWords:] {
+		t, w := (*[2 * blockBytes]byte)(rest), (*[3 * blockWords]uint64)(words)
 		x, y = word(t[0:]), word(t[8:])
 		aHigh, aLow = add(aHigh, aLow, x+w[0], y+w[1])
 		bHigh, bLow = add(bHigh, bLow, x+w[2], y+w[3])
 		x, y = word(t[16:]), word(t[24:])
 		aHigh, aLow = add(aHigh, aLow, x+w[2], y+w[3])
 		bHigh, bLow = add(bHigh, bLow, x+w[4], y+w[5])
-		x, y = word(t[32:]), word(t[40:])
-		aHigh, aLow = add(aHigh, aLow, x+w[4], y+w[5])
-		bHigh, bLow = add(bHigh, bLow, x+w[6], y+w[7])
-		x, y = word(t[48:]), word(t[56:])
-		aHigh, aLow = add(aHigh, aLow, x+w[6], y+w[7])
-		bHigh, bLow = add(bHigh, bLow, x+w[8], y+w[9])
 	}
 	for {
 		t := last

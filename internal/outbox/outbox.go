@@ -85,7 +85,7 @@ func New[K comparable, V any](retry time.Duration, send func(context.Context, V)
 }
 
 // Add notes an invalidation that the caller is about to send, and tells by
-// [Box.Done] what came of it. Lost reports that an older one was given up that no
+// [Box.Done] the result. Lost reports that an older one was given up that no
 // instance has been told.
 func (b *Box[K, V]) Add(name K, what V) (t Ticket[K, V], lost bool) {
 	b.mu.Lock()
@@ -107,7 +107,7 @@ func (b *Box[K, V]) Add(name K, what V) (t Ticket[K, V], lost bool) {
 	return Ticket[K, V]{e: e}, lost
 }
 
-// Done tells what came of an attempt.
+// Done tells the result of an attempt.
 func (b *Box[K, V]) Done(t Ticket[K, V], err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -197,7 +197,7 @@ func TestToldIsSentSeldom(t *testing.T) {
 		assert.ElementsMatch(t, []int{1, 2}, sent, "it is not acknowledged")
 		pass(time.Second)
 		sent, _ = p.since()
-		assert.GreaterOrEqual(t, len(sent), 3, "what is not told any more is sent as ever")
+		assert.GreaterOrEqual(t, len(sent), 3, "what is not told any more is sent as before")
 		b.Told(1)
 		b.Told(2)
 		b.Again()

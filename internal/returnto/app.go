@@ -60,7 +60,7 @@ func (o *App) setBase(text string) error {
 	return nil
 }
 
-// Omission is why a return-to is left out. The zero Omission is none.
+// Omission is why a return-to is left out. The zero Omission means that it is not.
 type Omission uint8
 
 // The reasons, and their number.

@@ -21,7 +21,7 @@ const (
 	reservedBytes    = 256
 )
 
-// Destination is EnrollURL or LoginURL, taken apart. The zero Destination is none.
+// Destination is EnrollURL or LoginURL, taken apart. The zero Destination means that there is none.
 type Destination struct {
 	Text     string // as a browser reaches it, or empty
 	path     string // decoded, as the app registers it
