@@ -333,20 +333,3 @@ func (p *RefusalPage) check() error {
 func isAlphanumeric(r rune) bool {
 	return r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z'
 }
-
-// alternatives spells what is missing, such as "OTP or SMS+EMAIL".
-func alternatives(missing [][]FactorType) string {
-	var b strings.Builder
-	for i, types := range missing {
-		if i > 0 {
-			b.WriteString(" or ")
-		}
-		for j, t := range types {
-			if j > 0 {
-				b.WriteByte('+')
-			}
-			b.WriteString(string(t))
-		}
-	}
-	return b.String()
-}

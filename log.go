@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -252,4 +253,21 @@ func (h panicProofHandler) Enabled(ctx context.Context, level slog.Level) (enabl
 func (h panicProofHandler) Handle(ctx context.Context, r slog.Record) error {
 	defer func() { _ = recover() }()
 	return h.Handler.Handle(ctx, r)
+}
+
+// alternatives spells what is missing, such as "OTP or SMS+EMAIL".
+func alternatives(missing [][]FactorType) string {
+	var b strings.Builder
+	for i, types := range missing {
+		if i > 0 {
+			b.WriteString(" or ")
+		}
+		for j, t := range types {
+			if j > 0 {
+				b.WriteByte('+')
+			}
+			b.WriteString(string(t))
+		}
+	}
+	return b.String()
 }

@@ -213,8 +213,11 @@ type LookupObserver interface {
 	ObserveLookup(ctx, request context.Context) (context.Context, func(LookupResult))
 }
 
-// LookupResult is what came of a lookup.
+// LookupResult says how a lookup ended. It prints as "[redacted]": contexts of requests
+// may hold secrets.
 type LookupResult struct {
+	secret
+
 	// Failure says why the lookup told nothing of the user: "refused", "rate_limited",
 	// "misconfigured", "unavailable", "malformed", "panicked" or "turned_away", as
 	// [LookupStats] counts them. It is empty for one that succeeded.
