@@ -180,8 +180,8 @@ type Decision struct {
 	Mode Mode
 	// Policy is the policy that was applied.
 	Policy Policy
-	// Rule is [Requirement].Rule, or empty.
-	Rule string
+	// Rule and Revision are those of the [Requirement], or empty.
+	Rule, Revision string
 	// Enrolled are the factor types that the user has enrolled, as far as
 	// they are known.
 	Enrolled FactorSet

@@ -132,7 +132,7 @@ func (e *Enforcer) logRefusal(ctx context.Context, d *Decision, err error, rq *r
 		slog.Bool("enforced", d.Enforced),
 		slog.String("mode", d.Mode.String()),
 		slog.String("policy", d.Policy.Label()),
-		slog.String("rule", d.Rule),
+		slog.String("rule", d.Rule), slog.String("rules", d.Revision),
 		slog.String("missing", alternatives(d.Missing)),
 		slog.String("enrolled", d.Enrolled.String()),
 		slog.String("source", d.Source.String()),

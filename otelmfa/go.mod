@@ -3,7 +3,7 @@ module github.com/echomfa/echomfa/otelmfa
 go 1.26.0
 
 require (
-	github.com/echomfa/echomfa v0.0.0
+	github.com/echomfa/echomfa v0.1.0
 	github.com/stretchr/testify v1.12.1
 	go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp v0.72.0
 	go.opentelemetry.io/otel v1.47.0
@@ -36,7 +36,3 @@ require (
 	golang.org/x/text v0.40.0 // indirect
 	golang.org/x/time v0.15.0 // indirect
 )
-
-// The tree around this module, for work on both at once. Publishing drops it:
-// see CONTRIBUTING.md.
-replace github.com/echomfa/echomfa => ../

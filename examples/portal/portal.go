@@ -2,10 +2,12 @@ package main
 
 import (
 	"bytes"
+	"crypto/rand"
 	"embed"
 	"errors"
 	"fmt"
 	"html/template"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -47,6 +49,8 @@ func newPortal(s settings, demo *genauthtest.Server) (*portal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("GENAUTH_HOST, GENAUTH_APP_ID: %w", err)
 	}
+	userRefKey := make([]byte, 32)
+	_, _ = rand.Read(userRefKey) // documented never to fail
 	p := &portal{settings: s, demo: demo, genauth: genauth, sessions: &sessions{byID: make(map[string]session)}, ops: ops, metrics: seen}
 	brand := enroll.Brand{Name: "Northwind Portal", LogoPath: "/assets/logo.svg", Color: "#0f5c4c"}
 	hosted := genauth.BaseURL() + "/u" // GenAuth's personal center
@@ -57,7 +61,7 @@ func newPortal(s settings, demo *genauthtest.Server) (*portal, error) {
 	if err != nil {
 		return nil, err
 	}
-	logger := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	logger := slog.New(slog.NewTextHandler(io.MultiWriter(os.Stderr, p.ops), nil))
 	p.mfa, err = echomfa.New(echomfa.Config{
 		Client:      genauth,
 		Token:       p.sessions.token,
@@ -67,6 +71,7 @@ func newPortal(s settings, demo *genauthtest.Server) (*portal, error) {
 		RefusalPage: refusal,
 		Cache:       echomfa.CacheConfig{FreshFor: s.freshFor},
 		Logger:      logger,
+		UserRefKey:  userRefKey,
 		Observer:    seen,
 	})
 	if err != nil {
