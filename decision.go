@@ -96,7 +96,29 @@ const (
 	// error in the application's code or configuration is still a 500, and an error of
 	// RequireFunc is answered as in Enforce mode.
 	ReportOnly
+	// insecureAllowed is the Mode of a Decision that InsecureAllow has let through.
+	insecureAllowed
 )
+
+// String returns the mode as the log writes it, such as "report_only".
+func (m Mode) String() string {
+	switch m {
+	case ReportOnly:
+		return "report_only"
+	case insecureAllowed:
+		return "insecure_allow"
+	case Enforce:
+	}
+	return "enforce"
+}
+
+// effective returns the mode that a mount's or a Requirement's has the effect of.
+func (m Mode) effective() Mode {
+	if m == ReportOnly {
+		return ReportOnly
+	}
+	return Enforce
+}
 
 // OnUnavailable says what happens to a request in Enforce mode while the
 // enrollment status is unknown. The zero value is Refuse.
@@ -118,17 +140,6 @@ const (
 	// while GenAuth rejects the call (ErrMisconfigured): that is not an outage.
 	InsecureAllow
 )
-
-// Observer is told decisions. Implementations must be safe for concurrent use
-// and quick: they run before the request goes on.
-type Observer interface {
-	// ObserveDecision is called once for every decision, also for a request that a
-	// Skipper let by, which is Exempted. Route is the registered route
-	// ("/admin/:id"), or empty where there is none, as in [Enforcer.Decide]. Method
-	// is an HTTP method, "_OTHER" for one that is not in RFC 9110, RFC 5789 or
-	// RFC 10008, or empty. Both are safe as metric labels.
-	ObserveDecision(ctx context.Context, d Decision, route, method string)
-}
 
 // MaxInsecure is the longest time for which [Enforcer.SetOnUnavailable] allows.
 const MaxInsecure = 24 * time.Hour
@@ -164,6 +175,9 @@ type Decision struct {
 	// Enforced is false if the decision was made in ReportOnly mode, or if
 	// InsecureAllow let an unknown user through.
 	Enforced bool
+	// Mode is Enforce or ReportOnly. If InsecureAllow let an unknown user through, it is
+	// neither, and its String is "insecure_allow".
+	Mode Mode
 	// Policy is the policy that was applied.
 	Policy Policy
 	// Rule and Revision are those of the [Requirement], or empty.
@@ -318,21 +332,4 @@ func (p *RefusalPage) check() error {
 
 func isAlphanumeric(r rune) bool {
 	return r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z'
-}
-
-// alternatives spells what is missing, such as "OTP or SMS+EMAIL".
-func alternatives(missing [][]FactorType) string {
-	var b strings.Builder
-	for i, types := range missing {
-		if i > 0 {
-			b.WriteString(" or ")
-		}
-		for j, t := range types {
-			if j > 0 {
-				b.WriteByte('+')
-			}
-			b.WriteString(string(t))
-		}
-	}
-	return b.String()
 }

@@ -124,7 +124,7 @@ func (e *Enforcer) decide(ctx context.Context, d *Decision, rq *request) error {
 	refusal := e.decider.mayGoOn(ctx, rq.token, d.Policy)
 	switch failureOf(refusal) {
 	case noFailure:
-		d.Enforced = false
+		d.Mode, d.Enforced = insecureAllowed, false
 	case failureRefused:
 		d.Outcome = Unauthenticated
 		return refusal
@@ -300,7 +300,7 @@ func (e *Enforcer) learnPolicy(ctx context.Context, p Policy) {
 	for _, t := range p.weak() {
 		e.cfg.Logger.LogAttrs(ctx, slog.LevelWarn,
 			"mfa policy is satisfied by a factor that users may have without having enrolled it",
-			slog.String("event", "policy_weak"), slog.String("policy", p.label()), slog.String("factor", string(t)))
+			slog.String("event", "policy_weak"), slog.String("policy", p.Label()), slog.String("factor", string(t)))
 	}
 }
 

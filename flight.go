@@ -51,7 +51,8 @@ type flight struct {
 	sent   moment // when the source was asked, or was at last; zero before
 	stored bool   // sent is by the clock of another instance
 	facts
-	err error
+	err     error
+	waiting []context.Context // of the requests, for a LookupObserver: the first mostWaiting
 	// kept reports that the answer was stored: nothing has been invalidated
 	// here since GenAuth was asked.
 	kept bool
@@ -77,7 +78,8 @@ type lookups struct {
 	timeout time.Duration
 	// start begins a flight for a need. The shard's lock is held, so it must not
 	// block.
-	start func(f *flight, n need, now time.Time) error
+	start    func(f *flight, n need, now time.Time) error
+	observer LookupObserver // or nil
 	// promote is told that a flight under way is worth more than it was. The
 	// shard's lock is held, so it must not block. Nil if the source has no
 	// classes.
@@ -106,7 +108,7 @@ type begun struct {
 // joinOrBegin returns the flight under way for a question, or starts one. Under the same
 // lock it reads the cache again, and returns no flight if that has the answer by
 // now.
-func (l *lookups) joinOrBegin(q *question, p Policy, version *StoreVersion) (b begun, r reading, n need, err error) {
+func (l *lookups) joinOrBegin(ctx context.Context, q *question, p Policy, version *StoreVersion) (b begun, r reading, n need, err error) {
 	s := l.cache.shard(q.key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -118,17 +120,26 @@ func (l *lookups) joinOrBegin(q *question, p Policy, version *StoreVersion) (b b
 		if l.promote != nil {
 			l.promote(f, n)
 		}
+		l.waits(ctx, f)
 		return begun{flight: f}, reading{}, n, nil
 	}
 	f := &flight{
 		q: q, deadline: now.Add(l.timeout), known: n != cold, epoch: l.cache.epochNow(), version: version,
 		done: make(chan struct{}),
 	}
+	l.waits(ctx, f)
 	if err := l.start(f, n, now); err != nil {
 		return begun{}, reading{}, n, err
 	}
 	s.flights[l.table][q.key] = f
 	return begun{flight: f, own: true}, reading{}, n, nil
+}
+
+// waits notes a request that waits for a flight. The shard's lock is held.
+func (l *lookups) waits(ctx context.Context, f *flight) {
+	if l.observer != nil && len(f.waiting) < mostWaiting {
+		f.waiting = append(f.waiting, ctx)
+	}
 }
 
 // joinable reports whether a flight may still answer a request that comes now: not

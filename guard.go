@@ -251,14 +251,15 @@ func (g *Guard[C]) decide(c C, r *http.Request, d *Decision, rq *request) error 
 // require settles what the request needs.
 func (g *Guard[C]) require(c C, r *http.Request, d *Decision) error {
 	if g.cfg.RequireFunc == nil {
-		d.Policy, d.Enforced = g.cfg.Policy, g.cfg.Mode != ReportOnly
+		d.Policy, d.Mode, d.Enforced = g.cfg.Policy, g.cfg.Mode, g.cfg.Mode != ReportOnly
 		return nil
 	}
 	required, err := g.cfg.RequireFunc(c)
 	if err != nil {
 		return requireFailed(d, g.cfg.Enforcer.source.withoutSecrets(r, err))
 	}
-	d.Policy, d.Enforced, d.Rule, d.Revision = required.Policy, required.Mode != ReportOnly, required.Rule, required.Revision
+	d.Policy, d.Mode, d.Enforced = required.Policy, required.Mode.effective(), required.Mode != ReportOnly
+	d.Rule, d.Revision = required.Rule, required.Revision
 	g.cfg.Enforcer.learnPolicy(r.Context(), d.Policy)
 	return nil
 }

@@ -211,5 +211,5 @@ func TestRefusalWithoutAPolicyNamesNone(t *testing.T) {
 	serve(t, echomfa.MiddlewareConfig{Enforcer: e, RequireFunc: func(echo.Context) (echomfa.Requirement, error) {
 		return echomfa.Requirement{}, echomfa.ErrUnauthenticated
 	}}, nil)
-	assert.Contains(t, log.String(), ` outcome=unauthenticated enforced=true policy="" `)
+	assert.Contains(t, log.String(), ` outcome=unauthenticated enforced=true mode=enforce policy="" `)
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -28,7 +29,7 @@ func (e *Enforcer) settle(ctx context.Context, d *Decision, err error, rq *reque
 		}
 		err = withID(err, d)
 		e.decider.counts.add(d)
-		logRefusal(ctx, e.cfg.Logger, d, err, rq)
+		e.logRefusal(ctx, d, err, rq)
 	}
 	if e.cfg.Observer != nil {
 		observed := *d // its own to change: the answer is made of the other one
@@ -105,17 +106,17 @@ func (e *internalError) Error() string { return e.err.Error() }
 func (e *internalError) Unwrap() error { return e.err }
 
 // logRefusal writes the one line of a refusal.
-func logRefusal(ctx context.Context, log *slog.Logger, d *Decision, err error, rq *request) {
+func (e *Enforcer) logRefusal(ctx context.Context, d *Decision, err error, rq *request) {
 	if err == nil {
 		return
 	}
-	level := slog.LevelInfo
+	log, level := e.cfg.Logger, slog.LevelInfo
 	switch {
 	case ctx.Err() != nil && errors.Is(err, ctx.Err()): // clients may leave as often as they like
 	case d.Outcome == InternalError, errors.Is(err, ErrMisconfigured):
 		level = slog.LevelError
-	case d.Outcome == Unavailable && ctx.Err() == nil:
-		level = slog.LevelWarn
+	case d.Outcome == Unavailable && ctx.Err() == nil && !e.decider.genauth.breaker.Figures().Outage():
+		level = slog.LevelWarn // in an outage, the breaker's own line is the alert
 	}
 	if !log.Enabled(ctx, level) {
 		return
@@ -129,7 +130,8 @@ func logRefusal(ctx context.Context, log *slog.Logger, d *Decision, err error, r
 		slog.String("decision_id", d.ID),
 		slog.String("outcome", d.Outcome.String()),
 		slog.Bool("enforced", d.Enforced),
-		slog.String("policy", d.Policy.label()),
+		slog.String("mode", d.Mode.String()),
+		slog.String("policy", d.Policy.Label()),
 		slog.String("rule", d.Rule), slog.String("rules", d.Revision),
 		slog.String("missing", alternatives(d.Missing)),
 		slog.String("enrolled", d.Enrolled.String()),
@@ -167,9 +169,9 @@ func (f *refusals) ownFailed(r *http.Request, about *Refusal, cause any, stack [
 		slog.String("stack", secrets.Hide(string(stack))))
 }
 
-// label is how the log names a policy: by its name if it has one, and not at all if none
-// was chosen.
-func (p Policy) label() string {
+// Label returns how the log and metrics name the policy: by its name if it has one, and
+// otherwise by its text. The zero Policy has none.
+func (p Policy) Label() string {
 	if p.isZero() {
 		return ""
 	}
@@ -251,4 +253,21 @@ func (h panicProofHandler) Enabled(ctx context.Context, level slog.Level) (enabl
 func (h panicProofHandler) Handle(ctx context.Context, r slog.Record) error {
 	defer func() { _ = recover() }()
 	return h.Handler.Handle(ctx, r)
+}
+
+// alternatives spells what is missing, such as "OTP or SMS+EMAIL".
+func alternatives(missing [][]FactorType) string {
+	var b strings.Builder
+	for i, types := range missing {
+		if i > 0 {
+			b.WriteString(" or ")
+		}
+		for j, t := range types {
+			if j > 0 {
+				b.WriteByte('+')
+			}
+			b.WriteString(string(t))
+		}
+	}
+	return b.String()
 }

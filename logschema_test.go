@@ -85,6 +85,7 @@ func (u *logUse) allValues(t *testing.T) map[string]map[string]bool {
 	for n := range uint8(32) { // more than each type has
 		add(all, "outcome", echomfa.Outcome(n).String())
 		add(all, "source", echomfa.Source(n).String())
+		add(all, "mode", echomfa.Mode(n).String())
 		add(all, "class", breaker.Cause(n).String())
 		if int(n) < int(returnto.Omissions) {
 			add(all, "reason", returnto.Omission(n).String())

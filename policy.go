@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/echomfa/echomfa/internal/bitsets"
 )
@@ -25,11 +26,12 @@ type Policy struct {
 // policy is what a Policy points to. It does not change.
 type policy struct {
 	name   string
-	err    error        // why it is invalid
-	reason string       // of an exempt one
-	exempt bool         //
-	others []FactorType // types without a constant, sorted: the bits after namedBits
-	sets   []uint32     // the minimal satisfying sets, by size, then by value
+	text   atomic.Pointer[string] // what String has returned: metrics name a policy on each request
+	err    error                  // why it is invalid
+	reason string                 // of an exempt one
+	exempt bool                   //
+	others []FactorType           // types without a constant, sorted: the bits after namedBits
+	sets   []uint32               // the minimal satisfying sets, by size, then by value
 }
 
 const (
@@ -213,9 +215,7 @@ func (p Policy) Named(name string) Policy {
 	if p.p == nil {
 		return p
 	}
-	c := *p.p
-	c.name = name
-	return Policy{p: &c}
+	return Policy{p: &policy{name: name, err: p.p.err, reason: p.p.reason, exempt: p.p.exempt, others: p.p.others, sets: p.p.sets}}
 }
 
 // Name returns the name, or "".

@@ -260,10 +260,17 @@ func (p Policy) String() string {
 	if err := p.Err(); err != nil {
 		return err.Error()
 	}
-	if p.p.exempt {
-		return "exempt " + strconv.Quote(p.p.reason)
+	if text := p.p.text.Load(); text != nil {
+		return *text
 	}
-	return spell(p.p.sets, p.p.others)
+	var text string
+	if p.p.exempt {
+		text = "exempt " + strconv.Quote(p.p.reason)
+	} else {
+		text = spell(p.p.sets, p.p.others)
+	}
+	p.p.text.Store(&text)
+	return text
 }
 
 // spell writes satisfying sets in the shortest of a few forms.

@@ -35,6 +35,7 @@ func TestX14PrintingTellsNoSecret(t *testing.T) {
 		"client.EnrollConfirmation": *hiddentest.Filled[client.EnrollConfirmation](),
 		"echomfa.Enforcer":          newEnforcer(t, quotingLister{printed}, nil),
 		"echomfa.Config":            *hiddentest.Filled[echomfa.Config](),
+		"echomfa.LookupResult":      echomfa.LookupResult{Waiting: []context.Context{context.WithValue(t.Context(), contextKey{}, printed)}},
 	}
 	hiddentest.AssertAllHidden(t, holding)
 	assert.Equal(t, "{1 SMS}", fmt.Sprint(factor))

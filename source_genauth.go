@@ -70,7 +70,7 @@ func newGenauthSource(cfg *Config, c *cache, r *running) *genauthSource {
 		share:      func(*flight) {},
 	}
 	g.lookups = lookups{
-		cache: c, table: genauthTable, running: r, timeout: cfg.Lookup.Timeout, start: g.start,
+		cache: c, table: genauthTable, running: r, timeout: cfg.Lookup.Timeout, start: g.start, observer: lookupObserver(cfg.Observer),
 		promote: func(f *flight, n need) { g.budget.Promote(f.ticket, n.class()) },
 	}
 	return g
@@ -93,7 +93,7 @@ func (n need) class() budget.Class {
 // answer took. Another one's answer may be too old: then it asks itself.
 func (g *genauthSource) fetch(ctx context.Context, q *question, p Policy, before reading) (reading, bool, error) {
 	for {
-		b, r, n, err := g.joinOrBegin(q, p, before.version)
+		b, r, n, err := g.joinOrBegin(ctx, q, p, before.version)
 		switch {
 		case err != nil:
 			g.counts.add(failureOf(err))
@@ -162,6 +162,8 @@ func (g *genauthSource) fly(ctx context.Context, f *flight) {
 	var err error = errNoResult
 	defer func() { g.share(f) }()
 	defer func() { g.land(f, known, err) }()
+	ctx, ended := g.observe(ctx, f)
+	defer func() { ended(failureOf(err)) }()
 	known, err = g.guarded(ctx, f)
 	class := failureOf(err)
 	g.counts.add(class)

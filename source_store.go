@@ -88,7 +88,7 @@ func (t *storeSource) fetch(ctx context.Context, q *question, p Policy, before r
 	if q.name == (StoreKey{}) {
 		return before, false, nil
 	}
-	b, r, n, err := t.joinOrBegin(q, p, nil)
+	b, r, n, err := t.joinOrBegin(ctx, q, p, nil)
 	switch {
 	case err != nil:
 		return before, false, err

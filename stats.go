@@ -1,6 +1,8 @@
 package echomfa
 
 import (
+	"context"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -186,4 +188,109 @@ func (c *cache) size() (entries, refused int, hits uint64) {
 		s.mu.Unlock()
 	}
 	return entries, refused, hits
+}
+
+// Observer is told decisions. Implementations must be safe for concurrent use
+// and quick: they run before the request goes on.
+type Observer interface {
+	// ObserveDecision is called once for every decision, also for a request that a
+	// Skipper let by, which is Exempted. Route is the registered route
+	// ("/admin/:id"), or empty where there is none, as in [Enforcer.Decide]. Method
+	// is an HTTP method, "_OTHER" for one that is not in RFC 9110, RFC 5789 or
+	// RFC 10008, or empty. Both are safe as metric labels.
+	ObserveDecision(ctx context.Context, d Decision, route, method string)
+}
+
+// LookupObserver is an [Observer] that is told of the lookups at GenAuth, too.
+type LookupObserver interface {
+	Observer
+	// ObserveLookup is called when a lookup begins, in the lookup's own goroutine. ctx is
+	// the lookup's, with its deadline and no value of a request; request is the context
+	// of the request that the lookup was begun for. It returns the context for
+	// CheckToken and the Client, which must be made of ctx, and a function that is
+	// called once when the lookup has ended, before the requests that wait for it go on.
+	// A panic of either is logged, and changes nothing.
+	ObserveLookup(ctx, request context.Context) (context.Context, func(LookupResult))
+}
+
+// LookupResult says how a lookup ended. It prints as "[redacted]": contexts of requests
+// may hold secrets.
+type LookupResult struct {
+	secret
+
+	// Failure says why the lookup told nothing of the user: "refused", "rate_limited",
+	// "misconfigured", "unavailable", "malformed", "panicked" or "turned_away", as
+	// [LookupStats] counts them. It is empty for one that succeeded.
+	Failure string
+	// Duration is how long the lookup took, with waiting for its turn, CheckToken and
+	// a retry.
+	Duration time.Duration
+	// Waiting are the contexts of the requests that have waited for the lookup: the one
+	// that it was begun for, and of the others the first 31. Some may have left.
+	Waiting []context.Context
+}
+
+// mostWaiting bounds what a flight keeps of the requests that wait for it.
+const mostWaiting = 32
+
+// word is how metrics name a class.
+func (c failureClass) word() string {
+	switch c {
+	case noFailure:
+		return ""
+	case failureRefused:
+		return "refused"
+	case failureLimited:
+		return "rate_limited"
+	case failureMisconfigured:
+		return "misconfigured"
+	case failureMalformed:
+		return "malformed"
+	case failurePanic:
+		return "panicked"
+	case failureTurnedAway:
+		return "turned_away"
+	case failureUnavailable:
+	}
+	return "unavailable"
+}
+
+// lookupObserver returns an Observer that is told of lookups, or nil.
+//
+//nolint:ireturn // it is what the configuration has
+func lookupObserver(o Observer) LookupObserver {
+	told, _ := o.(LookupObserver)
+	return told
+}
+
+// observe tells an Observer that a lookup begins, and returns what tells it the end.
+func (g *genauthSource) observe(ctx context.Context, f *flight) (within context.Context, ended func(failureClass)) {
+	if g.observer == nil {
+		return ctx, func(failureClass) {}
+	}
+	began := time.Now()
+	within, tell := ctx, func(LookupResult) {}
+	carefully := func(do func()) {
+		var ignored error // who watches does not decide
+		defer recovered(ctx, g.log, f.q.token, &ignored)
+		do()
+	}
+	carefully(func() {
+		if ctx, end := g.observer.ObserveLookup(ctx, g.whoWait(f)[0]); ctx != nil && end != nil {
+			within, tell = ctx, end
+		}
+	})
+	return within, func(class failureClass) {
+		carefully(func() {
+			tell(LookupResult{Failure: class.word(), Duration: time.Since(began), Waiting: g.whoWait(f)})
+		})
+	}
+}
+
+// whoWait returns the requests that wait for a flight, the one that began it first.
+func (l *lookups) whoWait(f *flight) []context.Context {
+	s := l.cache.shard(f.q.key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(f.waiting)
 }

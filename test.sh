@@ -27,6 +27,10 @@ if [ -d redisstore ]; then
 	need redis-server redis-server
 	need redis-cli redis-tools
 fi
+if [ -d otelmfa ]; then
+	need prometheus prometheus
+	need promtool prometheus
+fi
 if [ -d integration ]; then
 	need git git
 	need npm npm

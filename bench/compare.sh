@@ -16,6 +16,10 @@ if [ ! -d "$work/old/echov5" ]; then # it is younger than the revision
 	rm "$work/old/bench/echov5_test.go"
 	(cd "$work/old/bench" && go mod edit -droprequire=github.com/echomfa/echomfa/echov5 -dropreplace=github.com/echomfa/echomfa/echov5)
 fi
+if [ ! -d "$work/old/otelmfa" ]; then # and so may this one be
+	rm "$work/old/bench/otel_test.go"
+	(cd "$work/old/bench" && go mod edit -droprequire=github.com/echomfa/echomfa/otelmfa -dropreplace=github.com/echomfa/echomfa/otelmfa)
+fi
 cat "$work/old/go.sum" >>"$work/old/bench/go.sum"
 (cd bench && go test -c -o "$work/new.test" .)
 (cd "$work/old/bench" && go test -mod=mod -c -o "$work/old.test" .)

@@ -34,6 +34,7 @@ type Client struct {
 	appIDHeader  string
 	userAgent    string
 	transport    http.RoundTripper
+	pool         http.RoundTripper        // transport, not wrapped
 	apart        func() http.RoundTripper // for long tokens
 	http1        *atomic.Bool             // the last answer came over HTTP/1
 	timeout      time.Duration
@@ -65,7 +66,7 @@ func (c *Client) CloseIdleConnections() {
 	if c == nil {
 		return
 	}
-	if t, ok := c.transport.(interface{ CloseIdleConnections() }); ok {
+	if t, ok := c.pool.(interface{ CloseIdleConnections() }); ok {
 		t.CloseIdleConnections()
 	}
 }

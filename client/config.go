@@ -59,6 +59,13 @@ type Config struct {
 	// cookies nor follows redirects. The transport sees the token.
 	HTTPClient *http.Client
 
+	// WrapTransport returns a transport that calls the one it is given, for instance to
+	// trace calls. It is asked for the transport of HTTPClient, or the client's own, and
+	// once more for the connections that long tokens have for themselves. What it
+	// returns sees the token, and is not nil. Optional. Default: the transport is used
+	// as it is.
+	WrapTransport func(http.RoundTripper) http.RoundTripper
+
 	// Timeout limits one exchange with GenAuth, from connecting to the last
 	// byte of the answer. Optional. Default value [DefaultTimeout].
 	Timeout time.Duration
@@ -132,7 +139,13 @@ func New(c Config) (*Client, error) {
 	if cl.transport == nil {
 		cl.transport = newTransport()
 	}
-	cl.apart, cl.http1 = apart(cl.transport), new(atomic.Bool)
+	cl.pool, cl.apart, cl.http1 = cl.transport, apart(cl.transport), new(atomic.Bool)
+	if wrap, apart := c.WrapTransport, cl.apart; wrap != nil {
+		cl.transport, cl.apart = wrap(cl.pool), sync.OnceValue(func() http.RoundTripper { return wrap(apart()) })
+	}
+	if cl.transport == nil {
+		return nil, mistake("WrapTransport", "returned nil")
+	}
 	return cl, nil
 }
 

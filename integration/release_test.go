@@ -282,7 +282,7 @@ func (r repository) apps(t *testing.T, modules []string) {
 	require.NoError(t, os.WriteFile(filepath.Join(user.dir, "main.go"), program, 0o600))
 	// An app that uses a clone, as the README has it before the first release.
 	var mod bytes.Buffer
-	mod.WriteString("module example.com/user\n\ngo 1.25.0\n")
+	mod.WriteString("module example.com/user\n\ngo 1.26.0\n")
 	modules = slices.DeleteFunc(slices.Clone(modules), func(module string) bool {
 		path, _, _ := strings.Cut(module, "@")
 		return !strings.Contains(string(program), `"`+path)

@@ -18,7 +18,7 @@ import (
 // compiler without the C library's headers does not count.
 func TestMissingToolsStopTheTestScript(t *testing.T) {
 	t.Parallel()
-	tools := []string{"redis-server", "redis-cli", "git", "npm", "node", "chromium-headless-shell", "nginx"}
+	tools := []string{"redis-server", "redis-cli", "prometheus", "promtool", "git", "npm", "node", "chromium-headless-shell", "nginx"}
 	for name, row := range map[string]struct {
 		cc      string
 		present []string // beside what every machine has

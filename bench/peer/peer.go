@@ -68,12 +68,16 @@ func Lister(context.Context, string) ([]client.Factor, error) {
 }
 
 // NewEnforcer returns an Enforcer without limits, for size users.
-func NewEnforcer(size int) *echomfa.Enforcer {
-	return must(echomfa.New(echomfa.Config{
+func NewEnforcer(size int, changes ...func(*echomfa.Config)) *echomfa.Enforcer {
+	cfg := echomfa.Config{
 		Client: echomfa.FactorListerFunc(Lister), Namespace: "bench", Audience: []string{AppID},
 		Cache:  echomfa.CacheConfig{Size: size, FreshFor: 5 * time.Minute},
 		Lookup: echomfa.LookupConfig{MaxConcurrent: 1 << 12, MaxPerSecond: 1e7},
-	}))
+	}
+	for _, change := range changes {
+		change(&cfg)
+	}
+	return must(echomfa.New(cfg))
 }
 
 // Policy is the policy of all measurements.

@@ -33,7 +33,8 @@ const (
 // which only this machine can reach: who reaches it needs no sign-in. It is where
 // docs/runbook.md can be followed.
 type operations struct {
-	mfa *echomfa.Enforcer
+	mfa     *echomfa.Enforcer
+	metrics http.Handler // for Prometheus
 
 	reportOnly atomic.Bool
 
@@ -123,7 +124,7 @@ func figures(prefix string, v reflect.Value) []figure {
 	return list
 }
 
-// handler has the page and its two forms.
+// handler has the page and its two forms, and what Prometheus fetches.
 func (o *operations) handler() http.Handler {
 	page := template.Must(template.New("").Parse(opsHTML))
 	mux := http.NewServeMux()
@@ -145,6 +146,7 @@ func (o *operations) handler() http.Handler {
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		show(w, http.StatusOK, "", strings.TrimSpace(r.FormValue("find")))
 	})
+	mux.Handle("GET /metrics", o.metrics)
 	mux.HandleFunc("POST /mode", func(w http.ResponseWriter, r *http.Request) {
 		switch r.PostFormValue("mode") {
 		case "enforce":

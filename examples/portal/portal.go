@@ -35,16 +35,23 @@ type portal struct {
 	pages    map[string]*template.Template // by language
 	csrf     *http.CrossOriginProtection
 	ops      *operations
+	metrics  *metrics
 }
 
 func newPortal(s settings, demo *genauthtest.Server) (*portal, error) {
-	genauth, err := client.New(client.Config{BaseURL: s.host, AppID: s.appID})
+	ops := &operations{}
+	seen, err := newMetrics(ops)
+	if err != nil {
+		return nil, err
+	}
+	ops.metrics = seen.handler
+	genauth, err := client.New(client.Config{BaseURL: s.host, AppID: s.appID, WrapTransport: seen.Transport})
 	if err != nil {
 		return nil, fmt.Errorf("GENAUTH_HOST, GENAUTH_APP_ID: %w", err)
 	}
 	userRefKey := make([]byte, 32)
 	_, _ = rand.Read(userRefKey) // documented never to fail
-	p := &portal{settings: s, demo: demo, genauth: genauth, sessions: &sessions{byID: make(map[string]session)}, ops: &operations{}}
+	p := &portal{settings: s, demo: demo, genauth: genauth, sessions: &sessions{byID: make(map[string]session)}, ops: ops, metrics: seen}
 	brand := enroll.Brand{Name: "Northwind Portal", LogoPath: "/assets/logo.svg", Color: "#0f5c4c"}
 	hosted := genauth.BaseURL() + "/u" // GenAuth's personal center
 	if demo != nil {
@@ -65,10 +72,13 @@ func newPortal(s settings, demo *genauthtest.Server) (*portal, error) {
 		Cache:       echomfa.CacheConfig{FreshFor: s.freshFor},
 		Logger:      logger,
 		UserRefKey:  userRefKey,
-		Observer:    p.ops,
+		Observer:    seen,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("ENROLL_URL, BASE_URL, FRESH_FOR: %w", err)
+	}
+	if err := seen.Watch(p.mfa); err != nil {
+		return nil, err
 	}
 	p.sessions.path = p.at("/")
 	p.csrf = http.NewCrossOriginProtection()
@@ -105,6 +115,7 @@ func newPortal(s settings, demo *genauthtest.Server) (*portal, error) {
 
 func (p *portal) close() {
 	_ = p.mfa.Close()
+	_ = p.metrics.close()
 	p.genauth.CloseIdleConnections()
 }
 
@@ -127,7 +138,7 @@ func (p *portal) handler() http.Handler {
 	e.Any(p.settings.enrollPath()+"/*", echo.WrapHandler(p.enroll))
 
 	guard := echomfa.WithConfig(echomfa.MiddlewareConfig{Enforcer: p.mfa, RequireFunc: func(echo.Context) (echomfa.Requirement, error) {
-		return echomfa.Requirement{Policy: p.settings.policy, Mode: p.ops.mode()}, nil
+		return echomfa.Requirement{Policy: p.settings.policy, Mode: p.ops.mode(), Rule: "admin"}, nil
 	}})
 	e.GET("/admin", p.page("admin"), guard)
 	// Only who is let in is told that there is nothing.

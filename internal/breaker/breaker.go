@@ -126,6 +126,10 @@ type Figures struct {
 	ColdStart bool
 }
 
+// Outage reports whether lookups are stopped, or few of them tried, because they keep
+// failing. Its begin and its end are changes: see [Breaker.Leave].
+func (f Figures) Outage() bool { return f.Cause != NotOpen || f.ColdStart }
+
 // Breaker decides when lookups stop, and who probes. The zero Breaker is closed. Its
 // methods may be called by several goroutines at once, and none blocks.
 type Breaker struct {

@@ -1,0 +1,68 @@
+package otelmfa
+
+import (
+	"context"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/echomfa/echomfa"
+)
+
+const errorType = attribute.Key("error.type")
+
+// refused is the failure that is an answer: GenAuth, or CheckToken, rejects the token.
+const refused = "refused"
+
+// results returns the options of each result of a lookup.
+func results() map[string][]metric.RecordOption {
+	all := map[string][]metric.RecordOption{"": nil}
+	for _, failure := range []string{refused, "rate_limited", "misconfigured", "unavailable", "malformed", "panicked", "turned_away", other} {
+		all[failure] = []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(errorType.String(failure)))}
+	}
+	return all
+}
+
+// ObserveLookup begins the span of a lookup: see the package comment.
+func (t *Telemetry) ObserveLookup(ctx, request context.Context) (context.Context, func(echomfa.LookupResult)) {
+	if !t.ready() {
+		return ctx, func(echomfa.LookupResult) {}
+	}
+	next := func(echomfa.LookupResult) {}
+	if told, ok := t.cfg.Next.(echomfa.LookupObserver); ok {
+		ctx, next = told.ObserveLookup(ctx, request)
+	}
+	ctx, span := t.tracer.Start(trace.ContextWithSpan(ctx, trace.SpanFromContext(request)), "echomfa.lookup")
+	return ctx, func(r echomfa.LookupResult) {
+		t.lookups.Record(ctx, r.Duration.Seconds(), t.result(r.Failure)...)
+		if span.IsRecording() {
+			describeLookup(span, &r)
+		}
+		span.End()
+		next(r)
+	}
+}
+
+func (t *Telemetry) result(failure string) []metric.RecordOption {
+	if options, ok := t.results[failure]; ok {
+		return options
+	}
+	return t.results[other]
+}
+
+func describeLookup(span trace.Span, r *echomfa.LookupResult) {
+	for i, request := range r.Waiting {
+		// The first is the parent.
+		if waiting := trace.SpanContextFromContext(request); i > 0 && waiting.IsValid() {
+			span.AddLink(trace.Link{SpanContext: waiting})
+		}
+	}
+	if r.Failure != "" {
+		span.SetAttributes(errorType.String(r.Failure))
+	}
+	if r.Failure != "" && r.Failure != refused {
+		span.SetStatus(codes.Error, "")
+	}
+}

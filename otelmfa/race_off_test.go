@@ -1,0 +1,5 @@
+//go:build !race
+
+package otelmfa_test
+
+const raceDetector = false
