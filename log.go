@@ -122,7 +122,7 @@ func (e *Enforcer) logRefusal(ctx context.Context, d *Decision, err error, rq *r
 		return
 	}
 	message := "mfa refused"
-	if !d.Enforced { // the request goes on: the line must not say that it does not
+	if d.proceeds() { // in report-only mode: the line must not say that the request was refused
 		message = "mfa would refuse"
 	}
 	log.LogAttrs(ctx, level, message,

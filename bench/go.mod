@@ -8,6 +8,7 @@ require (
 	github.com/echomfa/echomfa v0.1.0
 	github.com/echomfa/echomfa/echov5 v0.1.0
 	github.com/echomfa/echomfa/otelmfa v0.1.0
+	github.com/echomfa/echomfa/rules v0.1.0
 	github.com/golang-jwt/jwt/v5 v5.3.1
 	github.com/hashicorp/golang-lru/v2 v2.0.7
 	github.com/labstack/echo-jwt/v4 v4.4.0
@@ -25,6 +26,7 @@ require (
 	github.com/casbin/govaluate v1.3.0 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/felixge/httpsnoop v1.1.0 // indirect
+	github.com/fsnotify/fsnotify v1.10.1 // indirect
 	github.com/go-logr/logr v1.4.4 // indirect
 	github.com/go-logr/stdr v1.2.2 // indirect
 	github.com/google/uuid v1.6.0 // indirect
@@ -40,6 +42,7 @@ require (
 	go.opentelemetry.io/otel/metric v1.47.0 // indirect
 	go.opentelemetry.io/otel/trace v1.47.0 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
+	go.yaml.in/yaml/v4 v4.0.0 // indirect
 	golang.org/x/crypto v0.54.0 // indirect
 	golang.org/x/net v0.57.0 // indirect
 	golang.org/x/sys v0.48.0 // indirect
@@ -53,3 +56,5 @@ replace github.com/echomfa/echomfa => ../
 replace github.com/echomfa/echomfa/echov5 => ../echov5
 
 replace github.com/echomfa/echomfa/otelmfa => ../otelmfa
+
+replace github.com/echomfa/echomfa/rules => ../rules
