@@ -9,13 +9,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/client"
+	"github.com/echomfa/echomfa/genauthtest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
-	"github.com/echomfa/echomfa"
-	"github.com/echomfa/echomfa/client"
-	"github.com/echomfa/echomfa/genauthtest"
 	"github.com/echomfa/echomfa/otelmfa"
 )
 
@@ -67,7 +67,7 @@ func TestNothingOfAUserIsExported(t *testing.T) {
 			change(genauth)
 		}
 		for _, mode := range []echomfa.Mode{echomfa.Enforce, echomfa.ReportOnly} {
-			r.serve(t, echomfa.HandlerConfig{Policy: otp(), Mode: mode}, http.MethodGet, raw)
+			r.serve(t, echomfa.HandlerConfig{Policy: otp(), Mode: mode}, raw)
 		}
 		// A call with the id of a factor in its query, and one that sends a token.
 		c, ok := r.mfa.Client().(*client.Client)
@@ -124,7 +124,7 @@ func TestCallIsBelowItsLookup(t *testing.T) {
 		t.Cleanup(c.CloseIdleConnections)
 		cfg.Client, cfg.Namespace, cfg.InsecureAnyAudience = c, "", false
 	})
-	require.Equal(t, 200, r.serve(t, echomfa.HandlerConfig{Policy: otp()}, http.MethodGet, genauth.AccessToken("alice")))
+	require.Equal(t, 200, r.serve(t, echomfa.HandlerConfig{Policy: otp()}, genauth.AccessToken("alice")))
 	calls, lookups := r.ended("HTTP GET"), r.ended("echomfa.lookup")
 	require.Len(t, calls, 1)
 	require.Len(t, lookups, 1)

@@ -6,11 +6,10 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/echomfa/echomfa"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
-
-	"github.com/echomfa/echomfa"
 )
 
 // other stands for what there are too many of, as the semantic conventions of

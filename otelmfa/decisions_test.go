@@ -8,11 +8,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/echomfa/echomfa"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/otelmfa"
 )
 
@@ -55,14 +55,14 @@ func TestDecisionsAreCounted(t *testing.T) {
 			if row.insecure {
 				require.NoError(t, r.mfa.SetOnUnavailable(echomfa.InsecureAllow, time.Hour))
 			}
-			assert.Equal(t, row.status, r.serve(t, row.mount, http.MethodGet, row.token))
+			assert.Equal(t, row.status, r.serve(t, row.mount, row.token))
 			want := strings.Join(strings.Fields("echomfa.mode="+row.mode+" echomfa.outcome="+row.outcome+" "+row.what+" echomfa.source="+row.source+" "+where), " ")
 			assert.Equal(t, map[string]int64{want: 1}, r.decisions(t))
 
 			requests := r.ended("request")
 			require.Len(t, requests, 1)
 			shown := " " + spelled(requests[0].Attributes) + " "
-			for _, attribute := range strings.Fields(strings.TrimSuffix(want, where)) {
+			for attribute := range strings.FieldsSeq(strings.TrimSuffix(want, where)) {
 				assert.Contains(t, shown, " "+attribute+" ")
 			}
 			refused := row.outcome != "allowed" && row.outcome != "exempt"
@@ -77,7 +77,7 @@ func TestSourcesAreCounted(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	for range 3 {
-		require.Equal(t, 200, r.serve(t, echomfa.HandlerConfig{Policy: otp()}, http.MethodGet, "token-of-enrolled"))
+		require.Equal(t, 200, r.serve(t, echomfa.HandlerConfig{Policy: otp()}, "token-of-enrolled"))
 	}
 	assert.Equal(t, map[string]int64{
 		"echomfa.mode=enforce echomfa.outcome=allowed echomfa.policy=OTP echomfa.source=fetched http.request.method=GET http.route=/people/{id}": 1,
@@ -100,7 +100,7 @@ func TestUserRefIsOptIn(t *testing.T) {
 				cfg.UserRefKey = []byte(row.key)
 			}
 		})
-		require.Equal(t, 503, r.serve(t, echomfa.HandlerConfig{Policy: otp()}, http.MethodGet, jwt))
+		require.Equal(t, 503, r.serve(t, echomfa.HandlerConfig{Policy: otp()}, jwt))
 		shown := spelled(r.ended("request")[0].Attributes)
 		if row.asked && row.key != "" {
 			assert.Contains(t, shown, "echomfa.user_ref="+echomfa.UserRef([]byte(row.key), "nobody-1"))

@@ -10,11 +10,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/echomfa/echomfa"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
-	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/otelmfa"
 )
 
@@ -49,7 +49,7 @@ func all(t *testing.T) *rig {
 	r := newRig(t, func(seen *otelmfa.Config, _ *echomfa.Config) {
 		seen.RulesHash = func() string { return "c0ffee" }
 	})
-	r.serve(t, echomfa.HandlerConfig{Policy: otp()}, "GET", "token-of-enrolled")
+	r.serve(t, echomfa.HandlerConfig{Policy: otp()}, "token-of-enrolled")
 	return r
 }
 
@@ -103,8 +103,8 @@ func TestAttributesAreDocumented(t *testing.T) {
 		seen.RulesHash = func() string { return "c0ffee" }
 		seen.UserRef, cfg.UserRefKey = true, make([]byte, 16)
 	})
-	r.serve(t, echomfa.HandlerConfig{Policy: otp()}, "GET", "token-of-enrolled")
-	r.serve(t, echomfa.HandlerConfig{Policy: otp()}, "GET", "eyJhbGciOiJub25lIn0.eyJzdWIiOiJub2JvZHktMSJ9.c2ln")
+	r.serve(t, echomfa.HandlerConfig{Policy: otp()}, "token-of-enrolled")
+	r.serve(t, echomfa.HandlerConfig{Policy: otp()}, "eyJhbGciOiJub25lIn0.eyJzdWIiOiJub2JvZHktMSJ9.c2ln")
 	_, err := echomfa.NewGuard(echomfa.GuardConfig[int]{Enforcer: r.mfa, Policy: otp()})
 	require.NoError(t, err)
 	made := map[string]bool{"echomfa.rule": true}
@@ -184,7 +184,7 @@ func TestAlerts(t *testing.T) {
 		assert.Regexp(t, `alertname: `+alert[1]+`\}`, tests, "no test has it not fire")
 		assert.Contains(t, docs, "| `"+alert[1]+"` |")
 	}
-	assert.Equal(t, strings.Count(docs, "| `Echomfa"), len(names))
+	assert.Len(t, names, strings.Count(docs, "| `Echomfa"))
 	for _, link := range regexp.MustCompile(`runbook: docs/runbook.md#(\S+)`).FindAllStringSubmatch(rules, -1) {
 		heading := strings.ReplaceAll(link[1], "-", "[ -]")
 		assert.Regexp(t, "(?mi)^## "+heading+"$", runbook)

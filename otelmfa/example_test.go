@@ -1,11 +1,11 @@
 package otelmfa_test
 
 import (
+	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/client"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/echomfa/echomfa"
-	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/otelmfa"
 )
 
@@ -33,4 +33,5 @@ func Example() {
 		return mfa, telemetry.Watch(mfa) // the figures of Stats
 	}
 	_ = newEnforcer
+	// Output:
 }

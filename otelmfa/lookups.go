@@ -3,12 +3,11 @@ package otelmfa
 import (
 	"context"
 
+	"github.com/echomfa/echomfa"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
-
-	"github.com/echomfa/echomfa"
 )
 
 const errorType = attribute.Key("error.type")
@@ -38,7 +37,7 @@ func (t *Telemetry) ObserveLookup(ctx, request context.Context) (context.Context
 	return ctx, func(r echomfa.LookupResult) {
 		t.lookups.Record(ctx, r.Duration.Seconds(), t.result(r.Failure)...)
 		if span.IsRecording() {
-			describeLookup(span, &r)
+			describeLookup(span, &r) //nolint:contextcheck // the contexts of requests are in r
 		}
 		span.End()
 		next(r)

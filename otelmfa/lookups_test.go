@@ -7,13 +7,13 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/client"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
-	"github.com/echomfa/echomfa"
-	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/otelmfa"
 )
 
@@ -60,7 +60,7 @@ func TestLookupsAreMeasured(t *testing.T) {
 		t.Run(token, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t)
-			r.serve(t, echomfa.HandlerConfig{Policy: otp()}, "GET", token)
+			r.serve(t, echomfa.HandlerConfig{Policy: otp()}, token)
 			counts, _ := r.lookups(t)
 			assert.Equal(t, map[string]uint64{row.want: 1}, counts)
 			lookups, requests := r.ended("echomfa.lookup"), r.ended("request")
@@ -86,9 +86,9 @@ func TestLookupWithoutATurn(t *testing.T) {
 				return listed(ctx, token)
 			})
 		})
-		go r.serve(t, echomfa.HandlerConfig{Policy: otp()}, "GET", "token-of-enrolled-1")
+		go r.serve(t, echomfa.HandlerConfig{Policy: otp()}, "token-of-enrolled-1")
 		synctest.Wait()
-		assert.Equal(t, 503, r.serve(t, echomfa.HandlerConfig{Policy: otp()}, "GET", "token-of-enrolled-2"))
+		assert.Equal(t, 503, r.serve(t, echomfa.HandlerConfig{Policy: otp()}, "token-of-enrolled-2"))
 		synctest.Wait()
 		time.Sleep(time.Second)
 		synctest.Wait()
@@ -152,7 +152,7 @@ func TestLinksAreBounded(t *testing.T) {
 			})
 		})
 		for range 100 {
-			go r.serve(t, echomfa.HandlerConfig{Policy: otp()}, "GET", "token-of-enrolled")
+			go r.serve(t, echomfa.HandlerConfig{Policy: otp()}, "token-of-enrolled")
 		}
 		synctest.Wait()
 		close(answer)
@@ -167,7 +167,7 @@ func TestNextIsToldToo(t *testing.T) {
 	t.Parallel()
 	inner := newRig(t)
 	r := newRig(t, func(seen *otelmfa.Config, _ *echomfa.Config) { seen.Next = inner.telemetry })
-	r.serve(t, echomfa.HandlerConfig{Policy: otp()}, "GET", "token-of-enrolled")
+	r.serve(t, echomfa.HandlerConfig{Policy: otp()}, "token-of-enrolled")
 	assert.Equal(t, r.decisions(t), inner.decisions(t))
 	want, _ := r.lookups(t)
 	got, _ := inner.lookups(t)
@@ -175,7 +175,7 @@ func TestNextIsToldToo(t *testing.T) {
 
 	var seen atomic.Int32
 	r = newRig(t, func(c *otelmfa.Config, _ *echomfa.Config) { c.Next = deaf{&seen} })
-	assert.Equal(t, 200, r.serve(t, echomfa.HandlerConfig{Policy: otp()}, "GET", "token-of-enrolled"))
+	assert.Equal(t, 200, r.serve(t, echomfa.HandlerConfig{Policy: otp()}, "token-of-enrolled"))
 	assert.EqualValues(t, 1, seen.Load())
 }
 
@@ -187,7 +187,7 @@ func TestZeroTelemetry(t *testing.T) {
 	assert.NoError(t, none.Close())
 	assert.Nil(t, none.Transport(nil))
 	r := newRig(t, func(_ *otelmfa.Config, cfg *echomfa.Config) { cfg.Observer = &none })
-	assert.Equal(t, 200, r.serve(t, echomfa.HandlerConfig{Policy: otp()}, "GET", "token-of-enrolled"))
+	assert.Equal(t, 200, r.serve(t, echomfa.HandlerConfig{Policy: otp()}, "token-of-enrolled"))
 	assert.Empty(t, r.decisions(t))
 	assert.ErrorContains(t, r.telemetry.Watch(nil), "nil")
 	assert.ErrorContains(t, r.telemetry.Watch(r.mfa), "already")
@@ -203,7 +203,7 @@ func TestGlobalProviders(t *testing.T) {
 	telemetry, err := otelmfa.New(otelmfa.Config{})
 	require.NoError(t, err)
 	r := newRig(t, func(_ *otelmfa.Config, cfg *echomfa.Config) { cfg.Observer = telemetry })
-	assert.Equal(t, 200, r.serve(t, echomfa.HandlerConfig{Policy: otp()}, "GET", "token-of-enrolled"))
+	assert.Equal(t, 200, r.serve(t, echomfa.HandlerConfig{Policy: otp()}, "token-of-enrolled"))
 	assert.NoError(t, telemetry.Watch(r.mfa))
 	assert.NoError(t, telemetry.Close())
 }

@@ -4,11 +4,10 @@ import (
 	"errors"
 	"sync"
 
+	"github.com/echomfa/echomfa"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
-
-	"github.com/echomfa/echomfa"
 )
 
 // scope names this package to OpenTelemetry.

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/client"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel/attribute"
@@ -18,8 +20,6 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/echomfa/echomfa"
-	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/otelmfa"
 )
 
@@ -90,13 +90,13 @@ func listed(_ context.Context, token string) ([]client.Factor, error) {
 func otp() echomfa.Policy { return echomfa.AnyOf(echomfa.OTP) }
 
 // serve sends one request to a mount of a ServeMux, within the span of a request.
-func (r *rig) serve(t *testing.T, cfg echomfa.HandlerConfig, method, token string) int {
+func (r *rig) serve(t *testing.T, cfg echomfa.HandlerConfig, token string) int {
 	t.Helper()
 	mux := http.NewServeMux()
 	mux.Handle("/people/{id}", r.mfa.Middleware(cfg)(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
 	ctx, span := r.tracer.Start(t.Context(), "request")
 	defer span.End()
-	request := httptest.NewRequestWithContext(ctx, method, "/people/4", nil)
+	request := httptest.NewRequestWithContext(ctx, http.MethodGet, "/people/4", nil)
 	if token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)
 	}
@@ -137,7 +137,7 @@ func (r *rig) decisions(t *testing.T) map[string]int64 {
 func spelled(list []attribute.KeyValue) string {
 	var words []string
 	for _, a := range list {
-		words = append(words, string(a.Key)+"="+a.Value.Emit())
+		words = append(words, string(a.Key)+"="+a.Value.String())
 	}
 	return strings.Join(words, " ")
 }

@@ -4,10 +4,9 @@ import (
 	"context"
 	"errors"
 
+	"github.com/echomfa/echomfa"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
-
-	"github.com/echomfa/echomfa"
 )
 
 // figure is an instrument that shows one of the figures of [echomfa.Stats].

@@ -38,6 +38,7 @@ type discreet struct {
 	provider trace.TracerProvider
 }
 
+//nolint:ireturn // that is what OpenTelemetry has
 func (p discreet) Tracer(name string, options ...trace.TracerOption) trace.Tracer {
 	return discreetTracer{tracer: p.provider.Tracer(name, options...)}
 }
@@ -48,6 +49,7 @@ type discreetTracer struct {
 	tracer trace.Tracer
 }
 
+//nolint:ireturn // that is what OpenTelemetry has
 func (t discreetTracer) Start(ctx context.Context, name string, options ...trace.SpanStartOption) (context.Context, trace.Span) {
 	ctx, span := t.tracer.Start(ctx, name, options...)
 	return ctx, discreetSpan{span}

@@ -15,13 +15,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/labstack/echo/v4"
-	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
-
 	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/genauthtest"
+	"github.com/labstack/echo/v4"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // TestFourInstancesAndARestart has four portals that Prometheus fetches from. One of them
