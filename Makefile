@@ -1,13 +1,15 @@
 MODULES  := $(shell scripts/modules.sh)
 FUZZTIME ?= 100000x
-GO_TOOL  := go tool -modfile=$(CURDIR)/tools/go.mod
 GREMLINS := v0.6.0
 PASSES   ?= 8
 MODEL    ?= 10000
 HISTORIES ?= 10000
 VULNDB   ?= https://vuln.go.dev
+VERSION  ?=
+RELEASE  ?= dry
+SIGNING_KEY ?=
 
-.PHONY: help all fmt lint test cover fuzz model mutants mutate fips slow siege fleet-lab bench bench-compare vuln verify examples screenshots check ci
+.PHONY: help all fmt lint test cover fuzz model mutants mutate fips slow siege fleet-lab bench bench-compare vuln verify tidy licenses notices api release examples screenshots check ci
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -15,10 +17,10 @@ help: ## list the targets
 all: fmt lint test ## fmt, lint and test
 
 fmt: ## format all modules
-	@for m in $(MODULES); do (cd $$m && $(GO_TOOL) golangci-lint fmt --config $(CURDIR)/.golangci.yml ./...) || exit 1; done
+	@tool=$$(scripts/tool.sh golangci-lint) && for m in $(MODULES); do (cd $$m && $$tool fmt --config $(CURDIR)/.golangci.yml ./...) || exit 1; done
 
 lint: ## run the linters over all modules
-	@for m in $(MODULES); do echo "lint $$m" && (cd $$m && $(GO_TOOL) golangci-lint run --config $(CURDIR)/.golangci.yml ./...) || exit 1; done
+	@tool=$$(scripts/tool.sh golangci-lint) && for m in $(MODULES); do echo "lint $$m" && (cd $$m && $$tool run --config $(CURDIR)/.golangci.yml ./...) || exit 1; done
 
 test: ## run every test of every module, as CI does
 	./test.sh
@@ -41,9 +43,9 @@ mutate: ## change what decides in small ways, and see that a test notices (an ho
 fips: ## run the tests with nothing but FIPS 140 cryptography, but for the emulator's codes
 	@scripts/fips.sh
 
-slow: ## what takes too long for test.sh: an app that uses the modules as others do, all rows of the faults, axe over every page in every state, with and without JavaScript, Chromium on https, every way in which scripts navigate, a walk with Firefox
+slow: ## what takes too long for test.sh: a release, and apps that are built from its tags alone, all rows of the faults, axe over every page in every state, with and without JavaScript, Chromium on https, every way in which scripts navigate, a walk with Firefox
 	@command -v firefox-esr >/dev/null || { echo 'make slow: install it with: sudo apt-get install -y --no-install-recommends firefox-esr'; exit 2; }
-	cd integration && go test -tags slow -count=1 -run '^TestModulesAreUsableFromOutside$$' .
+	cd integration && go test -tags slow -count=1 -run '^TestRelease$$' .
 	cd integration && go test -race -tags slow -count=1 -run '^(TestF0|TestF1|TestF2|TestF30|TestF31|TestF40)' .
 	cd integration && go test -tags slow -count=1 -run '^(TestPages|TestDark|TestRefusalPages|TestHTTPS|TestTokenIsRenewedDuringAStep|TestHistory|TestSessionEndsInTheMiddle|TestErrorsAreInView|TestFieldF17WantedPageRedirectsAway|TestFieldF18ScriptsThatNavigate|TestForcedColors|TestMessages|TestCountdown|TestBackToTheNumber|TestFirefox)$$' ./browser
 
@@ -66,7 +68,23 @@ vuln: ## look the dependencies up in the vulnerability databases (VULNDB)
 	@.ci/vuln "$(VULNDB)" $(MODULES)
 
 verify: ## compare what was downloaded with go.sum
-	@for m in $(MODULES) tools; do (cd $$m && go mod verify) || exit 1; done
+	@for m in $(MODULES); do (cd $$m && go mod verify) || exit 1; done
+	cd tools && go mod verify
+
+tidy: ## tidy every go.mod, and make what a release needs of go.mod and go.work of published modules
+	@scripts/tidy.sh
+
+licenses: ## check the licenses of all dependencies against scripts/licenses.txt, and THIRD_PARTY_NOTICES against what apps link
+	@scripts/licenses.sh
+
+notices: ## write THIRD_PARTY_NOTICES
+	@scripts/licenses.sh write
+
+api: ## what has changed in the exported API since the last tag
+	@scripts/api.sh
+
+release: ## check, tag and describe the release VERSION in a clone, with files in dist/VERSION; RELEASE=yes takes commit and tags over, SIGNING_KEY signs them
+	@SIGNING_KEY="$(SIGNING_KEY)" scripts/release.sh "$(VERSION)" "$(RELEASE)"
 
 examples: ## build and test the examples
 	cd examples && go vet ./... && go test -race ./...

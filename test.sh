@@ -35,6 +35,7 @@ if [ -d integration ]; then
 	need nginx nginx-light
 	# What make slow needs beside that.
 	[ -z "${SLOW:-}" ] || need firefox-esr firefox-esr
+	[ -z "${SLOW:-}" ] || need ssh-keygen openssh-client
 fi
 
 if [ -n "$missing" ]; then

@@ -5,8 +5,8 @@ go 1.25.0
 require (
 	github.com/auth0/go-jwt-middleware/v2 v2.3.1
 	github.com/casbin/casbin/v2 v2.135.0
-	github.com/echomfa/echomfa v0.0.0
-	github.com/echomfa/echomfa/echov5 v0.0.0
+	github.com/echomfa/echomfa v0.1.0
+	github.com/echomfa/echomfa/echov5 v0.1.0
 	github.com/golang-jwt/jwt/v5 v5.3.1
 	github.com/hashicorp/golang-lru/v2 v2.0.7
 	github.com/labstack/echo-jwt/v4 v4.4.0

@@ -3,7 +3,7 @@ module github.com/echomfa/echomfa/enroll
 go 1.25.0
 
 require (
-	github.com/echomfa/echomfa v0.0.0
+	github.com/echomfa/echomfa v0.1.0
 	github.com/hashicorp/golang-lru/v2 v2.0.7
 	github.com/labstack/echo/v4 v4.16.0
 	github.com/nyaruka/phonenumbers v1.8.1
@@ -26,7 +26,3 @@ require (
 	golang.org/x/text v0.40.0 // indirect
 	google.golang.org/protobuf v1.36.11 // indirect
 )
-
-// The tree around this module, for work on both at once. Publishing drops it:
-// see CONTRIBUTING.md.
-replace github.com/echomfa/echomfa => ../

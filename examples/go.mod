@@ -3,10 +3,10 @@ module github.com/echomfa/echomfa/examples
 go 1.25.0
 
 require (
-	github.com/echomfa/echomfa v0.0.0
-	github.com/echomfa/echomfa/echov5 v0.0.0
-	github.com/echomfa/echomfa/enroll v0.0.0
-	github.com/echomfa/echomfa/redisstore v0.0.0
+	github.com/echomfa/echomfa v0.1.0
+	github.com/echomfa/echomfa/echov5 v0.1.0
+	github.com/echomfa/echomfa/enroll v0.1.0
+	github.com/echomfa/echomfa/redisstore v0.1.0
 	github.com/labstack/echo/v4 v4.16.0
 	github.com/labstack/echo/v5 v5.4.4
 	github.com/redis/rueidis v1.0.79

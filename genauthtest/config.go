@@ -83,6 +83,18 @@ type Config struct {
 	// Default x-authing-app-id and x-genauth-app-id: GenAuth's clients send the
 	// one or the other, and white-label deployments a third.
 	AppIDHeaders []string
+	// RedirectURIs are the callback addresses of the application: /oidc/auth leads to no
+	// other. Default: it leads to any address.
+	RedirectURIs []string
+	// LogoutRedirectURIs are the addresses that /oidc/session/end may lead to. Default:
+	// any address.
+	LogoutRedirectURIs []string
+	// HS256IDTokens signs ID tokens by HS256 with AppSecret instead of RS256: GenAuth
+	// lets each application choose. Access tokens are signed by RS256 in both cases.
+	HS256IDTokens bool
+	// IgnoreMaxAge ignores max_age at /oidc/auth, so that ID tokens have no auth_time.
+	// OpenID Connect Core requires that a provider heeds it; GenAuth does not document it.
+	IgnoreMaxAge bool
 	// AppIDOptional takes API requests without an app-id header. GenAuth
 	// documents the header as required, not what happens without it.
 	AppIDOptional bool
@@ -103,6 +115,7 @@ func (c Config) withDefaults() (Config, error) {
 		c.AppIDHeaders = []string{"x-authing-app-id", "x-genauth-app-id"}
 	}
 	c.AppIDHeaders = slices.Clone(c.AppIDHeaders)
+	c.RedirectURIs, c.LogoutRedirectURIs = slices.Clone(c.RedirectURIs), slices.Clone(c.LogoutRedirectURIs)
 	var errs []error
 	_, port, err := net.SplitHostPort(c.Addr)
 	if err == nil {

@@ -19,9 +19,10 @@
 // for one minute, and one SMS or e-mail code a minute and address, which
 // [Server.PassCode] tells. Sign-in by password (/api/v3/signin), get-profile,
 // check-app-id-secret, OpenID Connect discovery, key sets at both paths that
-// GenAuth's clients ask, /oidc/token, /oidc/me, introspection and revocation,
-// and introspection of mfaTokens. Access tokens are JWTs signed by RS256;
-// [Server.Mint] makes unusual ones. The token is taken with and without
+// GenAuth's clients ask, the code flow with PKCE (/oidc/auth, /oidc/token,
+// /oidc/session/end), /oidc/me, introspection and revocation, and introspection of
+// mfaTokens. Access tokens are JWTs signed by RS256; [Server.RotateKey] changes the key,
+// and [Server.Mint] makes unusual tokens. The token is taken with and without
 // "Bearer", the app id by the header x-authing-app-id or x-genauth-app-id, or by
 // the names of Config.AppIDHeaders.
 //
@@ -39,11 +40,12 @@
 // never compared with a live GenAuth. Where those are silent or disagree, a
 // field of [Config] has both behaviors, and comments in the source say which
 // answers are a choice: above all the statusCode and apiCode of failures.
-// There are no hosted pages (/oidc/auth and what is behind it), no management
-// API, no webhooks, no tenants, no rate limit of its own, and no MFA at
-// sign-in. The qrCodeDataUrl of an enrollment is a blank picture: draw the QR code
-// from qrCodeUri, as package enroll does. Passwords are kept as they are. Not for
-// production.
+// In the place of the hosted pages, /oidc/auth has a form that asks for a name and a
+// password: post username and password to the address that the app leads to, with a
+// cookie jar. It asks nobody to consent. There is no management API, no webhooks, no
+// tenants, no rate limit of its own, and no MFA at sign-in. The qrCodeDataUrl of an
+// enrollment is a blank picture: draw the QR code from qrCodeUri, as package enroll
+// does. Passwords are kept as they are. Not for production.
 //
 // TOTP codes need SHA-1, so enrolling OTP does not work under
 // GODEBUG=fips140=only.

@@ -6,11 +6,14 @@ import (
 )
 
 // discovery is GET /oidc/.well-known/openid-configuration. It names only what
-// the emulator serves, beside the authorization endpoint that OpenID Connect
-// Discovery requires. GenAuth's claims_supported have no amr and no acr.
+// the emulator serves. GenAuth's claims_supported have no amr and no acr.
 func (s *Server) discovery(*http.Request) Answer {
 	issuer := s.URL() + "/oidc"
 	clientAuth := []string{"client_secret_post", "client_secret_basic", "none"}
+	idTokens := "RS256"
+	if s.cfg.HS256IDTokens {
+		idTokens = "HS256"
+	}
 	return jsonAnswer(http.StatusOK, map[string]any{
 		"issuer":                                        issuer,
 		"authorization_endpoint":                        issuer + "/auth",
@@ -19,16 +22,19 @@ func (s *Server) discovery(*http.Request) Answer {
 		"jwks_uri":                                      issuer + "/.well-known/jwks.json",
 		"introspection_endpoint":                        issuer + "/token/introspection",
 		"revocation_endpoint":                           issuer + "/token/revocation",
+		"end_session_endpoint":                          issuer + "/session/end",
 		"scopes_supported":                              []string{"openid", "offline_access", "profile", "email", "phone"},
 		"response_types_supported":                      []string{"code"},
-		"grant_types_supported":                         []string{"password", "refresh_token", "client_credentials"},
+		"response_modes_supported":                      []string{"query"},
+		"code_challenge_methods_supported":              []string{"plain", "S256"},
+		"grant_types_supported":                         []string{"authorization_code", "password", "refresh_token", "client_credentials"},
 		"subject_types_supported":                       []string{"public"},
-		"id_token_signing_alg_values_supported":         []string{"RS256"},
+		"id_token_signing_alg_values_supported":         []string{idTokens},
 		"token_endpoint_auth_methods_supported":         clientAuth,
 		"introspection_endpoint_auth_methods_supported": clientAuth,
 		"revocation_endpoint_auth_methods_supported":    clientAuth,
 		"claims_supported": []string{
-			"sub", "iss", "aud", "exp", "iat", "nonce", "at_hash", "preferred_username",
+			"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "preferred_username",
 			"email", "email_verified", "phone_number", "phone_number_verified",
 		},
 	})
@@ -40,7 +46,7 @@ func (s *Server) jwks(r *http.Request) Answer {
 	if app := r.PathValue("app"); app != "" && app != s.cfg.AppID {
 		return notFound(r)
 	}
-	return jsonAnswer(http.StatusOK, map[string]any{"keys": []jwk{s.signer.public()}})
+	return jsonAnswer(http.StatusOK, map[string]any{"keys": s.publicKeys()})
 }
 
 // oidcError is a failure of an OAuth endpoint, bare (RFC 6749 section 5.2).
@@ -72,19 +78,21 @@ func (s *Server) token(r *http.Request) Answer {
 	}
 	scope := r.PostFormValue("scope")
 	switch r.PostFormValue("grant_type") {
+	case "authorization_code":
+		return s.exchange(r)
 	case "password":
 		userID, _, ok := s.checkPassword(r.PostFormValue("username"), r.PostFormValue("password"))
 		if !ok {
 			return invalidGrant()
 		}
-		return s.tokenAnswer(s.issue(userID, scope, r.PostFormValue("nonce")))
+		return s.tokenAnswer(s.issue(grantRequest{userID: userID, scope: scope, nonce: r.PostFormValue("nonce")}))
 	case "refresh_token":
 		return s.refreshTokens(r.PostFormValue("refresh_token"))
 	case "client_credentials":
 		raw := s.Mint(Token{Kind: KindMachine, Scope: scope})
 		return s.tokenAnswer(tokenSet{access: raw, scope: scope})
 	}
-	return oidcError(http.StatusBadRequest, "unsupported_grant_type", "this emulator takes password, refresh_token and client_credentials")
+	return oidcError(http.StatusBadRequest, "unsupported_grant_type", "this emulator takes authorization_code, password, refresh_token and client_credentials")
 }
 
 func (s *Server) tokenAnswer(set tokenSet) Answer {
@@ -113,7 +121,7 @@ func (s *Server) refreshTokens(raw string) Answer {
 	if !ok {
 		return invalidGrant()
 	}
-	return s.tokenAnswer(s.issue(g.userID, g.scope, ""))
+	return s.tokenAnswer(s.issue(grantRequest{userID: g.userID, scope: g.scope}))
 }
 
 // userInfo is GET and POST /oidc/me. GenAuth's Node client sends the token in

@@ -22,11 +22,11 @@ func TestDiscoveryNamesWhatIsServed(t *testing.T) {
 	for name, value := range document {
 		address, isText := value.(string)
 		path, ours := strings.CutPrefix(address, s.URL())
-		if !isText || !ours || name == "issuer" || name == "authorization_endpoint" {
+		if !isText || !ours || name == "issuer" {
 			continue
 		}
 		method := http.MethodPost
-		if name == "jwks_uri" {
+		if name == "jwks_uri" || name == "end_session_endpoint" {
 			method = http.MethodGet
 		}
 		assert.NotEqual(t, http.StatusNotFound, anybody.do(method, path, "", "").HTTPStatus, name)

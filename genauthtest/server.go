@@ -26,7 +26,6 @@ type TB interface {
 // error in the test.
 type Server struct {
 	cfg    Config
-	signer *signer
 	poolID string
 
 	lifecycle sync.Mutex // serializes Stop, Restart and Close
@@ -37,9 +36,12 @@ type Server struct {
 	mu          sync.Mutex // guards the rest
 	addr        string     // what to listen on, then what is listened on
 	offset      time.Duration
+	signers     []*signer // the one that signs first, then those whose keys are still in the key set
 	users       map[string]*account
 	grants      map[string]*grant      // by access, ID, machine or MFA token
 	refresh     map[string]*grant      // by refresh token
+	codes       map[string]code        // by authorization code
+	hosted      map[string]hosted      // by cookie of the hosted pages
 	enrollments map[string]*enrollment // by enrollment token
 	sent        map[string]time.Time   // last code, by address
 	faults      []Fault
@@ -61,12 +63,14 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		cfg:         cfg,
-		signer:      sig,
+		signers:     []*signer{sig},
 		poolID:      randomHex(12),
 		addr:        cfg.Addr,
 		users:       make(map[string]*account),
 		grants:      make(map[string]*grant),
 		refresh:     make(map[string]*grant),
+		codes:       make(map[string]code),
+		hosted:      make(map[string]hosted),
 		enrollments: make(map[string]*enrollment),
 		sent:        make(map[string]time.Time),
 		holdsBefore: make(map[chan struct{}]struct{}),

@@ -46,7 +46,7 @@ func (s *Server) signIn(r *http.Request) Answer {
 	if !ok {
 		return refusal
 	}
-	set := s.issue(userID, body.Options.Scope, "")
+	set := s.issue(grantRequest{userID: userID, scope: body.Options.Scope})
 	return succeed(struct {
 		Scope        string `json:"scope"`
 		AccessToken  string `json:"access_token"`

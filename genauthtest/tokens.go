@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -131,10 +132,10 @@ func (s *Server) render(t Token, g *grant) string {
 		}
 		claims[name] = value
 	}
-	raw := s.signer.sign(claims)
+	raw := s.sign(t.Kind, claims)
 	if short := t.MinLength - len(raw); short > 0 {
 		claims["padding"] = strings.Repeat("x", short*3/4+1) // base64 makes four of three
-		raw = s.signer.sign(claims)
+		raw = s.sign(t.Kind, claims)
 	}
 	return raw
 }
@@ -153,28 +154,45 @@ func (s *Server) Revoke(token string) {
 // tokenSet is what a sign-in gives.
 type tokenSet struct{ access, id, refresh, scope string }
 
+// grantRequest says whose tokens are made, and which.
+type grantRequest struct {
+	userID, scope, nonce string
+	authTime             time.Time // when the user has signed in,
+	withAuthTime         bool      // if the ID token says so
+	noRefresh            bool      // whatever the scope says
+}
+
 // issue makes the tokens of a sign-in: a refresh token only for the scope
 // offline_access (OpenID Connect Core section 11), an ID token only for
 // openid.
-func (s *Server) issue(userID, scope, nonce string) tokenSet {
-	set := tokenSet{scope: cmp.Or(scope, "openid profile")}
-	set.access = s.Mint(Token{UserID: userID, Scope: set.scope})
+func (s *Server) issue(req grantRequest) tokenSet {
+	set := tokenSet{scope: cmp.Or(req.scope, "openid profile")}
+	set.access = s.Mint(Token{UserID: req.userID, Scope: set.scope})
 	for name := range strings.FieldsSeq(set.scope) {
 		switch name {
 		case "openid":
 			claims := map[string]any{"at_hash": atHash(set.access), "nonce": nil}
-			if nonce != "" {
-				claims["nonce"] = nonce
+			if req.nonce != "" {
+				claims["nonce"] = req.nonce
 			}
-			set.id = s.Mint(Token{Kind: KindID, UserID: userID, Claims: claims})
+			if req.withAuthTime {
+				claims["auth_time"] = req.authTime.Unix()
+			}
+			if slices.Contains(strings.Fields(set.scope), "profile") {
+				claims["preferred_username"] = s.username(req.userID)
+			}
+			set.id = s.Mint(Token{Kind: KindID, UserID: req.userID, Claims: claims})
 		case "offline_access":
+			if req.noRefresh {
+				continue
+			}
 			set.refresh = base64.RawURLEncoding.EncodeToString(randomBytes(32))
 		}
 	}
 	if set.refresh != "" {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		g := s.newGrant(Token{UserID: userID, Scope: set.scope, Lifetime: refreshLifetime}, s.now())
+		g := s.newGrant(Token{UserID: req.userID, Scope: set.scope, Lifetime: refreshLifetime}, s.now())
 		s.refresh[set.refresh] = g
 	}
 	return set

@@ -155,3 +155,10 @@ func (s *Server) find(name string) *account {
 	}
 	return nil
 }
+
+// username is the name of a user. The lock is not held.
+func (s *Server) username(userID string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mustUser(userID).Username
+}

@@ -3,7 +3,7 @@ module github.com/echomfa/echomfa/redisstore
 go 1.25.0
 
 require (
-	github.com/echomfa/echomfa v0.0.0
+	github.com/echomfa/echomfa v0.1.0
 	github.com/redis/rueidis v1.0.79
 	github.com/stretchr/testify v1.12.1
 	go.uber.org/goleak v1.3.0
@@ -24,7 +24,3 @@ require (
 	golang.org/x/text v0.41.0 // indirect
 	golang.org/x/time v0.15.0 // indirect
 )
-
-// The tree around this module, for work on both at once. Publishing drops it:
-// see CONTRIBUTING.md.
-replace github.com/echomfa/echomfa => ../

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,13 +22,16 @@ import (
 //go:embed ops.html
 var opsHTML string
 
-// kept is how many decisions the operator sees.
-const kept = 50
+// The operator sees so many of the latest decisions and log lines.
+const (
+	kept      = 50
+	keptLines = 500
+)
 
-// operations is what an operator sees and does: the latest decisions, the figures, the
-// switch between enforcing and reporting, and forgetting a user. Its page is on a
-// listener of its own, which only this machine can reach: who reaches it needs no
-// sign-in.
+// operations is what an operator sees and does: the latest decisions and log lines, the
+// figures, the switches, and forgetting a user. Its page is on a listener of its own,
+// which only this machine can reach: who reaches it needs no sign-in. It is where
+// docs/runbook.md can be followed.
 type operations struct {
 	mfa *echomfa.Enforcer
 
@@ -35,6 +39,33 @@ type operations struct {
 
 	mu     sync.Mutex
 	recent []decided
+	lines  []string
+}
+
+// Write keeps a line of the log.
+func (o *operations) Write(line []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.lines) == keptLines {
+		o.lines = slices.Delete(o.lines, 0, 1)
+	}
+	o.lines = append(o.lines, strings.TrimSpace(string(line)))
+	return len(line), nil
+}
+
+// log returns the lines that hold a text, the latest first. The text is a reference, any
+// other value, or the id of a user, whose lines have what is made of it.
+func (o *operations) log(text string) []string {
+	userRef := o.mfa.UserRef(text)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var list []string
+	for _, line := range slices.Backward(o.lines) {
+		if strings.Contains(line, text) || text != "" && strings.Contains(line, "user_ref="+userRef) {
+			list = append(list, line)
+		}
+	}
+	return list
 }
 
 // decided is a decision with what it was about.
@@ -96,11 +127,12 @@ func figures(prefix string, v reflect.Value) []figure {
 func (o *operations) handler() http.Handler {
 	page := template.Must(template.New("").Parse(opsHTML))
 	mux := http.NewServeMux()
-	show := func(w http.ResponseWriter, status int, message string) {
+	show := func(w http.ResponseWriter, status int, message, find string) {
 		var b bytes.Buffer
+		stats := o.mfa.Stats()
 		err := page.Execute(&b, map[string]any{
-			"Message": message, "ReportOnly": o.reportOnly.Load(), "Decisions": o.latest(),
-			"Figures": figures("", reflect.ValueOf(o.mfa.Stats())),
+			"Message": message, "ReportOnly": o.reportOnly.Load(), "InsecureAllow": stats.InsecureAllow,
+			"Find": find, "Log": o.log(find), "Decisions": o.latest(), "Figures": figures("", reflect.ValueOf(stats)),
 		})
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
@@ -110,7 +142,9 @@ func (o *operations) handler() http.Handler {
 		w.WriteHeader(status)
 		_, _ = w.Write(b.Bytes())
 	}
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { show(w, http.StatusOK, "") })
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+		show(w, http.StatusOK, "", strings.TrimSpace(r.FormValue("find")))
+	})
 	mux.HandleFunc("POST /mode", func(w http.ResponseWriter, r *http.Request) {
 		switch r.PostFormValue("mode") {
 		case "enforce":
@@ -118,7 +152,20 @@ func (o *operations) handler() http.Handler {
 		case "report-only":
 			o.reportOnly.Store(true)
 		default:
-			show(w, http.StatusBadRequest, "The mode is enforce or report-only.")
+			show(w, http.StatusBadRequest, "The mode is enforce or report-only.", "")
+			return
+		}
+		http.Redirect(w, r, "/", http.StatusSeeOther)
+	})
+	mux.HandleFunc("POST /unknown-users", func(w http.ResponseWriter, r *http.Request) {
+		during, err := time.ParseDuration(r.PostFormValue("for"))
+		if err == nil && during > 0 {
+			err = o.mfa.SetOnUnavailable(echomfa.InsecureAllow, during)
+		} else if err == nil {
+			err = o.mfa.SetOnUnavailable(echomfa.Refuse, 0)
+		}
+		if err != nil {
+			show(w, http.StatusBadRequest, fmt.Sprintf("Nothing has changed: %v", err), "")
 			return
 		}
 		http.Redirect(w, r, "/", http.StatusSeeOther)
@@ -127,13 +174,13 @@ func (o *operations) handler() http.Handler {
 		user := r.PostFormValue("user")
 		switch err := o.mfa.InvalidateUser(r.Context(), user); {
 		case user == "":
-			show(w, http.StatusBadRequest, "Enter the id, as the sub of the access token has it.")
+			show(w, http.StatusBadRequest, "Enter the id, as the sub of the access token has it.", "")
 		case errors.Is(err, echomfa.ErrUserNotIndexed):
-			show(w, http.StatusOK, "All instances have been told. Tokens that name no user are in use, too: if this user has one, what is known of it lasts for up to FreshFor.")
+			show(w, http.StatusOK, "All instances have been told. Tokens that name no user are in use, too: if this user has one, what is known of it lasts for up to FreshFor.", "")
 		case err != nil:
-			show(w, http.StatusServiceUnavailable, fmt.Sprintf("Forgotten here, but not everywhere: %v", err))
+			show(w, http.StatusServiceUnavailable, fmt.Sprintf("Forgotten here, but not everywhere: %v", err), "")
 		default:
-			show(w, http.StatusOK, fmt.Sprintf("All instances have been told: whatever they knew of the user whose id is %q is forgotten. The id is the sub of the access token, not the name.", user))
+			show(w, http.StatusOK, fmt.Sprintf("All instances have been told: whatever they knew of the user whose id is %q is forgotten. The id is the sub of the access token, not the name.", user), "")
 		}
 	})
 	// The form of a page elsewhere must do nothing, whatever port of this machine it

@@ -2,10 +2,12 @@ package main
 
 import (
 	"bytes"
+	"crypto/rand"
 	"embed"
 	"errors"
 	"fmt"
 	"html/template"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -40,6 +42,8 @@ func newPortal(s settings, demo *genauthtest.Server) (*portal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("GENAUTH_HOST, GENAUTH_APP_ID: %w", err)
 	}
+	userRefKey := make([]byte, 32)
+	_, _ = rand.Read(userRefKey) // documented never to fail
 	p := &portal{settings: s, demo: demo, genauth: genauth, sessions: &sessions{byID: make(map[string]session)}, ops: &operations{}}
 	brand := enroll.Brand{Name: "Northwind Portal", LogoPath: "/assets/logo.svg", Color: "#0f5c4c"}
 	hosted := genauth.BaseURL() + "/u" // GenAuth's personal center
@@ -50,7 +54,7 @@ func newPortal(s settings, demo *genauthtest.Server) (*portal, error) {
 	if err != nil {
 		return nil, err
 	}
-	logger := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	logger := slog.New(slog.NewTextHandler(io.MultiWriter(os.Stderr, p.ops), nil))
 	p.mfa, err = echomfa.New(echomfa.Config{
 		Client:      genauth,
 		Token:       p.sessions.token,
@@ -60,6 +64,7 @@ func newPortal(s settings, demo *genauthtest.Server) (*portal, error) {
 		RefusalPage: refusal,
 		Cache:       echomfa.CacheConfig{FreshFor: s.freshFor},
 		Logger:      logger,
+		UserRefKey:  userRefKey,
 		Observer:    p.ops,
 	})
 	if err != nil {

@@ -49,6 +49,12 @@ func Listen(t *testing.T) *Server {
 // block. It needs nginx, and fails without it.
 func (n *Server) Serve(t *testing.T, server string) {
 	t.Helper()
+	n.ServeHTTP(t, fmt.Sprintf("server {\n\tlisten %s%s;\n%s\n}", n.Address, map[bool]string{true: " http2"}[n.HTTP2], server))
+}
+
+// ServeHTTP is Serve for what stands in the http block: its one server listens on Address.
+func (n *Server) ServeHTTP(t *testing.T, http string) {
+	t.Helper()
 	dir := t.TempDir()
 	n.log = filepath.Join(dir, "error.log")
 	conf := filepath.Join(dir, "nginx.conf")
@@ -64,12 +70,9 @@ events { worker_connections 64; }
 http {
 	access_log off;
 	%s
-	server {
-		listen %s%s;
-		%s
-	}
+	%s
 }
-`, filepath.Join(dir, "pid"), temp.String(), n.Address, map[bool]string{true: " http2"}[n.HTTP2], server), 0o600))
+`, filepath.Join(dir, "pid"), temp.String(), http), 0o600))
 	cmd := exec.Command("nginx", "-p", dir, "-c", conf, "-e", n.log) //nolint:noctx,gosec // it is stopped below, and the name is fixed
 	cmd.Env = append(os.Environ(), "NGINX=3;")
 	cmd.ExtraFiles = []*os.File{n.socket}

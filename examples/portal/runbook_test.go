@@ -1,0 +1,400 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/genauthtest"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// The tests of this file follow docs/runbook.md against the portal: from what a user
+// reports, by the operator's page, to the line or the figure and what is to be done. What
+// they look for stands in the document: they read it there, and fail if it is changed.
+
+// runbookSection returns a section of the runbook, its lines joined.
+func runbookSection(t *testing.T, title string) string {
+	t.Helper()
+	raw, err := os.ReadFile("../../docs/runbook.md")
+	require.NoError(t, err)
+	_, rest, found := strings.Cut(strings.ReplaceAll(string(raw), "\r\n", "\n"), "\n## "+title+"\n")
+	require.True(t, found, title)
+	section, _, _ := strings.Cut(rest, "\n## ")
+	return section
+}
+
+// symptom is a row of a table of the runbook.
+type symptom struct{ shows, remedy string }
+
+var tableRow = regexp.MustCompile(`(?m)^\| (.+?) \| (.+?) \| (.+?) \|$`)
+
+// symptoms returns the rows of a section's table.
+func symptoms(section string) []symptom {
+	var list []symptom
+	for _, cells := range tableRow.FindAllStringSubmatch(section, -1) {
+		if cells[1] != "---" && cells[1] != "what it shows" {
+			list = append(list, symptom{shows: cells[1], remedy: cells[3]})
+		}
+	}
+	return list
+}
+
+// steps returns what the numbered steps of a section, or its bullets, begin with.
+func steps(section, mark string) []string {
+	var list []string
+	for _, m := range regexp.MustCompile(`(?m)^`+mark+` (.+)$`).FindAllStringSubmatch(section, -1) {
+		list = append(list, m[1])
+	}
+	return list
+}
+
+// quoted returns what is quoted in a text: keys, values, figures.
+func quoted(text string) []string {
+	var list []string
+	for _, m := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(text, -1) {
+		list = append(list, m[1])
+	}
+	return list
+}
+
+// desk is an operator with the portal.
+type desk struct {
+	t       *testing.T
+	genauth *genauthtest.Server
+	portal  *portal
+	app     http.Handler
+	ops     http.Handler
+}
+
+// newDesk starts GenAuth and the portal. With demo, the portal has no page of GenAuth to
+// send users to.
+func newDesk(t *testing.T, policy string, demo bool, cfg genauthtest.Config, appID string) *desk {
+	t.Helper()
+	d := &desk{t: t, genauth: genauthtest.Start(t, cfg)}
+	addDemoUsers(d.genauth)
+	if appID == "" {
+		appID = d.genauth.AppID()
+	}
+	s, err := readSettings(env("GENAUTH_HOST", d.genauth.URL(), "GENAUTH_APP_ID", appID, "MFA_POLICY", policy))
+	require.NoError(t, err)
+	emulator := d.genauth
+	if !demo {
+		emulator = nil
+	}
+	d.portal, err = newPortal(s, emulator)
+	require.NoError(t, err)
+	t.Cleanup(d.portal.close)
+	d.app, d.ops = d.portal.handler(), d.portal.ops.handler()
+	return d
+}
+
+const deskPolicy = "OTP or FACE"
+
+// asks is a program with a token.
+func (d *desk) asks(token string) *httptest.ResponseRecorder {
+	d.t.Helper()
+	return get(d.t, d.app, "/api/admin", "Authorization: Bearer "+token)
+}
+
+// referenceOf is what the user reads out, or the program sends in.
+func (d *desk) referenceOf(w *httptest.ResponseRecorder) string {
+	d.t.Helper()
+	m := regexp.MustCompile(`(?:"decision_id":"|<code[^>]*>|[Rr]eference:? ?(?:<[^>]*>)?)([A-Z2-7]{26})`).FindStringSubmatch(w.Body.String())
+	require.NotNil(d.t, m, w.Body)
+	return m[1]
+}
+
+// finds enters a text into the operator's page, and returns the lines that it shows.
+func (d *desk) finds(text string) []string {
+	d.t.Helper()
+	page := get(d.t, d.ops, opsAt+"/?find="+url.QueryEscape(text)).Body.String()
+	_, log, found := strings.Cut(page, `<section aria-labelledby="log"`)
+	require.True(d.t, found)
+	log, _, _ = strings.Cut(log, "</section>")
+	var lines []string
+	for _, m := range regexp.MustCompile(`<li><code>(.*)</code></li>`).FindAllStringSubmatch(log, -1) {
+		lines = append(lines, strings.NewReplacer("&#34;", `"`, "&#39;", "'", "&lt;", "<", "&gt;", ">", "&amp;", "&").Replace(m[1]))
+	}
+	return lines
+}
+
+// line returns the one line that a search finds, and checks that it has what the document
+// quotes: a key with its value, or else a key or an event.
+func (d *desk) line(search string, words ...string) string {
+	d.t.Helper()
+	lines := d.finds(search)
+	require.NotEmpty(d.t, lines, search)
+	for _, word := range words {
+		for _, q := range quoted(word) {
+			want := q
+			if !strings.Contains(q, "=") && !strings.Contains(q, " ") && !strings.HasPrefix(q, "enroll_") {
+				want = " " + q + "="
+			}
+			assert.Contains(d.t, lines[0], want)
+		}
+	}
+	return lines[0]
+}
+
+// figure reads a figure from the operator's page.
+func (d *desk) figure(name string) string {
+	d.t.Helper()
+	page := get(d.t, d.ops, opsAt+"/").Body.String()
+	_, value, found := strings.Cut(page, `<th scope="row">`+name+`</th><td>`)
+	require.True(d.t, found, name)
+	value, _, _ = strings.Cut(value, "</td>")
+	return value
+}
+
+// value reads a key of a line.
+func value(t *testing.T, line, key string) string {
+	t.Helper()
+	m := regexp.MustCompile(` ` + key + `=("(?:[^"\\]|\\.)*"|\S*)`).FindStringSubmatch(line)
+	require.NotNil(t, m, "%s: %s", key, line)
+	return strings.Trim(m[1], `"`)
+}
+
+// TestRunbookForgetsAUser walks the last step: a factor was removed.
+func TestRunbookForgetsAUser(t *testing.T) {
+	t.Parallel()
+	section := runbookSection(t, "One user is locked out")
+	d := newDesk(t, deskPolicy, false, genauthtest.Config{}, "")
+	alice := d.genauth.AccessToken("alice-id")
+	require.Equal(t, http.StatusOK, d.asks(alice).Code)
+	d.genauth.Reset("alice-id", genauthtest.OTP)
+	require.Equal(t, http.StatusOK, d.asks(alice).Code)
+	press(t, d.ops, opsAt+"/invalidate", url.Values{"user": {"alice"}})
+	assert.Equal(t, http.StatusOK, d.asks(alice).Code, "a name forgets nobody")
+	press(t, d.ops, opsAt+"/invalidate", url.Values{"user": {"alice-id"}})
+	require.Contains(t, section, "If the user is refused next, that line has\n   `source=fetched`")
+	d.line(d.referenceOf(d.asks(alice)), "`source=fetched`")
+	opaque := d.genauth.Mint(genauthtest.Token{UserID: "bob-id", Opaque: true})
+	d.asks(opaque)
+	require.Contains(t, section, "`ErrUserNotIndexed` says that opaque tokens, which name nobody,\n   are in use")
+	w := press(t, d.ops, opsAt+"/invalidate", url.Values{"user": {"alice-id"}})
+	assert.Contains(t, w.Body.String(), "Tokens that name no user are in use, too")
+}
+
+// TestRunbookGenAuthIsDown walks from the 503 to the end of the outage.
+func TestRunbookGenAuthIsDown(t *testing.T) {
+	t.Parallel()
+	section := runbookSection(t, "GenAuth is down")
+	assert.Equal(t, []string{
+		"Ask GenAuth from the same machine, with the curl line of",
+		"Wait. Do not restart: `event=lookups_recovered` is logged when it is",
+		"If the business cannot wait, [let unknown users through](#letting-unknown-users-through-in-an-outage).",
+		"Afterwards, think about `StaleIfError`: up to 5 minutes for users whose list",
+	}, steps(section, `\d\.`))
+	_, shows, found := strings.Cut(section, "**What it shows.** ")
+	require.True(t, found)
+	shows, _, _ = strings.Cut(shows, "\n\n")
+	assert.Equal(t, []string{
+		"event=breaker_opened", "class", "no connection", "known users", "users", "event=refused", "outcome=unavailable",
+		"BreakerOpen", "Lookups.Unavailable", "ColdStart", "ColdStart", "event=cold_start_failing", "event=breaker_opened",
+	}, quoted(shows))
+
+	d := newDesk(t, deskPolicy, false, genauthtest.Config{}, "")
+	alice := d.genauth.AccessToken("alice-id")
+	require.Equal(t, http.StatusOK, d.asks(alice).Code)
+	d.genauth.Stop()
+	unknown := func(i int) string { return fmt.Sprintf("unknown-token-%04d", i) }
+	for i := range 8 {
+		w := d.asks(unknown(i))
+		require.Equal(t, http.StatusServiceUnavailable, w.Code, w.Body)
+		assert.NotEmpty(t, w.Header().Get("Retry-After"))
+		d.line(d.referenceOf(w), "`event=refused` `outcome=unavailable` `error`")
+	}
+	assert.Equal(t, http.StatusOK, d.asks(alice).Code, "seen within FreshFor")
+	line := d.line("event=breaker_opened", "`class` `users`")
+	assert.Contains(t, line, "level=ERROR")
+	assert.Equal(t, "no connection", value(t, line, "class"))
+	assert.Equal(t, "true", d.figure("BreakerOpen"))
+	assert.NotEqual(t, "0", d.figure("Lookups.Unavailable"))
+	assert.Equal(t, "false", d.figure("ColdStart"))
+
+	// Step 1, by what the curl line asks.
+	curl, err := os.ReadFile("../../docs/genauth-setup.md")
+	require.NoError(t, err)
+	require.Contains(t, string(curl), `"$GENAUTH_HOST/api/v3/list-enrolled-factors"`)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, d.genauth.URL()+"/api/v3/list-enrolled-factors", http.NoBody)
+	require.NoError(t, err)
+	_, err = http.DefaultClient.Do(r) //nolint:bodyclose // there is no answer
+	require.Error(t, err)
+
+	// Step 3.
+	walkUnknownUsers(t, d, alice)
+
+	// Step 2.
+	require.NoError(t, d.genauth.Restart())
+	require.Eventually(t, func() bool {
+		d.asks(d.genauth.AccessToken("alice-id"))
+		return len(d.finds("event=lookups_recovered")) > 0
+	}, time.Minute, 50*time.Millisecond)
+	assert.Equal(t, "false", d.figure("BreakerOpen"))
+
+	// After a restart meanwhile: no connection, or answers that are no lists.
+	restarted := func() {
+		s, err := readSettings(env("GENAUTH_HOST", d.genauth.URL(), "GENAUTH_APP_ID", d.genauth.AppID()))
+		require.NoError(t, err)
+		d.portal, err = newPortal(s, nil)
+		require.NoError(t, err)
+		t.Cleanup(d.portal.close)
+		d.app, d.ops = d.portal.handler(), d.portal.ops.handler()
+		for i := range 8 {
+			require.Equal(t, http.StatusServiceUnavailable, d.asks(unknown(i)).Code)
+		}
+		assert.Equal(t, "true", d.figure("ColdStart"))
+	}
+	d.genauth.Stop()
+	restarted()
+	assert.Equal(t, "true", d.figure("BreakerOpen"))
+	d.line("event=breaker_opened")
+	assert.Empty(t, d.finds("event=cold_start_failing"))
+	require.NoError(t, d.genauth.Restart())
+	d.genauth.SetFault(genauthtest.Fault{Change: genauthtest.HTTPStatus(http.StatusBadGateway, "")})
+	restarted()
+	assert.Equal(t, "false", d.figure("BreakerOpen"))
+	assert.Empty(t, d.finds("event=breaker_opened"))
+	assert.Contains(t, d.line("event=cold_start_failing"), "level=ERROR")
+}
+
+// walkUnknownUsers lets unknown users through while GenAuth is down, and ends that.
+func walkUnknownUsers(t *testing.T, d *desk, alice string) {
+	t.Helper()
+	section := runbookSection(t, "Letting unknown users through in an outage")
+	assert.Len(t, steps(section, "-"), 6)
+	w := press(t, d.ops, opsAt+"/unknown-users", url.Values{"for": {"soon"}})
+	assert.Equal(t, http.StatusBadRequest, w.Code)
+	w = press(t, d.ops, opsAt+"/unknown-users", url.Values{"for": {"48h"}})
+	assert.Equal(t, http.StatusBadRequest, w.Code, "at most 24 h")
+	require.Contains(t, section, "// at most 24 h")
+	before := d.figure("WouldBlock.Unavailable")
+	press(t, d.ops, opsAt+"/unknown-users", url.Values{"for": {"30m"}})
+	require.Contains(t, section, "`Stats().InsecureAllow` says where it")
+	assert.Equal(t, "true", d.figure("InsecureAllow"))
+	require.Contains(t, section, "at Warn (`event=insecure_allow`)")
+	assert.Contains(t, d.line("event=insecure_allow ", "`until`"), "level=WARN")
+	assert.Equal(t, http.StatusOK, d.asks("unknown-token-9999").Code)
+	require.Contains(t, section, "Each request that it lets through has a line with `event=refused`, `outcome=unavailable` and\n  `enforced=false`, and counts in `WouldBlock.Unavailable`.")
+	d.line("event=refused", "`outcome=unavailable` `enforced=false`")
+	assert.NotEqual(t, before, d.figure("WouldBlock.Unavailable"))
+	require.Contains(t, section, "Still a 401: a request without a token, and a token that has expired")
+	assert.Equal(t, http.StatusUnauthorized, get(t, d.app, "/api/admin").Code)
+	expired := d.genauth.Mint(genauthtest.Token{UserID: "alice-id", Lifetime: -time.Hour})
+	assert.Equal(t, http.StatusUnauthorized, d.asks(expired).Code)
+	assert.Equal(t, http.StatusOK, d.asks(alice).Code)
+	press(t, d.ops, opsAt+"/unknown-users", url.Values{"for": {"0"}})
+	assert.Equal(t, "false", d.figure("InsecureAllow"))
+	d.line("event=insecure_allow_ended")
+	assert.Equal(t, http.StatusServiceUnavailable, d.asks("unknown-token-9998").Code)
+}
+
+// TestRunbookSwitch walks the switch to report-only and back.
+func TestRunbookSwitch(t *testing.T) {
+	t.Parallel()
+	section := runbookSection(t, "Switching to report-only")
+	assert.Equal(t, []string{
+		"It takes effect on the next request, without a restart.",
+		"**Requests without a good token go on as well**, unless `RequireFunc` returns an error,",
+		"A request waits at most 100 ms for a lookup.",
+		"Each request that would have been refused has a line with `event=refused` and",
+		"Errors in the app's own code or configuration are still a 500.",
+		"Write down who switched it, when, and until when. Before you switch back, look at",
+	}, steps(section, "-"))
+	d := newDesk(t, deskPolicy, false, genauthtest.Config{}, "")
+	bob := d.genauth.AccessToken("bob-id")
+	require.Equal(t, http.StatusForbidden, d.asks(bob).Code)
+	press(t, d.ops, opsAt+"/mode", url.Values{"mode": {"report-only"}})
+	assert.Equal(t, http.StatusOK, d.asks(bob).Code, "the next request")
+	d.line("enforced=false", "`event=refused` `outcome=not_enrolled`")
+	assert.Equal(t, http.StatusOK, get(t, d.app, "/api/admin").Code, "without a good token as well")
+	d.line("enforced=false", "`event=refused` `outcome=unauthenticated`")
+	_, counted, found := strings.Cut(section, "is counted: ")
+	require.True(t, found)
+	figures := quoted(counted)[:3]
+	assert.Equal(t, []string{"WouldBlock.NotEnrolled", "WouldBlock.Unauthenticated", "WouldBlock.Unavailable"}, figures)
+	for i, want := range []string{"1", "1", "0"} {
+		assert.Equal(t, want, d.figure(figures[i]), figures[i])
+	}
+	assert.Equal(t, "false", d.figure("BreakerOpen"), "before it is switched back")
+	press(t, d.ops, opsAt+"/mode", url.Values{"mode": {"enforce"}})
+	assert.Equal(t, http.StatusForbidden, d.asks(bob).Code)
+}
+
+// row returns the row of a section that begins with some words.
+func row(t *testing.T, section, shows string) symptom {
+	t.Helper()
+	for _, r := range symptoms(runbookSection(t, section)) {
+		if strings.HasPrefix(r.shows, shows) {
+			return r
+		}
+	}
+	require.Fail(t, "no such row", shows)
+	return symptom{}
+}
+
+// TestRunbookEnrollURLBehindItsOwnGuard has the enrollment pages inside of the guarded
+// group: users are sent in a circle.
+func TestRunbookEnrollURLBehindItsOwnGuard(t *testing.T) {
+	t.Parallel()
+	r := row(t, "Mass 401", "at Error, `event=login_url_guarded` or `enroll_url_guarded`")
+	assert.Equal(t, "take it out of the guarded group, or name it in `SkipRoutes`", r.remedy)
+	d := newDesk(t, deskPolicy, false, genauthtest.Config{}, "")
+	good := d.app
+	mux := http.NewServeMux()
+	mux.Handle("/", good)
+	mux.Handle("/mfa", d.portal.mfa.Middleware(echomfa.HandlerConfig{Policy: d.portal.settings.policy})(good))
+	d.app = mux
+	bob := d.signsIn("bob")
+	w := get(t, d.app, "/admin", bob, "Accept: text/html", "Sec-Fetch-Mode: navigate")
+	require.Equal(t, http.StatusFound, w.Code)
+	w = get(t, d.app, w.Header().Get("Location"), bob, "Accept: text/html", "Sec-Fetch-Mode: navigate")
+	require.Contains(t, []int{http.StatusFound, http.StatusForbidden}, w.Code, "not the enrollment page")
+	events := quoted(r.shows)
+	require.Equal(t, []string{"event=login_url_guarded", "enroll_url_guarded"}, events)
+	line := d.line("event="+events[1], "`decision_id`")
+	assert.Contains(t, line, "level=ERROR")
+	d.line(value(t, line, "decision_id"))
+
+	d.app = good // it is out of the guarded group
+	w = get(t, d.app, "/mfa?return_to=%2Fadmin", bob, "Accept: text/html", "Sec-Fetch-Mode: navigate")
+	assert.Equal(t, http.StatusOK, w.Code)
+}
+
+// TestRunbookWrongAppID has a portal with the id of another app: JWTs are refused for
+// their audience, and GenAuth rejects the call for opaque tokens.
+func TestRunbookWrongAppID(t *testing.T) {
+	t.Parallel()
+	audience := row(t, "Mass 401", "at Error, `event=token_wrong_audience`")
+	assert.Equal(t, "`AppID`, or `Audience` if both are yours", audience.remedy)
+	rejected := row(t, "Mass 503", "`Lookups.Misconfigured` grows, lines at Error")
+	assert.Equal(t, "`BaseURL`, `AppID`, `AppIDHeader`", rejected.remedy)
+
+	d := newDesk(t, deskPolicy, false, genauthtest.Config{}, "0123456789abcdef01234567")
+	w := d.asks(d.genauth.AccessToken("alice-id"))
+	require.Equal(t, http.StatusUnauthorized, w.Code)
+	assert.Contains(t, d.line(d.referenceOf(w), "`error`"), "the token is meant for another application")
+	keys, _, _ := strings.Cut(audience.shows, ";")
+	line := d.line("event=token_wrong_audience", keys)
+	assert.Contains(t, line, "level=ERROR")
+	assert.Contains(t, line, d.genauth.AppID(), "the app that the tokens are for: the AppID to set")
+
+	assert.Equal(t, "0", d.figure("Lookups.Misconfigured"))
+	opaque := d.genauth.Mint(genauthtest.Token{UserID: "alice-id", Opaque: true})
+	w = d.asks(opaque)
+	require.Equal(t, http.StatusServiceUnavailable, w.Code)
+	assert.Contains(t, d.line(d.referenceOf(w), "`error`"), "level=ERROR")
+	assert.Equal(t, "1", d.figure("Lookups.Misconfigured"))
+
+	right := newDesk(t, deskPolicy, false, genauthtest.Config{}, "")
+	assert.Equal(t, http.StatusOK, right.asks(right.genauth.AccessToken("alice-id")).Code)
+}

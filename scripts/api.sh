@@ -1,0 +1,36 @@
+#!/bin/sh
+# Tells what has changed in the exported API of the published modules since a tag of the
+# root module: the argument, or the last one ("none": there is none). From v1 on it ends with 3 if a change can
+# break apps. Before, a minor version may.
+set -eu
+cd "$(dirname "$0")/.."
+last=${1:-$(git describe --tags --abbrev=0 --match 'v[0-9]*' 2>/dev/null || true)}
+if [ -z "$last" ] || [ "$last" = none ]; then
+	echo "api: no release is tagged, so there is nothing to compare with"
+	exit 0
+fi
+apidiff=$(scripts/tool.sh apidiff)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mkdir "$work/old"
+git archive "$last" | tar -x -C "$work/old"
+
+modules=$(scripts/modules.sh published)
+status=0
+for module in $modules; do
+	path=$(sed -n 's/^module //p' "$module/go.mod")
+	if [ ! -e "$work/old/$module/go.mod" ]; then
+		echo "api: $path is new since $last"
+		continue
+	fi
+	(cd "$work/old/$module" && "$apidiff" -m -w "$work/old.api" "$path")
+	(cd "$module" && "$apidiff" -m -w "$work/new.api" "$path")
+	"$apidiff" -m "$work/old.api" "$work/new.api" >"$work/changes"
+	echo "api: $path since $last: $([ -s "$work/changes" ] || echo nothing)"
+	cat "$work/changes"
+	case $last in
+	v0.*) ;;
+	*) ! grep -q '^Incompatible' "$work/changes" || status=3 ;;
+	esac
+done
+exit $status
