@@ -3,7 +3,7 @@ module github.com/echomfa/echomfa/rules
 go 1.25.0
 
 require (
-	github.com/echomfa/echomfa v0.0.0
+	github.com/echomfa/echomfa v0.1.0
 	github.com/fsnotify/fsnotify v1.10.1
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3
 	github.com/stretchr/testify v1.12.1
@@ -26,7 +26,3 @@ require (
 	golang.org/x/text v0.40.0 // indirect
 	golang.org/x/time v0.15.0 // indirect
 )
-
-// The tree around this module, for work on both at once. Publishing drops it:
-// see CONTRIBUTING.md.
-replace github.com/echomfa/echomfa => ../
