@@ -1,0 +1,149 @@
+package cli_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"testing"
+
+	echo4 "github.com/labstack/echo/v4"
+	echo5 "github.com/labstack/echo/v5"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/echomfa/echomfa/rules"
+	"github.com/echomfa/echomfa/rules/internal/cli"
+	"github.com/echomfa/echomfa/rules/rulesecho4"
+	"github.com/echomfa/echomfa/rules/rulesecho5"
+	"github.com/echomfa/echomfa/rules/ruleshttp"
+)
+
+// world is an app, by its coverage and by the route that its router takes for a request.
+type world struct {
+	coverage rules.Coverage
+	routeOf  func(r *http.Request) string
+}
+
+func ofEcho4(t *testing.T) world {
+	t.Helper()
+	e, set := echo4.New(), rulesecho4.WithoutRules(rulesecho4.Config{})
+	route := ""
+	set.Install(e)
+	e.Use(func(echo4.HandlerFunc) echo4.HandlerFunc {
+		return func(c echo4.Context) error {
+			if route = c.Path(); route != "" && c.Echo().Routers()[c.Request().Host] != nil {
+				route = c.Request().Host + route
+			}
+			return nil
+		}
+	})
+	ok := func(echo4.Context) error { return nil }
+	e.GET("/", ok)
+	e.GET("/users/:id", ok)
+	e.POST("/users/new", ok)
+	e.GET("/users/new", ok)
+	e.GET("/users/:id/files/*", ok)
+	e.Any("/any", ok)
+	e.RouteNotFound("/spa/*", ok)
+	e.Group("/group", func(next echo4.HandlerFunc) echo4.HandlerFunc { return next }).GET("/in", ok)
+	e.Host("api.example").GET("/users/:name", ok)
+	coverage, err := set.Coverage(e)
+	require.NoError(t, err)
+	return world{coverage, func(r *http.Request) string {
+		route = ""
+		e.ServeHTTP(httptest.NewRecorder(), r)
+		return route
+	}}
+}
+
+func ofEcho5(t *testing.T) world {
+	t.Helper()
+	e, set := echo5.New(), rulesecho5.WithoutRules(rulesecho5.Config{})
+	route := ""
+	set.Install(e)
+	e.Use(func(echo5.HandlerFunc) echo5.HandlerFunc {
+		return func(c *echo5.Context) error {
+			route = c.Path()
+			return nil
+		}
+	})
+	ok := func(*echo5.Context) error { return nil }
+	e.GET("/", ok)
+	e.GET("/users/:id", ok)
+	e.POST("/users/new", ok)
+	e.GET("/users/new", ok)
+	e.GET("/users/:id/files/*", ok)
+	e.Any("/any", ok)
+	e.RouteNotFound("/spa/*", ok)
+	e.Group("/group", func(next echo5.HandlerFunc) echo5.HandlerFunc { return next }).GET("/in", ok)
+	coverage, err := set.Coverage(e)
+	require.NoError(t, err)
+	return world{coverage, func(r *http.Request) string {
+		route = ""
+		e.ServeHTTP(httptest.NewRecorder(), r)
+		return route
+	}}
+}
+
+func ofMux(t *testing.T) world {
+	t.Helper()
+	var mux ruleshttp.Mux
+	set := ruleshttp.WithoutRules(ruleshttp.Config{})
+	ok := func(http.ResponseWriter, *http.Request) {}
+	for _, pattern := range []string{
+		"GET /{$}", "GET /users/{id}", "POST /users/new", "GET /users/new", "GET /users/{id}/files/{rest...}", "/any", "/spa/", "GET /group/in",
+		"GET api.example/users/{name}", "/users/{id}/mail",
+	} {
+		mux.HandleFunc(pattern, ok)
+	}
+	set.Guard(&mux)
+	coverage, err := set.Coverage(&mux)
+	require.NoError(t, err)
+	return world{coverage, func(r *http.Request) string {
+		_, pattern := mux.Handler(r)
+		for i := range pattern {
+			if pattern[i] == ' ' {
+				return pattern[i+1:]
+			}
+		}
+		return pattern
+	}}
+}
+
+// TestURLFindsTheRouteOfTheRouter compares the route that explain finds for an address with
+// the one that the app's own router takes, for each framework.
+func TestURLFindsTheRouteOfTheRouter(t *testing.T) {
+	t.Parallel()
+	for framework, of := range map[string]func(*testing.T) world{"echo4": ofEcho4, "echo5": ofEcho5, "mux": ofMux} {
+		t.Run(framework, func(t *testing.T) {
+			t.Parallel()
+			w := of(t)
+			data, err := w.coverage.JSON()
+			require.NoError(t, err)
+			file := filepath.Join(t.TempDir(), "coverage.json")
+			require.NoError(t, os.WriteFile(file, data, 0o600))
+			seen := make(map[string]bool)
+			for _, url := range []string{
+				"/", "/users/7", "/users/new", "/users/7/files/a/b", "/users/7/files/", "/users/7/files", "/users/7/mail", "/users/", "/users", "/any", "/anything",
+				"/spa/x/y", "/spa", "/group/in", "/group/out", "/group", "/nowhere", "/users/a%2Fb", "/users/%6Eew", "http://api.example/users/7", "http://api.example/any", "http://API.example/users/7",
+			} {
+				for _, method := range []string{"GET", "HEAD", "POST", "DELETE", "PROPFIND", "PURGE"} {
+					r := httptest.NewRequestWithContext(t.Context(), method, url, http.NoBody)
+					if url[0] == '/' {
+						r.Host = ""
+					}
+					want := w.routeOf(r)
+					code, out, errOut := run(t, "explain", "testdata/mfa.yaml", "--url", method+" "+url, "--routes", file, "--json")
+					require.Zero(t, code, errOut)
+					var x cli.Explanation
+					require.NoError(t, json.Unmarshal([]byte(out), &x))
+					assert.Equal(t, want, x.Route, "%s %s", method, url)
+					seen[want] = true
+				}
+			}
+			assert.Greater(t, len(seen), 7)
+		})
+	}
+}
