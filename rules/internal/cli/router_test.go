@@ -2,10 +2,12 @@ package cli_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	echo4 "github.com/labstack/echo/v4"
@@ -46,6 +48,7 @@ func ofEcho4(t *testing.T) world {
 	e.GET("/users/new", ok)
 	e.GET("/users/:id/files/*", ok)
 	e.Any("/any", ok)
+	e.POST("/:page", ok)
 	e.RouteNotFound("/spa/*", ok)
 	e.Group("/group", func(next echo4.HandlerFunc) echo4.HandlerFunc { return next }).GET("/in", ok)
 	e.Host("api.example").GET("/users/:name", ok)
@@ -76,6 +79,7 @@ func ofEcho5(t *testing.T) world {
 	e.GET("/users/new", ok)
 	e.GET("/users/:id/files/*", ok)
 	e.Any("/any", ok)
+	e.POST("/:page", ok)
 	e.RouteNotFound("/spa/*", ok)
 	e.Group("/group", func(next echo5.HandlerFunc) echo5.HandlerFunc { return next }).GET("/in", ok)
 	coverage, err := set.Coverage(e)
@@ -145,5 +149,46 @@ func TestURLFindsTheRouteOfTheRouter(t *testing.T) {
 			}
 			assert.Greater(t, len(seen), 7)
 		})
+	}
+}
+
+// TestMountsOfARoute shows which row of the coverage a request meets: that of its method,
+// before that of all methods.
+func TestMountsOfARoute(t *testing.T) {
+	t.Parallel()
+	row := func(method, path, kind, requires string) string {
+		return fmt.Sprintf(`{"method": %q, "path": %q, "kind": %q, "guards": [{"rule": "default", "requires": "OTP"}, {"requires": %q, "mode": "enforce"}]}`, method, path, kind, requires)
+	}
+	file := filepath.Join(t.TempDir(), "coverage.json")
+	require.NoError(t, os.WriteFile(file, fmt.Appendf(nil, `{"format": 1, "framework": "net/http", "routes": [%s]}`, strings.Join([]string{
+		row("ANY", "/a", "", "SMS"), row("GET", "/a", "", "EMAIL"), row("_OTHER", "/a", "", "FACE"), row("HEAD", "/b", "", "SMS"), row("GET", "/b", "", "EMAIL"),
+		row("ANY", "/c", "not-found", "SMS"), row("POST", "/c", "", "FACE"), row("ANY", "", "unmatched", "PASSKEY"),
+		`{"method": "GET", "path": "/d", "guards": [{"per_request": true}]}`, `{"method": "GET", "path": "/e", "guards": [{"public": "health"}]}`,
+		`{"method": "GET", "path": "/f", "guards": [{"requires": "SMS", "mode": "report-only", "policy": "message"}]}`,
+	}, ", ")), 0o600))
+	for request, row := range map[string]struct{ asks, outcome string }{
+		"GET /a":    {"EMAIL", cli.Refuse},
+		"HEAD /a":   {"EMAIL", cli.Refuse},
+		"POST /a":   {"SMS", cli.Refuse},
+		"PURGE /a":  {"FACE", cli.Refuse},
+		"HEAD /b":   {"SMS", cli.Refuse},
+		"POST /c":   {"FACE", cli.Refuse},
+		"DELETE /c": {"SMS", cli.Refuse},
+		"GET /d":    {"", cli.Depends},
+		"GET /e":    {"open: health", cli.Allow},
+		"GET /f":    {"message (SMS), report-only", cli.Report},
+		"POST /f":   {"none", cli.Allow},
+		"GET /z":    {"none", cli.Allow},
+	} {
+		code, out, errOut := run(t, "explain", "testdata/mfa.yaml", "--route", request, "--routes", file, "--have", "OTP", "--json")
+		require.Zero(t, code, errOut)
+		var x cli.Explanation
+		require.NoError(t, json.Unmarshal([]byte(out), &x))
+		asks := "none"
+		if len(x.Mounts) > 0 {
+			asks = x.Mounts[0].Asks
+		}
+		assert.Equal(t, row.asks, asks, request)
+		assert.Equal(t, row.outcome, x.Answer.Outcome, request)
 	}
 }
