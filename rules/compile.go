@@ -39,8 +39,9 @@ type node struct {
 // left for.
 type chain struct {
 	rules       []*Rule
-	conditional bool // one has a when
-	timed       bool // one is exempt, and ends
+	only        *Rule // if there is one rule alone
+	conditional bool  // one has a when
+	timed       bool  // one is exempt, and ends
 }
 
 // compileRules makes it of rules, the default last.
@@ -226,6 +227,9 @@ func (c *compiled) resolveOf(name string, matching []entry) *route {
 			}
 		}
 		ch := c.chainOf(method, matching)
+		if len(ch.rules) == 1 {
+			ch.only = ch.rules[0]
+		}
 		for left := same; left != 0; left &= left - 1 {
 			r.chains[bits.TrailingZeros16(uint16(left))] = ch
 		}

@@ -104,8 +104,9 @@ func (r *Rule) String() string {
 	return r.name + " (" + strings.Join(words, ", ") + ")"
 }
 
-// Diff compares two files by what routes require, at a time. Without routes (nil) it
-// compares every path that one of the files names, and what is below the paths of under.
+// Diff compares two files by what routes require, at a time and after the end of each
+// exemption. Without routes (nil) it compares every path that one of the files names, and
+// what is below the paths of under.
 // What is the same in both files is left out; what asks for the same by other rules is
 // Equal.
 func Diff(before, after *File, routes []Route, at time.Time) []Change {
@@ -158,22 +159,24 @@ func changesOf(before, after *File, route Route, at time.Time) []Change {
 	return changes
 }
 
-// relate compares two chains for all identities.
+// relate compares two chains for all identities, now and from the end of each exemption.
 func relate(before, after *chain, at time.Time) Relation {
 	all, ok := identities(before, after)
 	if !ok {
 		return Incomparable
 	}
 	stricter, looser := false, false
-	for _, who := range all {
-		switch relateRules(before.rule(at, &who), after.rule(at, &who)) {
-		case Stricter:
-			stricter = true
-		case Looser:
-			looser = true
-		case Incomparable:
-			return Incomparable
-		case Equal:
+	for _, now := range append(ends(at, before, after), at) {
+		for _, who := range all {
+			switch relateRules(before.rule(now, &who), after.rule(now, &who)) {
+			case Stricter:
+				stricter = true
+			case Looser:
+				looser = true
+			case Incomparable:
+				return Incomparable
+			case Equal:
+			}
 		}
 	}
 	switch {
@@ -185,6 +188,19 @@ func relate(before, after *chain, at time.Time) Relation {
 		return Looser
 	}
 	return Equal
+}
+
+// ends returns when the exemptions of chains end, after a time. A chain has one at most.
+func ends(at time.Time, chains ...*chain) []time.Time {
+	var times []time.Time
+	for _, ch := range chains {
+		for _, r := range ch.rules {
+			if r.kind == Exempt && at.Before(r.expires) {
+				times = append(times, r.expires)
+			}
+		}
+	}
+	return times
 }
 
 // relateRules compares what two rules ask for: first who gets through, then what is

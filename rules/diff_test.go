@@ -46,6 +46,14 @@ func TestDiff(t *testing.T) {
 		"an exemption": {head, rule("name: a", "exempt: {reason: b, owner: c, expires: 2026-12-31}", `routes: ["/a"]`), nil, []string{
 			"looser: /a: default (OTP) -> a (exempt until 2027-01-01T00:00:00Z), else default (OTP)",
 		}},
+		"a longer exemption": {
+			rule("name: a", "exempt: {reason: b, owner: c, expires: 2026-12-30}", `routes: ["/a"]`), rule("name: a", "exempt: {reason: b, owner: c, expires: 2026-12-31}", `routes: ["/a"]`), nil,
+			[]string{"looser: /a: a (exempt until 2026-12-31T00:00:00Z), else default (OTP) -> a (exempt until 2027-01-01T00:00:00Z), else default (OTP)"},
+		},
+		"no longer public, but exempt": {
+			rule("name: a", "public: b", `routes: ["/a"]`), rule("name: a", "exempt: {reason: b, owner: c, expires: 2026-12-31}", `routes: ["/a"]`), nil,
+			[]string{"stricter: /a: a (public) -> a (exempt until 2027-01-01T00:00:00Z), else default (OTP)"},
+		},
 		"one that has expired": {head, rule("name: a", "exempt: {reason: b, owner: c, expires: 2025-12-31}", `routes: ["/a"]`), nil, []string{
 			"equal: /a: default (OTP) -> a (exempt until 2026-01-01T00:00:00Z), else default (OTP)",
 		}},

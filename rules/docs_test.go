@@ -55,16 +55,19 @@ func TestDocumentHasTheKeysOfTheSchema(t *testing.T) {
 	assert.Equal(t, slices.Sorted(maps.Keys(schema.Defs["rule"].Properties)), firstColumn(section(t, "## A rule")))
 }
 
-// TestDocumentHasTheFieldsOfConfig compares the table of fields with the struct.
-func TestDocumentHasTheFieldsOfConfig(t *testing.T) {
+// TestDocumentHasTheFields compares the tables of fields and figures with the structs.
+func TestDocumentHasTheFields(t *testing.T) {
 	t.Parallel()
-	var fields []string
-	for _, field := range reflect.VisibleFields(reflect.TypeFor[rules.Config]()) {
-		fields = append(fields, field.Name)
+	for heading, of := range map[string]reflect.Type{"`rules.Config`": reflect.TypeFor[rules.Config](), "`Stats()`": reflect.TypeFor[rules.Stats]()} {
+		var fields []string
+		for _, field := range reflect.VisibleFields(of) {
+			fields = append(fields, field.Name)
+		}
+		slices.Sort(fields)
+		_, table, _ := strings.Cut(section(t, "## Changes while the app runs"), "### "+heading)
+		table, _, _ = strings.Cut(table, "\n### ")
+		assert.Equal(t, fields, firstColumn(table), heading)
 	}
-	slices.Sort(fields)
-	_, table, _ := strings.Cut(section(t, "## Changes while the app runs"), "### `rules.Config`")
-	assert.Equal(t, fields, firstColumn(table))
 }
 
 // TestExportedAPIOnly shows that the module needs nothing of echomfa but what every user

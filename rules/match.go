@@ -111,11 +111,13 @@ func (f *File) Guards(registered Route) []Guard {
 // route that it has met before, unless who does.
 func Requirement[C any](s *Set, c C, method, route string, who func(c C) (Identity, error)) (echomfa.Requirement, error) {
 	m := s.File().Match(method, route)
-	if m.chain == nil {
+	switch {
+	case m.chain == nil:
 		return echomfa.Requirement{}, errNoRules
-	}
-	if !m.chain.conditional {
-		return m.chain.everybody(), nil
+	case m.chain.only != nil:
+		return m.chain.only.requirement, nil
+	case !m.chain.conditional:
+		return m.chain.rule(time.Now(), &Identity{}).requirement, nil
 	}
 	if who == nil {
 		return echomfa.Requirement{}, errNoIdentity
@@ -135,14 +137,6 @@ var (
 	errNoRules    = errors.New("rules: the Set was not made by Open or New")
 	errNoIdentity = errors.New("rules: a rule has a when, and there is no function that returns the user's identity")
 )
-
-// everybody returns what a chain without a when requires.
-func (ch *chain) everybody() echomfa.Requirement {
-	if !ch.timed {
-		return ch.rules[0].requirement
-	}
-	return ch.rule(time.Now(), &Identity{}).requirement
-}
 
 // Revision names the rules that decide.
 type Revision struct {
