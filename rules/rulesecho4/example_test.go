@@ -33,7 +33,7 @@ func Example() {
 
 // A test of an app compares its coverage with a golden file.
 func Example_golden() {
-	_ = func(t *testing.T, e *echo.Echo, set *rulesecho4.Set) {
+	_ = func(t *testing.T, e *echo.Echo, set *rulesecho4.Set) { //nolint:thelper // it is a test
 		rulestest.AssertCoverage(t, e, set, "testdata/mfa-coverage.golden")
 	}
 	// Output:

@@ -291,7 +291,7 @@ func TestSignOut(t *testing.T) {
 	bye := b.goes(http.MethodPost, "/logout", nil)
 	_, to, found := strings.Cut(bye.header.Get("Refresh"), "url=")
 	require.True(t, found, bye.body)
-	assert.Equal(t, x.publicURL+"/", b.get(to).at.String(), "by way of GenAuth")
+	assert.Equal(t, x.publicURL+"/", b.get(to).at.String(), "through GenAuth")
 	assert.Equal(t, 1, x.genauth.Calls("/oidc/token/revocation"))
 	assert.Equal(t, 1, x.genauth.Calls("/oidc/session/end"))
 	form := b.get("/reports")

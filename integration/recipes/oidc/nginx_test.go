@@ -88,7 +88,7 @@ func TestBehindNginx(t *testing.T) {
 	assert.Equal(t, http.StatusOK, bye.status)
 	_, to, found := strings.Cut(bye.header.Get("Refresh"), "url=")
 	require.True(t, found, bye.body)
-	assert.Equal(t, "https://app.example.com/", b.get(to).at.String(), "by way of GenAuth")
+	assert.Equal(t, "https://app.example.com/", b.get(to).at.String(), "through GenAuth")
 	assert.Equal(t, "/oidc/auth", b.get("/reports").at.Path)
 
 	b.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
