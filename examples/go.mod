@@ -8,6 +8,7 @@ require (
 	github.com/echomfa/echomfa/enroll v0.1.0
 	github.com/echomfa/echomfa/otelmfa v0.1.0
 	github.com/echomfa/echomfa/redisstore v0.1.0
+	github.com/echomfa/echomfa/rules v0.1.0
 	github.com/labstack/echo/v4 v4.16.0
 	github.com/labstack/echo/v5 v5.4.4
 	github.com/prometheus/client_golang v1.25.0
@@ -22,6 +23,7 @@ require (
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/felixge/httpsnoop v1.1.0 // indirect
+	github.com/fsnotify/fsnotify v1.10.1 // indirect
 	github.com/go-logr/logr v1.4.4 // indirect
 	github.com/go-logr/stdr v1.2.2 // indirect
 	github.com/google/uuid v1.6.0 // indirect
@@ -45,6 +47,7 @@ require (
 	go.opentelemetry.io/otel/sdk v1.47.0 // indirect
 	go.opentelemetry.io/otel/trace v1.47.0 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
+	go.yaml.in/yaml/v4 v4.0.0 // indirect
 	golang.org/x/crypto v0.57.0 // indirect
 	golang.org/x/net v0.59.0 // indirect
 	golang.org/x/sys v0.48.0 // indirect
@@ -62,3 +65,5 @@ replace github.com/echomfa/echomfa/enroll => ../enroll
 replace github.com/echomfa/echomfa/otelmfa => ../otelmfa
 
 replace github.com/echomfa/echomfa/redisstore => ../redisstore
+
+replace github.com/echomfa/echomfa/rules => ../rules
