@@ -121,7 +121,7 @@ func logRefusal(ctx context.Context, log *slog.Logger, d *Decision, err error, r
 		return
 	}
 	message := "mfa refused"
-	if !d.Enforced { // the request goes on: the line must not say that it does not
+	if d.proceeds() { // in report-only mode: the line must not say that the request was refused
 		message = "mfa would refuse"
 	}
 	log.LogAttrs(ctx, level, message,
