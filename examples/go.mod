@@ -7,6 +7,7 @@ require (
 	github.com/echomfa/echomfa/echov5 v0.1.0
 	github.com/echomfa/echomfa/enroll v0.1.0
 	github.com/echomfa/echomfa/redisstore v0.1.0
+	github.com/echomfa/echomfa/rules v0.1.0
 	github.com/labstack/echo/v4 v4.16.0
 	github.com/labstack/echo/v5 v5.4.4
 	github.com/redis/rueidis v1.0.79
@@ -15,6 +16,7 @@ require (
 )
 
 require (
+	github.com/fsnotify/fsnotify v1.10.1 // indirect
 	github.com/hashicorp/golang-lru/v2 v2.0.7 // indirect
 	github.com/labstack/gommon v0.5.0 // indirect
 	github.com/mattn/go-colorable v0.1.15 // indirect
@@ -23,6 +25,7 @@ require (
 	github.com/valyala/bytebufferpool v1.0.0 // indirect
 	github.com/valyala/fasttemplate v1.2.2 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
+	go.yaml.in/yaml/v4 v4.0.0 // indirect
 	golang.org/x/crypto v0.54.0 // indirect
 	golang.org/x/net v0.57.0 // indirect
 	golang.org/x/sys v0.47.0 // indirect
@@ -38,3 +41,5 @@ replace github.com/echomfa/echomfa/echov5 => ../echov5
 replace github.com/echomfa/echomfa/enroll => ../enroll
 
 replace github.com/echomfa/echomfa/redisstore => ../redisstore
+
+replace github.com/echomfa/echomfa/rules => ../rules

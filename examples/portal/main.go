@@ -68,8 +68,8 @@ func run(ctx context.Context, environ []string, out, errOut io.Writer) int {
 		_, _ = fmt.Fprintln(errOut, "portal: OPS_ADDR:", err)
 		return 1
 	}
-	_, _ = fmt.Fprintf(out, "%sportal: the operator's page is at http://%s\nportal: listening on http://%s\n",
-		welcome(listener.Addr()), operators.Addr(), listener.Addr())
+	_, _ = fmt.Fprintf(out, "%sportal: the rules are in %s: edit the file while the portal runs\nportal: the operator's page is at http://%s\nportal: listening on http://%s\n",
+		welcome(listener.Addr()), app.settings.rulesFile, operators.Addr(), listener.Addr())
 	if err := serve(ctx, map[net.Listener]http.Handler{listener: app.handler(), operators: app.ops.handler()}); err != nil {
 		_, _ = fmt.Fprintln(errOut, "portal:", err)
 		return 1

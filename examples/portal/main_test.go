@@ -153,6 +153,7 @@ func TestSettings(t *testing.T) {
 		"another of them":     {[]string{"GENAUTH_APP_SECRET", "x"}, "GENAUTH_HOST is missing"},
 		"ADDR without a host": {[]string{"ADDR", "8089"}, `ADDR: "8089" is not a host and a port`},
 		"bad base url":        {[]string{"BASE_URL", "x"}, "BASE_URL"},
+		"no file of rules":    {[]string{"RULES_FILE", "nowhere.yaml"}, "RULES_FILE"},
 		"http host":           {[]string{"GENAUTH_HOST", "http://x.example", "GENAUTH_APP_ID", "a"}, "GENAUTH_HOST"},
 	}
 	for name, row := range rows {
@@ -187,7 +188,7 @@ func TestReadmeNamesEverySetting(t *testing.T) {
 	require.NoError(t, err)
 	defaults := map[string]string{
 		"ADDR": s.addr, "OPS_ADDR": s.opsAddr, "MFA_POLICY": s.policy.String(), "ENROLL_URL": s.enrollURL,
-		"FRESH_FOR": fmt.Sprintf("%.0fs", s.freshFor.Seconds()), "GENAUTH_HOST": "", "GENAUTH_APP_ID": "", "BASE_URL": "",
+		"FRESH_FOR": fmt.Sprintf("%.0fs", s.freshFor.Seconds()), "GENAUTH_HOST": "", "GENAUTH_APP_ID": "", "BASE_URL": "", "RULES_FILE": "",
 	}
 	source, err := os.ReadFile("settings.go")
 	require.NoError(t, err)

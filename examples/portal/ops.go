@@ -13,10 +13,10 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/echomfa/echomfa"
+	"github.com/echomfa/echomfa/rules"
 )
 
 //go:embed ops.html
@@ -35,7 +35,9 @@ const (
 type operations struct {
 	mfa *echomfa.Enforcer
 
-	reportOnly atomic.Bool
+	rules    *rules.Set
+	file     string // of the rules
+	coverage func() (rules.Coverage, error)
 
 	mu     sync.Mutex
 	recent []decided
@@ -76,8 +78,11 @@ type decided struct {
 	Route, Method string
 }
 
-// ObserveDecision keeps the decision.
+// ObserveDecision keeps the decision, if the route asks for something.
 func (o *operations) ObserveDecision(_ context.Context, d echomfa.Decision, route, method string) {
+	if d.Outcome == echomfa.Exempted {
+		return
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if len(o.recent) == kept {
@@ -86,12 +91,17 @@ func (o *operations) ObserveDecision(_ context.Context, d echomfa.Decision, rout
 	o.recent = append(o.recent, decided{Decision: d, At: time.Now(), Route: route, Method: method})
 }
 
-// mode is asked on every request.
-func (o *operations) mode() echomfa.Mode {
-	if o.reportOnly.Load() {
-		return echomfa.ReportOnly
+// reportOnly reports whether the rules let everybody into the admin page.
+func (o *operations) reportOnly() bool {
+	return o.rules.File().Match(http.MethodGet, "/admin").Weakest(time.Now()).Mode() == echomfa.ReportOnly
+}
+
+// setMode changes the mode in the rules' file, as an operator does by hand.
+func (o *operations) setMode(mode string) error {
+	if err := writeMode(o.file, mode); err != nil {
+		return err
 	}
-	return echomfa.Enforce
+	return o.rules.Reload()
 }
 
 // latest returns the decisions, the latest first.
@@ -130,8 +140,9 @@ func (o *operations) handler() http.Handler {
 	show := func(w http.ResponseWriter, status int, message, find string) {
 		var b bytes.Buffer
 		stats := o.mfa.Stats()
+		coverage, _ := o.coverage() // checked when the portal started
 		err := page.Execute(&b, map[string]any{
-			"Message": message, "ReportOnly": o.reportOnly.Load(), "InsecureAllow": stats.InsecureAllow,
+			"Message": message, "ReportOnly": o.reportOnly(), "RulesFile": o.file, "Coverage": coverage.Routes, "Unseen": coverage.Unseen, "Rules": o.rules.Stats(), "InsecureAllow": stats.InsecureAllow,
 			"Find": find, "Log": o.log(find), "Decisions": o.latest(), "Figures": figures("", reflect.ValueOf(stats)),
 		})
 		if err != nil {
@@ -146,13 +157,13 @@ func (o *operations) handler() http.Handler {
 		show(w, http.StatusOK, "", strings.TrimSpace(r.FormValue("find")))
 	})
 	mux.HandleFunc("POST /mode", func(w http.ResponseWriter, r *http.Request) {
-		switch r.PostFormValue("mode") {
-		case "enforce":
-			o.reportOnly.Store(false)
-		case "report-only":
-			o.reportOnly.Store(true)
-		default:
+		mode := r.PostFormValue("mode")
+		if mode != "enforce" && mode != "report-only" {
 			show(w, http.StatusBadRequest, "The mode is enforce or report-only.", "")
+			return
+		}
+		if err := o.setMode(mode); err != nil {
+			show(w, http.StatusBadRequest, fmt.Sprintf("Nothing has changed: %v", err), "")
 			return
 		}
 		http.Redirect(w, r, "/", http.StatusSeeOther)

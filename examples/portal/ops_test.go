@@ -1,9 +1,12 @@
 package main
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"strings"
@@ -11,6 +14,7 @@ import (
 
 	"github.com/echomfa/echomfa"
 	"github.com/echomfa/echomfa/genauthtest"
+	"github.com/echomfa/echomfa/rules/rulestest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -209,4 +213,63 @@ func TestPolicyName(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, want, [2]string{policyName("en", policy), policyName("zh-CN", policy)})
 	}
+}
+
+// TestRulesChangeWhileThePortalRuns goes from report-only to enforce by editing the file of
+// rules, and shows a mistake in it, and its coverage, on the operator's page.
+func TestRulesChangeWhileThePortalRuns(t *testing.T) {
+	t.Parallel()
+	genauth := genauthtest.Start(t)
+	addDemoUsers(genauth)
+	file := filepath.Join(t.TempDir(), "rules.yaml")
+	text := fmt.Sprintf(builtIn, "OTP", "/mfa")
+	write := func(text string) {
+		require.NoError(t, os.WriteFile(file+".new", []byte(text), 0o600))
+		require.NoError(t, os.Rename(file+".new", file))
+	}
+	write(strings.Replace(text, "mode: enforce", "mode: report-only", 1))
+	s, err := readSettings(env("GENAUTH_HOST", genauth.URL(), "GENAUTH_APP_ID", genauth.AppID(), "RULES_FILE", file))
+	require.NoError(t, err)
+	p, err := newPortal(s, nil)
+	require.NoError(t, err)
+	t.Cleanup(p.close)
+	bob := "Authorization: Bearer " + genauth.AccessToken("bob-id")
+	page := func() string { return get(t, p.ops.handler(), opsAt+"/").Body.String() }
+
+	assert.Equal(t, http.StatusOK, get(t, p.handler(), "/api/admin", bob).Code)
+	for _, want := range []string{
+		"nobody is blocked", "<li>GET /api/admin -&gt; rule admin: admin (OTP), report only</li>", "<li>/* (the app&#39;s 404) -&gt; rule public: open", "Static and Proxy",
+	} {
+		assert.Contains(t, page(), want)
+	}
+	write(text)
+	require.NoError(t, p.ops.rules.Reload())
+	w := get(t, p.handler(), "/api/admin", bob)
+	assert.Equal(t, http.StatusForbidden, w.Code)
+	assert.Contains(t, w.Body.String(), `"rule":"admin"`)
+	assert.Contains(t, page(), "<li>GET /api/admin -&gt; rule admin: admin (OTP)</li>")
+
+	write(strings.Replace(text, "require: admin", "require: admim", 1))
+	require.Error(t, p.ops.rules.Reload())
+	assert.Equal(t, http.StatusForbidden, get(t, p.handler(), "/api/admin", bob).Code)
+	assert.Contains(t, page(), "The rules read last are in use")
+
+	write(text)
+	require.NoError(t, p.ops.rules.Reload())
+	assert.NotContains(t, page(), "The rules read last are in use")
+}
+
+// TestCoverageOfThePortal holds what guards each page against a golden file.
+func TestCoverageOfThePortal(t *testing.T) {
+	t.Parallel()
+	demo, err := startDemo()
+	require.NoError(t, err)
+	t.Cleanup(demo.Close)
+	s, err := readSettings(nil)
+	require.NoError(t, err)
+	s.host, s.appID = demo.URL(), demo.AppID()
+	p, err := newPortal(s, demo)
+	require.NoError(t, err)
+	t.Cleanup(p.close)
+	rulestest.AssertCoverage(t, p.app, p.set, "testdata/mfa-coverage.golden")
 }

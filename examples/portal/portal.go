@@ -18,6 +18,8 @@ import (
 	"github.com/echomfa/echomfa/client"
 	"github.com/echomfa/echomfa/enroll"
 	"github.com/echomfa/echomfa/genauthtest"
+	"github.com/echomfa/echomfa/rules"
+	"github.com/echomfa/echomfa/rules/rulesecho4"
 	"github.com/labstack/echo/v4"
 )
 
@@ -35,6 +37,9 @@ type portal struct {
 	pages    map[string]*template.Template // by language
 	csrf     *http.CrossOriginProtection
 	ops      *operations
+	set      *rulesecho4.Set
+	app      *echo.Echo
+	endRules func()
 }
 
 func newPortal(s settings, demo *genauthtest.Server) (*portal, error) {
@@ -99,19 +104,49 @@ func newPortal(s settings, demo *genauthtest.Server) (*portal, error) {
 		return nil, fmt.Errorf("ENROLL_URL: %w", err)
 	}
 	p.ops.mfa = p.mfa
-	p.pages, err = newTemplates(p.at)
-	return p, err
+	if p.pages, err = newTemplates(p.at); err != nil {
+		return nil, err
+	}
+	if err := p.guard(logger); err != nil {
+		p.close()
+		return nil, err
+	}
+	return p, nil
+}
+
+// guard puts the rules before all routes, and says whether that leaves one unguarded.
+func (p *portal) guard(logger *slog.Logger) error {
+	held, end, err := openRules(&p.settings, p.mfa, logger)
+	if err != nil {
+		return fmt.Errorf("RULES_FILE: %w", err)
+	}
+	p.endRules = end
+	if p.set, err = rulesecho4.New(rulesecho4.Config{Rules: held, Service: "portal"}); err != nil {
+		return err
+	}
+	p.app = p.routes()
+	p.ops.rules, p.ops.file = held, p.settings.rulesFile
+	p.ops.coverage = func() (rules.Coverage, error) { return p.set.Coverage(p.app) }
+	return p.set.CheckCoverage(p.app)
 }
 
 func (p *portal) close() {
+	if p.endRules != nil {
+		p.endRules()
+	}
 	_ = p.mfa.Close()
 	p.genauth.CloseIdleConnections()
 }
 
-func (p *portal) handler() http.Handler {
+// handler has the portal. A form of another site must not sign anybody in or out.
+func (p *portal) handler() http.Handler { return p.csrf.Handler(p.app) }
+
+// routes has the pages. Which of them need what, the rules say.
+func (p *portal) routes() *echo.Echo {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = func(err error, c echo.Context) { p.failed(e, c, err) }
+	p.set.Install(e)
 	e.GET("/", p.page("home"))
 	e.GET("/login", p.loginPage)
 	e.POST("/login", p.signIn)
@@ -126,17 +161,14 @@ func (p *portal) handler() http.Handler {
 	e.Any(p.settings.enrollPath(), echo.WrapHandler(p.enroll))
 	e.Any(p.settings.enrollPath()+"/*", echo.WrapHandler(p.enroll))
 
-	guard := echomfa.WithConfig(echomfa.MiddlewareConfig{Enforcer: p.mfa, RequireFunc: func(echo.Context) (echomfa.Requirement, error) {
-		return echomfa.Requirement{Policy: p.settings.policy, Mode: p.ops.mode()}, nil
-	}})
-	e.GET("/admin", p.page("admin"), guard)
+	e.GET("/admin", p.page("admin"))
 	// Only who is let in is told that there is nothing.
-	e.GET("/admin/*", func(echo.Context) error { return echo.ErrNotFound }, guard)
+	e.GET("/admin/*", func(echo.Context) error { return echo.ErrNotFound })
 	e.GET("/api/admin", func(c echo.Context) error {
 		return c.JSON(http.StatusOK, map[string]string{"message": "Hello, admin"})
-	}, guard)
-	// A form of another site must not sign anybody in or out.
-	return p.csrf.Handler(e)
+	})
+	e.RouteNotFound("/*", func(echo.Context) error { return echo.ErrNotFound })
+	return e
 }
 
 // at is where browsers find a path of the portal: a proxy may take something off.

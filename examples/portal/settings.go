@@ -17,6 +17,7 @@ type settings struct {
 	opsAddr     string         // OPS_ADDR: where the operator's page is
 	host, appID string         // GENAUTH_HOST, GENAUTH_APP_ID; empty: the emulator
 	policy      echomfa.Policy // MFA_POLICY
+	rulesFile   string         // RULES_FILE; empty: one that the portal writes
 	enrollURL   string         // ENROLL_URL
 	baseURL     string         // BASE_URL: where browsers find the portal, if that is not ADDR
 	freshFor    time.Duration  // FRESH_FOR
@@ -41,7 +42,7 @@ func readSettings(environ []string) (settings, error) {
 		appID:     get("GENAUTH_APP_ID", ""),
 		enrollURL: get("ENROLL_URL", "/mfa"),
 	}
-	s.baseURL = values["BASE_URL"]
+	s.baseURL, s.rulesFile = values["BASE_URL"], values["RULES_FILE"]
 	if s.baseURL == "" && !strings.HasPrefix(s.enrollURL, "/") {
 		s.baseURL = "http://" + s.addr
 	}
