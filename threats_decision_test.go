@@ -48,7 +48,7 @@ const (
 )
 
 // TestT01OnlyTheDeclaredSourceIsRead shows that a second credential, wherever it
-// is, neither opens the door nor takes part.
+// is, neither lets anybody through nor takes part.
 func TestT01OnlyTheDeclaredSourceIsRead(t *testing.T) {
 	t.Parallel()
 	header := guarded(t, table(t, nil))

@@ -66,7 +66,7 @@ func TestUnknownIsNotNoWhateverElseIsSaid(t *testing.T) {
 }
 
 // TestPartialListDoesNotOutvoteARefusal shows that a list which comes with a
-// refusal opens no door, although what is left of a list may.
+// refusal lets nobody through, although what is left of a list may.
 func TestPartialListDoesNotOutvoteARefusal(t *testing.T) {
 	t.Parallel()
 	for _, refusal := range []error{client.ErrUnauthenticated, client.ErrMisconfigured} {

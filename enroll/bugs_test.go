@@ -80,9 +80,9 @@ func TestBugRemovedWithoutAnAnswer(t *testing.T) {
 	s.assertChanges(user, removed(client.Email))
 }
 
-// TestBugUnclearEnrollmentWasNotForgotten has an enrollment of which nothing is
-// known because the list cannot be read either: what was known before is not
-// to be gone by.
+// TestBugUnclearEnrollmentWasNotForgotten has an enrollment whose result is
+// unknown, because the list cannot be read either: what was known before must
+// not be used.
 func TestBugUnclearEnrollmentWasNotForgotten(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)

@@ -117,8 +117,8 @@ func TestX15InstancesCountTogether(t *testing.T) {
 	assert.Equal(t, 10+3, tries, "ten, and at each other instance the one by which it learns of them")
 }
 
-// TestX15MessagesOfInstancesCountTogether has a session send codes to many numbers by way
-// of two instances.
+// TestX15MessagesOfInstancesCountTogether has a session send codes to many numbers
+// through two instances.
 func TestX15MessagesOfInstancesCountTogether(t *testing.T) {
 	t.Parallel()
 	store := storetest.NewMemory()

@@ -36,7 +36,7 @@ const codeLifetime = 10 * time.Minute
 
 // authorize is GET and POST /oidc/auth, for the code flow with answers in the query.
 // GenAuth's hosted pages, which it leads to, are a form here that asks for a name and a
-// password. Whoever has signed in has consented.
+// password. To sign in is to consent.
 func (s *Server) authorize(r *http.Request) Answer {
 	q := r.URL.Query()
 	back, err := url.Parse(q.Get("redirect_uri"))

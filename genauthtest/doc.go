@@ -42,7 +42,7 @@
 // answers are a choice: above all the statusCode and apiCode of failures.
 // In the place of the hosted pages, /oidc/auth has a form that asks for a name and a
 // password: post username and password to the address that the app leads to, with a
-// cookie jar. It asks nobody to consent. There is no management API, no webhooks, no
+// cookie jar. It does not ask for consent. There is no management API, no webhooks, no
 // tenants, no rate limit of its own, and no MFA at sign-in. The qrCodeDataUrl of an
 // enrollment is a blank picture: draw the QR code from qrCodeUri, as package enroll
 // does. Passwords are kept as they are. Not for production.

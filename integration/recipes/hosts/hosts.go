@@ -15,23 +15,23 @@ import (
 	"github.com/echomfa/echomfa/client"
 )
 
-// Authing returns a client for an app at authing.cn. The console there calls BaseURL the
-// authentication address.
-func Authing(appID string) (*client.Client, error) {
-	return client.New(client.Config{
+// Authing is the configuration of an app at authing.cn. The console there calls BaseURL
+// the authentication address.
+func Authing(appID string) client.Config {
+	return client.Config{
 		BaseURL: "https://example.authing.cn",
 		AppID:   appID,
-	})
+	}
 }
 
-// Private returns a client for a private deployment below a path of a host, with a header
-// of another name.
-func Private(appID string) (*client.Client, error) {
-	return client.New(client.Config{
+// Private is the configuration of an app in a private deployment, below a path of a host
+// and with a header of another name.
+func Private(appID string) client.Config {
+	return client.Config{
 		BaseURL:     "https://id.example.com/genauth", // what the console shows, without /oidc or /api/v3
 		AppID:       appID,
 		AppIDHeader: "x-example-app-id", // if the deployment has renamed it
-	})
+	}
 }
 
 // Egress says how a machine reaches the world.

@@ -36,7 +36,7 @@ import (
 // TestMain is also the program that TestEnvironment starts.
 func TestMain(m *testing.M) {
 	if address := os.Getenv("HOSTS_CHECK"); address != "" {
-		genauth, err := hosts.Authing(os.Getenv("HOSTS_APP"))
+		genauth, err := client.New(hosts.Authing(os.Getenv("HOSTS_APP")))
 		if err == nil {
 			err = genauth.Check(context.Background())
 		}
@@ -146,7 +146,7 @@ func (w *world) list(t *testing.T, cfg client.Config, out hosts.Egress) error {
 func TestAuthing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, genauthtest.Config{}, "", "example.authing.cn")
-	cfg := client.Config{BaseURL: "https://example.authing.cn", AppID: w.genauth.AppID()}
+	cfg := hosts.Authing(w.genauth.AppID())
 	require.NoError(t, w.list(t, cfg, hosts.Egress{Proxy: w.proxy, Authority: w.authority}))
 	assert.Equal(t, []string{"CONNECT example.authing.cn:443"}, w.asked, "one connection, for both calls")
 	var refused *client.CheckError
@@ -160,14 +160,11 @@ func TestAuthing(t *testing.T) {
 func TestPrivateDeployment(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, genauthtest.Config{AppIDHeaders: []string{"x-example-app-id"}}, "/genauth", "id.example.com")
-	cfg := client.Config{BaseURL: "https://id.example.com/genauth", AppID: w.genauth.AppID(), AppIDHeader: "x-example-app-id"}
+	cfg := hosts.Private(w.genauth.AppID())
 	out := hosts.Egress{Proxy: w.proxy, Authority: w.authority}
 	require.NoError(t, w.list(t, cfg, out))
 	cfg.AppIDHeader = ""
 	require.ErrorIs(t, w.list(t, cfg, out), client.ErrMisconfigured)
-	private, err := hosts.Private(w.genauth.AppID())
-	require.NoError(t, err)
-	assert.Equal(t, "https://id.example.com/genauth", private.BaseURL())
 }
 
 // TestEnvironment has the variables that do the same for a whole process.

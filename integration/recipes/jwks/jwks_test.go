@@ -1,6 +1,11 @@
 package jwks_test
 
 import (
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/base64"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -118,6 +123,36 @@ func TestSignatureIsVerified(t *testing.T) {
 		"not a JWT":         {"abcdefghijklmnopqrstuvwxyz", 401},
 	} {
 		assert.Equal(t, row.want, x.asks(row.token), name)
+		err := x.verifier.Verify(t.Context(), row.token, &jwt.RegisteredClaims{})
+		assert.Equal(t, row.want == 401, errors.Is(err, echomfa.ErrUnauthenticated), "%s: %v", name, err)
+	}
+}
+
+// TestAlgorithmIsFixed has a good signature by another algorithm, and a key set that does
+// not say which one its keys are for.
+func TestAlgorithmIsFixed(t *testing.T) {
+	t.Parallel()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	require.NoError(t, err)
+	keys := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = fmt.Fprintf(w, `{"keys":[{"kty":"RSA","kid":"k1","e":"AQAB","n":"%s"}]}`, base64.RawURLEncoding.EncodeToString(key.N.Bytes()))
+	}))
+	t.Cleanup(keys.Close)
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	verifier, err := jwks.New(t.Context(), jwks.Config{
+		KeysURL: keys.URL, Issuer: "i", AppID: "a", HTTPClient: &http.Client{Transport: transport}, Logger: slog.New(slog.DiscardHandler),
+	})
+	require.NoError(t, err)
+	for _, method := range []jwt.SigningMethod{jwt.SigningMethodRS256, jwt.SigningMethodRS512, jwt.SigningMethodPS256} {
+		token := jwt.NewWithClaims(method, jwt.RegisteredClaims{
+			Issuer: "i", Audience: jwt.ClaimStrings{"a"}, ExpiresAt: jwt.NewNumericDate(time.Now().Add(time.Hour)),
+		})
+		token.Header["kid"] = "k1"
+		raw, err := token.SignedString(key)
+		require.NoError(t, err)
+		err = verifier.Verify(t.Context(), raw, &jwt.RegisteredClaims{})
+		assert.Equal(t, method == jwt.SigningMethodRS256, err == nil, "%s: %v", method.Alg(), err)
 	}
 }
 

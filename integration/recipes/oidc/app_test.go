@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"slices"
@@ -112,7 +113,8 @@ func TestForeignCallbacks(t *testing.T) {
 	assert.Contains(t, x.log.String(), "invalid_grant")
 
 	refused := alice.get("/login?return_to=/reports").at.Query()
-	got = alice.get("/callback?error=access_denied&error_description=%3Cb%3E&state=" + refused.Get("state"))
+	got = alice.get("/callback?error=access_denied&error_description=%3Cb%3E" + strings.Repeat("long", 5000) + "&state=" + refused.Get("state"))
+	assert.Less(t, len(x.log.String()), 10000)
 	assert.Equal(t, http.StatusForbidden, got.status)
 	assert.Contains(t, got.body, `href="/login?return_to=%2Freports"`)
 	assert.NotContains(t, got.body, "<b>")
@@ -145,9 +147,10 @@ func TestReturnToInTheCookie(t *testing.T) {
 
 	b.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	for _, n := range []int{2400, 5000} {
-		set := b.get("/login?return_to=/reports?q=" + strings.Repeat("x", n)).header.Get("Set-Cookie")
-		pair, _, _ := strings.Cut(set, ";")
-		assert.Less(t, len(pair), 4096, "%d", n)
+		for _, set := range b.get("/login?return_to=/reports?q=" + strings.Repeat("x", n)).header.Values("Set-Cookie") {
+			pair, _, _ := strings.Cut(set, ";")
+			assert.Less(t, len(pair), 4096, "%d", n)
+		}
 	}
 }
 
@@ -279,6 +282,20 @@ func TestSignInAgain(t *testing.T) {
 	assert.Equal(t, "Hello, bob\n", b.setsUpApp(b.get("/mfa?return_to=/reports")).body)
 }
 
+// TestSecretsStayAtGenAuth has a token endpoint that redirects.
+func TestSecretsStayAtGenAuth(t *testing.T) {
+	t.Parallel()
+	x := newRig(t, genauthtest.Config{})
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the code went elsewhere") }))
+	t.Cleanup(elsewhere.Close)
+	x.genauth.SetFault(genauthtest.Fault{Path: "/oidc/token", Change: genauthtest.Redirect(http.StatusTemporaryRedirect, elsewhere.URL)})
+	b := x.browser()
+	assert.Equal(t, http.StatusBadGateway, b.fills(b.get("/reports"), "bob").status)
+	for _, secret := range []string{x.genauth.AppSecret(), "code="} {
+		assert.NotContains(t, x.log.String(), secret)
+	}
+}
+
 // TestSignOut ends the session here and at GenAuth, and its refresh token.
 func TestSignOut(t *testing.T) {
 	t.Parallel()
@@ -291,7 +308,7 @@ func TestSignOut(t *testing.T) {
 	bye := b.goes(http.MethodPost, "/logout", nil)
 	_, to, found := strings.Cut(bye.header.Get("Refresh"), "url=")
 	require.True(t, found, bye.body)
-	assert.Equal(t, x.publicURL+"/", b.get(to).at.String(), "by way of GenAuth")
+	assert.Equal(t, x.publicURL+"/", b.get(to).at.String(), "through GenAuth")
 	assert.Equal(t, 1, x.genauth.Calls("/oidc/token/revocation"))
 	assert.Equal(t, 1, x.genauth.Calls("/oidc/session/end"))
 	form := b.get("/reports")
@@ -324,7 +341,7 @@ func TestCookiesOfTheSignIn(t *testing.T) {
 	assert.Equal(t, "no-store", begun.header.Get("Cache-Control"))
 }
 
-// TestWithoutRefreshToken ends the session with its access token.
+// TestWithoutRefreshToken has users sign in again when the access token has expired.
 func TestWithoutRefreshToken(t *testing.T) {
 	t.Parallel()
 	x := newRig(t, genauthtest.Config{TokenLifetime: time.Second})
@@ -343,5 +360,5 @@ func TestWithoutRefreshToken(t *testing.T) {
 		statuses[answer.status] = true
 		return answer.header.Get("Location") == "/login?return_to=%2Freports"
 	}, time.Minute, 50*time.Millisecond)
-	assert.NotContains(t, statuses, http.StatusServiceUnavailable, "nothing is unavailable: the session has ended")
+	assert.NotContains(t, statuses, http.StatusServiceUnavailable, "nothing is unavailable: the token has expired")
 }

@@ -88,8 +88,17 @@ func TestBehindNginx(t *testing.T) {
 	assert.Equal(t, http.StatusOK, bye.status)
 	_, to, found := strings.Cut(bye.header.Get("Refresh"), "url=")
 	require.True(t, found, bye.body)
-	assert.Equal(t, "https://app.example.com/", b.get(to).at.String(), "by way of GenAuth")
+	assert.Equal(t, "https://app.example.com/", b.get(to).at.String(), "through GenAuth")
 	assert.Equal(t, "/oidc/auth", b.get("/reports").at.Path)
+
+	// Browsers without Fetch Metadata: the Origin of a form is compared with the Host.
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, x.publicURL+"/logout", http.NoBody)
+	require.NoError(t, err)
+	r.Header.Set("Origin", x.publicURL)
+	res, err := b.http.Do(r)
+	require.NoError(t, err)
+	require.NoError(t, res.Body.Close())
+	assert.Equal(t, http.StatusOK, res.StatusCode)
 
 	b.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	status := 0

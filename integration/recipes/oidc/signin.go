@@ -39,7 +39,8 @@ type Config struct {
 	PublicURL string
 	// IDTokens verifies ID tokens.
 	IDTokens *jwks.Verifier
-	// HTTPClient makes the calls to GenAuth's token endpoint. It needs a Timeout.
+	// HTTPClient makes the calls to GenAuth's token endpoint. Optional. By default one
+	// with a Timeout of 10 s.
 	HTTPClient *http.Client
 	Logger     *slog.Logger
 }
@@ -54,6 +55,14 @@ type SignIn struct {
 // New returns the sign-in of a configuration. It calls nobody.
 func New(cfg Config) *SignIn {
 	base := cfg.GenAuth.BaseURL()
+	cfg.PublicURL = strings.TrimSuffix(cfg.PublicURL, "/")
+	calls := http.Client{Timeout: 10 * time.Second}
+	if cfg.HTTPClient != nil {
+		calls = *cfg.HTTPClient
+	}
+	// A redirect would take the code and the app's secret to another place.
+	calls.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	cfg.HTTPClient = &calls
 	return &SignIn{
 		cfg: cfg,
 		oauth: oauth2.Config{
@@ -109,7 +118,8 @@ func (s *SignIn) Callback(mfa *echomfa.Enforcer) http.HandlerFunc {
 		}
 		again := mfa.LoginLocation(f.ReturnTo)
 		if code := q.Get("error"); code != "" {
-			s.cfg.Logger.WarnContext(r.Context(), "GenAuth has not signed the user in", "code", code, "description", q.Get("error_description"))
+			// Anybody can send these: no more than a line of them is logged.
+			s.cfg.Logger.WarnContext(r.Context(), "GenAuth has not signed the user in", "code", fmt.Sprintf("%.40q", code), "description", fmt.Sprintf("%.200q", q.Get("error_description")))
 			s.failed(w, mfa, again, http.StatusForbidden, "You have not been signed in.")
 			return
 		}
@@ -165,11 +175,8 @@ func (s *SignIn) begin(w http.ResponseWriter, r *http.Request, f flow, token *oa
 	// One for all requests of the session: it renews the token once for all of them.
 	started.tokens = s.oauth.TokenSource(s.calling(context.Background()), token) // it outlives the request
 	if token.RefreshToken == "" {
-		s.cfg.Logger.WarnContext(r.Context(), "there is no refresh token: the session ends with the access token")
-		started.tokens = oauth2.StaticTokenSource(token)
-		if !token.Expiry.IsZero() && token.Expiry.Before(started.ends) {
-			started.ends = token.Expiry
-		}
+		s.cfg.Logger.WarnContext(r.Context(), "there is no refresh token: users sign in again when the access token has expired")
+		started.tokens = oauth2.StaticTokenSource(token) // the guard refuses it then
 	}
 	s.setCookie(w, s.cookieName("session"), s.sessions.begin(s.sessionID(r), started), sessionLife)
 	return nil

@@ -71,7 +71,7 @@ func (x *rig) send(h http.Handler, method, target, key string) *httptest.Respons
 	return w
 }
 
-// asks is bob, who lacks the factor, with a token that is new.
+// asks is bob, without the factor, with a new token.
 func (x *rig) asks() int {
 	x.t.Helper()
 	return x.send(x.app, http.MethodGet, "/admin", "Bearer "+x.genauth.AccessToken("bob")).Code
