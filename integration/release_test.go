@@ -320,16 +320,15 @@ func (r repository) next(t *testing.T) {
 	r.refused(released, released+" is tagged already")
 	r.refused("v0.89.9", "v0.89.9 is older than "+released)
 	r.refused("v0.91.0", "CHANGELOG.md says nothing under Unreleased")
-	assert.Contains(t, r.run(r.dir, "make", "api"), "api: "+modulePath+"/enroll since "+released+": nothing\n")
 
 	for _, name := range []string{"CHANGELOG.md", "UPGRADING.md"} {
 		r.edit(name, "\nNothing yet.\n", "\nA change.\n")
 	}
 	r.edit("storetest/run.go", "\n// Run tests", "\n// Walk is new.\nfunc Walk() {}\n\n// Run tests")
-	r.commit("Add a function")
-	assert.Regexp(t, `(?s)Compatible changes:\n.*Walk: added`, r.run(r.dir, "make", "api"))
 	r.edit("storetest/run.go", "\nfunc Run(", "\nfunc RunAll(")
 	r.commit("Rename a function")
-	assert.Regexp(t, `(?s)Incompatible changes:\n.*Run: removed`, r.run(r.dir, "make", "api"))
+	changes := r.run(r.dir, "make", "api")
+	assert.Regexp(t, `(?s)Incompatible changes:\n.*Run: removed.*Compatible changes:\n.*Walk: added`, changes)
+	assert.Contains(t, changes, "api: "+modulePath+"/enroll since "+released+": nothing\n")
 	r.refused("v0.90.1", "v0.90.1 is a patch, and breaks apps")
 }
