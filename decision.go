@@ -166,8 +166,8 @@ type Decision struct {
 	Enforced bool
 	// Policy is the policy that was applied.
 	Policy Policy
-	// Rule is [Requirement].Rule, or empty.
-	Rule string
+	// Rule and Revision are those of the [Requirement], or empty.
+	Rule, Revision string
 	// Enrolled are the factor types that the user has enrolled, as far as
 	// they are known.
 	Enrolled FactorSet

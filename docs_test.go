@@ -53,7 +53,7 @@ func TestGoBlocksOfDocumentsAreCompiled(t *testing.T) {
 	var compiled []string
 	for _, pattern := range []string{
 		"*example*_test.go", "client/*example*_test.go", "echov5/*example*_test.go", "enroll/*example*_test.go", "genauthtest/*example*_test.go",
-		"integration/*example*_test.go", "integration/recipes/*/*.go", "redisstore/*example*_test.go", "examples/*/*.go",
+		"integration/*example*_test.go", "integration/recipes/*/*.go", "redisstore/*example*_test.go", "rules/*example*_test.go", "rules/*/*example*_test.go", "examples/*/*.go",
 	} {
 		names := glob(t, pattern)
 		require.NotEmpty(t, names, pattern)

@@ -272,6 +272,15 @@ func (e *Enforcer) Client() FactorLister {
 	return e.cfg.Client
 }
 
+// Pages returns EnrollURL and LoginURL of the configuration, without what is not set.
+// Package rules compares them with its rules: neither may be guarded.
+func (e *Enforcer) Pages() []string {
+	if !e.ready() {
+		return nil
+	}
+	return slices.DeleteFunc([]string{e.cfg.EnrollURL, e.cfg.LoginURL}, func(page string) bool { return page == "" })
+}
+
 // Policies returns the policies that guard something, each once, without exempt ones:
 // those of all mounts made so far, and what RequireFuncs have returned, the first 64. An
 // enrollment page warns by them before a factor is removed.

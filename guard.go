@@ -22,6 +22,9 @@ type Requirement struct {
 	// Rule names the rule that this comes from, in the log, the problem document and
 	// the Decision. Clients see it. Optional.
 	Rule string
+	// Revision names the version of the rules, such as the hash of a file, in the log and
+	// the Decision. Optional.
+	Revision string
 }
 
 // GuardConfig configures a [Guard].
@@ -255,7 +258,7 @@ func (g *Guard[C]) require(c C, r *http.Request, d *Decision) error {
 	if err != nil {
 		return requireFailed(d, g.cfg.Enforcer.source.withoutSecrets(r, err))
 	}
-	d.Policy, d.Enforced, d.Rule = required.Policy, required.Mode != ReportOnly, required.Rule
+	d.Policy, d.Enforced, d.Rule, d.Revision = required.Policy, required.Mode != ReportOnly, required.Rule, required.Revision
 	g.cfg.Enforcer.learnPolicy(r.Context(), d.Policy)
 	return nil
 }

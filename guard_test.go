@@ -79,7 +79,7 @@ func TestRequirementIsTold(t *testing.T) {
 	var log bytes.Buffer
 	e := table(t, func(c *echomfa.Config) { c.Logger, c.KeepDecision = slog.New(slog.NewTextHandler(&log, nil)), true })
 	require.Empty(t, e.Policies())
-	required := echomfa.Requirement{Policy: otp(), Rule: "payout"}
+	required := echomfa.Requirement{Policy: otp(), Rule: "payout", Revision: "0123abcd"}
 	guard, err := echomfa.NewGuard(echomfa.GuardConfig[*http.Request]{Enforcer: e, RequireFunc: func(*http.Request) (echomfa.Requirement, error) {
 		return required, nil
 	}})
@@ -89,11 +89,13 @@ func TestRequirementIsTold(t *testing.T) {
 	d, err := guard.Check(r, r, "/payouts")
 	require.ErrorIs(t, err, echomfa.ErrNotEnrolled)
 	assert.Equal(t, "payout", d.Rule)
+	assert.Equal(t, "0123abcd", d.Revision)
 	w := httptest.NewRecorder()
 	guard.Refuse(w, r, err)
 	assert.Equal(t, http.StatusForbidden, w.Code)
 	assert.Contains(t, w.Body.String(), `"rule":"payout"`)
-	assert.Contains(t, log.String(), " rule=payout ")
+	assert.Contains(t, log.String(), " rule=payout rules=0123abcd ")
+	assert.NotContains(t, w.Body.String(), "0123abcd")
 	require.Len(t, e.Policies(), 1)
 	assert.True(t, e.Policies()[0].Equal(otp()))
 

@@ -15,6 +15,14 @@ import (
 	"github.com/echomfa/echomfa/internal/answertest"
 )
 
+// TestPages shows which pages of the configuration package rules must leave open.
+func TestPages(t *testing.T) {
+	t.Parallel()
+	assert.Equal(t, []string{"/mfa", "/login"}, table(t, func(c *echomfa.Config) { c.EnrollURL, c.LoginURL = "/mfa", "/login" }).Pages())
+	assert.Equal(t, []string{"/login"}, table(t, func(c *echomfa.Config) { c.EnrollURL, c.LoginURL = "", "/login" }).Pages())
+	assert.Empty(t, (&echomfa.Enforcer{}).Pages())
+}
+
 // TestN5GuardedPages shows that a guarded EnrollURL or LoginURL is said at Error,
 // once for each, by whichever adapter and kind of client, and that others are not.
 func TestN5GuardedPages(t *testing.T) {

@@ -60,16 +60,64 @@ func (e *Enforcer) NewMiddleware(cfg HandlerConfig) (func(http.Handler) http.Han
 		return nil, err
 	}
 	return func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			var d Decision
-			if err := g.checkInto(r, r, r.Pattern, &d); err != nil {
-				refuseHTTP(g, w, r, err, cfg.ErrorHandler)
-				return
-			}
-			next.ServeHTTP(w, g.WithDecision(r, &d))
-		})
+		return &guardedHandler{guard: g, errorHandler: cfg.ErrorHandler, next: next}
 	}, nil
 }
+
+// guardedHandler is a handler behind one mount of the net/http middleware.
+type guardedHandler struct {
+	guard        *Guard[*http.Request]
+	errorHandler func(w http.ResponseWriter, r *http.Request, err error)
+	next         http.Handler
+}
+
+func (h *guardedHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	var d Decision
+	if err := h.guard.checkInto(r, r, r.Pattern, &d); err != nil {
+		refuseHTTP(h.guard, w, r, err, h.errorHandler)
+		return
+	}
+	h.next.ServeHTTP(w, h.guard.WithDecision(r, &d))
+}
+
+// Mount is what a mount of the middleware asks for, as far as that is known without a
+// request: for lists of which route is guarded by what.
+type Mount struct {
+	// Policy is what the user must have enrolled. It is the zero Policy if PerRequest.
+	Policy Policy
+	// Mode is Enforce or ReportOnly. It says nothing if PerRequest.
+	Mode Mode
+	// PerRequest says that a RequireFunc returns the policy and the mode.
+	PerRequest bool
+	// Skips reports whether requests of a registered route go by unchecked. It is nil if
+	// there is no Skipper. Known is false if that is for a Skipper of the application
+	// to say, which is not asked.
+	Skips func(route string) (skips, known bool)
+}
+
+// Mount returns what the guard asks for.
+func (g *Guard[C]) Mount() Mount {
+	m := Mount{Policy: g.cfg.Policy, Mode: g.cfg.Mode, PerRequest: g.cfg.RequireFunc != nil}
+	if g.cfg.Skipper != nil {
+		m.Skips = func(string) (skips, known bool) { return false, false }
+	}
+	return m
+}
+
+// DescribeHandler returns what a handler asks for that the net/http middleware has
+// returned. It reports false for every other handler, also for one that calls ours.
+func DescribeHandler(h http.Handler) (Mount, bool) {
+	guarded, ok := h.(*guardedHandler)
+	if !ok {
+		return Mount{}, false
+	}
+	return guarded.guard.Mount(), true
+}
+
+// describedError is what a middleware without a next handler returns.
+type describedError struct{ mount Mount }
+
+func (*describedError) Error() string { return "echomfa: there is no handler behind the middleware" }
 
 // refuseHTTP answers a refusal.
 func refuseHTTP(g *Guard[*http.Request], w http.ResponseWriter, r *http.Request, err error, handler func(http.ResponseWriter, *http.Request, error)) {

@@ -121,7 +121,7 @@ func logRefusal(ctx context.Context, log *slog.Logger, d *Decision, err error, r
 		return
 	}
 	message := "mfa refused"
-	if !d.Enforced { // the request goes on: the line must not say that it does not
+	if d.proceeds() { // in report-only mode: the line must not say that the request was refused
 		message = "mfa would refuse"
 	}
 	log.LogAttrs(ctx, level, message,
@@ -130,7 +130,7 @@ func logRefusal(ctx context.Context, log *slog.Logger, d *Decision, err error, r
 		slog.String("outcome", d.Outcome.String()),
 		slog.Bool("enforced", d.Enforced),
 		slog.String("policy", d.Policy.label()),
-		slog.String("rule", d.Rule),
+		slog.String("rule", d.Rule), slog.String("rules", d.Revision),
 		slog.String("missing", alternatives(d.Missing)),
 		slog.String("enrolled", d.Enrolled.String()),
 		slog.String("source", d.Source.String()),

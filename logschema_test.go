@@ -36,7 +36,7 @@ type logUse struct {
 func TestLogSchemaIsComplete(t *testing.T) {
 	t.Parallel()
 	use := logUse{map[logLine]bool{}, map[string]bool{"event": true}, map[string]map[string]bool{}, map[string]bool{}}
-	for _, pattern := range []string{"*.go", "internal/*/*.go", "client/*.go", "enroll/*.go", "redisstore/*.go"} {
+	for _, pattern := range []string{"*.go", "internal/*/*.go", "client/*.go", "enroll/*.go", "redisstore/*.go", "rules/*.go"} {
 		for _, name := range glob(t, pattern) {
 			if !strings.HasSuffix(name, "_test.go") && !strings.HasSuffix(filepath.Dir(name), "test") {
 				use.read(t, name)

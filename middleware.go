@@ -79,12 +79,55 @@ func (cfg MiddlewareConfig) ToMiddleware() (echo.MiddlewareFunc, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &echoMiddleware{guard: g, errorHandler: cfg.ErrorHandler}
+	return (&echoMiddleware{guard: g, errorHandler: cfg.ErrorHandler}).mounted(), nil
+}
+
+// mounted is not inlined, so that all mounts have one code pointer, by which
+// DescribeMiddleware tells them from other middleware.
+//
+//go:noinline
+func (m *echoMiddleware) mounted() echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		if next == nil {
+			return func(echo.Context) error { return &describedError{mount: m.describe()} }
+		}
 		// Keep the closure small: Echo allocates it for every request.
 		return func(c echo.Context) error { return m.serve(c, next) }
-	}, nil
+	}
 }
+
+// DescribeMiddleware returns what a middleware asks for that Require, WithConfig or
+// ToMiddleware has returned. It reports false for every other middleware, also for one
+// that calls ours, and runs none of it.
+func DescribeMiddleware(mw echo.MiddlewareFunc) (Mount, bool) {
+	if !sameCode(mw, (*echoMiddleware)(nil).mounted()) {
+		return Mount{}, false
+	}
+	var described *describedError
+	ok := errors.As(mw(nil)(nil), &described)
+	return described.mount, ok
+}
+
+// sameCode reports whether two functions are made by the same lines.
+func sameCode(f, g any) bool { return reflect.ValueOf(f).Pointer() == reflect.ValueOf(g).Pointer() }
+
+// describe tells in addition what a Skipper skips that SkipRoutes has made.
+func (m *echoMiddleware) describe() Mount {
+	mount, skipper := m.guard.Mount(), m.guard.cfg.Skipper
+	if skipper != nil && sameCode(skipper, skipRoutes(nil)) {
+		mount.Skips = func(route string) (skips, known bool) { return skipper(routeContext{route: route}), true }
+	}
+	return mount
+}
+
+// routeContext is a context of which nothing is known but the registered route.
+type routeContext struct {
+	echo.Context
+
+	route string
+}
+
+func (c routeContext) Path() string { return c.route }
 
 // echoMiddleware is the middleware of one mount.
 type echoMiddleware struct {
@@ -162,6 +205,12 @@ func SkipRoutes(patterns ...string) middleware.Skipper {
 			panic(fmt.Errorf("echomfa: SkipRoutes: %q skips nothing: routes begin with a slash", pattern))
 		}
 	}
-	patterns = slices.Clone(patterns)
+	return skipRoutes(slices.Clone(patterns))
+}
+
+// skipRoutes is not inlined, for describe to know the Skipper.
+//
+//go:noinline
+func skipRoutes(patterns []string) middleware.Skipper {
 	return func(c echo.Context) bool { return slices.Contains(patterns, c.Path()) }
 }

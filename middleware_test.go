@@ -1,10 +1,13 @@
 package echomfa_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/labstack/echo/v4"
@@ -176,11 +179,12 @@ func TestMiddlewareCallbacks(t *testing.T) {
 	}
 }
 
-// TestReportOnly shows what goes on and what is counted, and that
+// TestReportOnly shows what goes on, what is counted and how it is logged, and that
 // errors in the application's own code are still a 500.
 func TestReportOnly(t *testing.T) {
 	t.Parallel()
-	e := table(t, nil)
+	var log bytes.Buffer
+	e := table(t, func(c *echomfa.Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
 	cfg := echomfa.MiddlewareConfig{Enforcer: e, Policy: otp(), Mode: echomfa.ReportOnly}
 	for _, token := range []string{answertest.Enrolled, answertest.NotEnrolled, "token-unavailable", "token-refused"} {
 		got := serve(t, cfg, withToken(token))
@@ -188,6 +192,8 @@ func TestReportOnly(t *testing.T) {
 		assert.Equal(t, http.StatusOK, got.Code, token)
 	}
 	assert.Equal(t, echomfa.WouldBlock{NotEnrolled: 1, Unauthenticated: 1, Unavailable: 1}, e.Stats().WouldBlock)
+	assert.Equal(t, 3, strings.Count(log.String(), `msg="mfa would refuse" event=refused`), "these went on")
+	assert.NotContains(t, log.String(), "mfa refused")
 
 	got := serve(t, cfg, withToken("token-panicking"))
 	assert.False(t, got.ran)
@@ -199,6 +205,8 @@ func TestReportOnly(t *testing.T) {
 	got = serve(t, cfg, withToken(answertest.Enrolled))
 	assert.False(t, got.ran)
 	assert.Equal(t, http.StatusInternalServerError, got.Code)
+	assert.Equal(t, 3, strings.Count(log.String(), "mfa would refuse"))
+	assert.Equal(t, 2, strings.Count(log.String(), `msg="mfa refused" event=refused`), "these did not go on")
 }
 
 // TestT42PanicsInCallbacks shows that a panic lets nobody through, and that the next

@@ -49,7 +49,7 @@ func TestX14PrintingTellsNoSecret(t *testing.T) {
 		"client.MFATokenInfo",
 		"echomfa.CacheConfig", "echomfa.Decision", "echomfa.Evaluation", "echomfa.FactorSet",
 		"echomfa.Guard", "echomfa.GuardConfig", "echomfa.HandlerConfig", "echomfa.LookupConfig",
-		"echomfa.LookupError", "echomfa.LookupStats", "echomfa.MiddlewareConfig", "echomfa.NotEnrolledError", "echomfa.Policy",
+		"echomfa.LookupError", "echomfa.LookupStats", "echomfa.MiddlewareConfig", "echomfa.Mount", "echomfa.NotEnrolledError", "echomfa.Policy",
 		"echomfa.PolicySyntaxError", "echomfa.Refusal", "echomfa.RefusalPage", "echomfa.Requirement", "echomfa.ReturnToConfig", "echomfa.Stats", "echomfa.StoreEvent",
 		"echomfa.StoreStats", "echomfa.StoredFacts", "echomfa.TokenError", "echomfa.WouldBlock",
 	}

@@ -53,7 +53,7 @@ func TestFieldF07CirclesEnd(t *testing.T) {
 		"enrollment that does not help": {
 			[]string{"session=" + answertest.NotEnrolled + "; Path=/"},
 			"/admin", 403,
-			"You were sent to set up sign-in factors several times, but this page still needs one that you have not enrolled: OTP.", "EnrollURL",
+			"You were sent to set up verification methods several times, but this page still requires one that you have not set up: OTP.", "EnrollURL",
 		},
 	}
 	for name, test := range tests {

@@ -65,8 +65,9 @@ func TestPublishedModulesNeedNoReplace(t *testing.T) {
 			assert.NoFileExists(t, path.Join(folder, "go.work"))
 			continue
 		}
-		assert.NotRegexp(t, `(?m)^replace|^\t.* => `, mod, folder)
-		assert.NotContains(t, mod, " v0.0.0\n", folder)
+		const mend = "%s: make tidy turns the replace that a new module begins with into a go.work"
+		assert.NotRegexp(t, `(?m)^replace|^\t.* => `, mod, mend, folder)
+		assert.NotContains(t, mod, " v0.0.0\n", mend, folder)
 		if len(required) == 0 {
 			assert.NoFileExists(t, path.Join(folder, "go.work"))
 			continue

@@ -82,7 +82,7 @@ func (f *refusals) replyTo(err error) reply {
 		var lookup *LookupError
 		p := problem{
 			Type: ProblemUnavailable, Title: "Service Unavailable", Status: http.StatusServiceUnavailable,
-			Detail: "We couldn't check your sign-in methods. Try again in a moment.",
+			Detail: "We couldn't check your verification methods. Try again in a moment.",
 		}
 		if errors.As(err, &lookup) {
 			p.DecisionID, p.UserRef = lookup.DecisionID, lookup.UserRef
@@ -104,11 +104,11 @@ func (f *refusals) replyTo(err error) reply {
 func (f *refusals) replyNotEnrolled(d *Decision) reply {
 	p := problem{
 		Type: ProblemNotEnrolled, Title: "Enrollment Required", Status: http.StatusForbidden,
-		Detail:     "This page needs a sign-in factor that you have not enrolled: " + alternatives(d.Missing) + ".",
+		Detail:     "This page requires a verification method that you have not set up: " + alternatives(d.Missing) + ".",
 		DecisionID: d.ID, UserRef: d.UserRef,
 	}
 	if len(d.Missing) == 0 {
-		p.Detail = "This page needs a sign-in factor that you have not enrolled."
+		p.Detail = "This page requires a verification method that you have not set up."
 	}
 	// The slices are never nil, so that they are arrays in JSON.
 	body := enrollmentProblem{
@@ -118,7 +118,7 @@ func (f *refusals) replyNotEnrolled(d *Decision) reply {
 	}
 	return reply{
 		problem: p, body: body,
-		destination: &f.enroll, step: "Set up a sign-in factor", reason: alternatives(d.Missing),
+		destination: &f.enroll, step: "Set up a verification method", reason: alternatives(d.Missing),
 		missing: d.Missing,
 	}
 }
@@ -264,7 +264,7 @@ func (f *refusals) moves(w http.ResponseWriter, r *http.Request, kind accept.Kin
 		return true // nobody posts a form again by itself
 	}
 	field, alarm := "EnrollURL", &f.circles.enroll
-	sent := "You were sent to set up sign-in factors several times, but this page still needs one that you have not enrolled"
+	sent := "You were sent to set up verification methods several times, but this page still requires one that you have not set up"
 	if said.destination == &f.login {
 		field, alarm = "LoginURL", &f.circles.login
 		sent = "You were sent to sign in several times, but this page still cannot use your sign-in"

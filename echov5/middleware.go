@@ -81,16 +81,14 @@ func (cfg MiddlewareConfig) ToMiddleware() (echo.MiddlewareFunc, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &mount{guard: guard, handle: cfg.ErrorHandler}
-	return func(next echo.HandlerFunc) echo.HandlerFunc {
-		return func(c *echo.Context) error { return m.serve(c, next) }
-	}, nil
+	return (&mount{guard: guard, handle: cfg.ErrorHandler, skipper: cfg.Skipper}).mounted(), nil
 }
 
 // mount is the middleware of one mount.
 type mount struct {
-	guard  *echomfa.Guard[*echo.Context]
-	handle func(c *echo.Context, err error) error
+	guard   *echomfa.Guard[*echo.Context]
+	handle  func(c *echo.Context, err error) error
+	skipper func(c *echo.Context) bool
 }
 
 func (m *mount) serve(c *echo.Context, next echo.HandlerFunc) error {
@@ -121,6 +119,12 @@ func SkipRoutes(patterns ...string) func(c *echo.Context) bool {
 			panic(fmt.Errorf("echov5: SkipRoutes: %q skips nothing: routes begin with a slash", pattern))
 		}
 	}
-	patterns = slices.Clone(patterns)
+	return skipRoutes(slices.Clone(patterns))
+}
+
+// skipRoutes is not inlined, for Describe to know the Skipper.
+//
+//go:noinline
+func skipRoutes(patterns []string) func(c *echo.Context) bool {
 	return func(c *echo.Context) bool { return slices.Contains(patterns, c.Path()) }
 }

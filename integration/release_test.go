@@ -164,6 +164,8 @@ func TestRelease(t *testing.T) {
 		at := strings.Index(out, "release: tag "+tag+", signed\n")
 		assert.Greater(t, at, last, "%s is tagged, in this order", tag)
 		last = at
+		path, _, _ := strings.Cut(modules[len(modules)-1], "@")
+		assert.Contains(t, out, "release: an app on "+path+" builds from the tags alone\n")
 	}
 	assert.ElementsMatch(t, tags, strings.Fields(r.git("tag")))
 	assert.Contains(t, out, "\ngit push --atomic origin HEAD:main "+strings.Join(tags, " ")+"\n")
@@ -186,6 +188,12 @@ func TestRelease(t *testing.T) {
 	}
 
 	r.files(t, folders)
+	// The workflow makes the same files again.
+	sums := r.read("dist/" + released + "/SHA256SUMS")
+	require.NoError(t, os.RemoveAll(filepath.Join(r.dir, "dist")))
+	out, err = r.release(released, "RELEASE=files")
+	require.NoError(t, err, "%s", out)
+	assert.Equal(t, sums, r.read("dist/"+released+"/SHA256SUMS"))
 	r.apps(t, modules)
 	r.next(t)
 }
@@ -225,11 +233,12 @@ func (r repository) files(t *testing.T, folders []string) {
 	}
 	assert.Contains(t, r.read(filepath.Join(dist, "api.txt")), "no release is tagged")
 
-	programs := []string{"portal", "doctor"}
+	programs := []string{"portal", "doctor"} // and what is a command of a published module
 	for _, folder := range folders {
 		require.NoError(t, filepath.WalkDir(filepath.Join(r.dir, folder, "cmd"), func(name string, entry fs.DirEntry, err error) error {
 			if err == nil && entry.Name() == "main.go" {
 				programs = append(programs, filepath.Base(filepath.Dir(name)))
+				assert.Contains(t, notes, "`go install "+modulePath+"/"+filepath.ToSlash(filepath.Join(folder, "cmd", programs[len(programs)-1]))+"@"+released+"` works")
 			}
 			return nil
 		}))
@@ -274,6 +283,10 @@ func (r repository) apps(t *testing.T, modules []string) {
 	// An app that uses a clone, as the README has it before the first release.
 	var mod bytes.Buffer
 	mod.WriteString("module example.com/user\n\ngo 1.25.0\n")
+	modules = slices.DeleteFunc(slices.Clone(modules), func(module string) bool {
+		path, _, _ := strings.Cut(module, "@")
+		return !strings.Contains(string(program), `"`+path)
+	})
 	for _, module := range modules {
 		path, _, _ := strings.Cut(module, "@")
 		fmt.Fprintf(&mod, "\nreplace %s => %s\n", path, filepath.Join(r.dir, strings.TrimPrefix(path, modulePath)))
@@ -283,28 +296,22 @@ func (r repository) apps(t *testing.T, modules []string) {
 	assert.Equal(t, "403 200 401 401\n", user.run(user.dir, "go", "run", "."))
 
 	commands := regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(r.read("UPGRADING.md"), -1)
-	require.Len(t, commands, 2, "a block that is run here")
-	shell := func(text string) {
-		user.run(user.dir, "sh", "-e", "-c", strings.ReplaceAll(text, "VERSION", released))
+	require.Greater(t, len(commands), 1)
+	// What one release or another asks for, and what each does.
+	for _, block := range append(commands[1:], commands[0]) {
+		user.run(user.dir, "sh", "-e", "-c", strings.ReplaceAll(block[1], "VERSION", released))
+		assert.NotContains(t, user.read("go.mod"), "replace")
 	}
-	// The section's example has two modules, and the app has all.
-	drop := commands[1][1]
-	for _, module := range modules {
-		path, _, _ := strings.Cut(module, "@")
-		if line := "-dropreplace=" + path + " "; !strings.Contains(drop, line) {
-			drop = "go mod edit " + line + "\n" + drop
-		}
-	}
-	shell(drop)
-	assert.NotContains(t, user.read("go.mod"), "replace")
-	shell(commands[0][1])
 	assert.Equal(t, "403 200 401 401\n", user.run(user.dir, "go", "run", "."))
 	for _, module := range modules {
 		path, version, _ := strings.Cut(module, "@")
-		if strings.Contains(string(program), `"`+path) {
-			assert.Regexp(t, `(?m)^\s+`+path+` `+regexp.QuoteMeta(version)+`$`, user.read("go.mod"))
-		}
+		assert.Regexp(t, `(?m)^\s+`+path+` `+regexp.QuoteMeta(version)+`$`, user.read("go.mod"))
 	}
+
+	bin := t.TempDir()
+	user.env = append(slices.Clone(user.env), "GOBIN="+bin)
+	user.run(t.TempDir(), "go", "install", modulePath+"/rules/cmd/echomfa@"+released)
+	assert.Equal(t, "echomfa version "+released+"\n", user.run(bin, "./echomfa", "--version"))
 }
 
 // next shows what is refused once there is a release, and what is said of its API.

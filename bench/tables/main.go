@@ -33,6 +33,7 @@ func tables() []table {
 	return []table{
 		{"Hit path, one thread", "Hit", []string{"token", "peer"}, "sec/op", "KeyAuth", []string{"cpu-nanos/op", "B/op", "allocs/op"}},
 		{"Hit path over Echo v5, one thread", "EchoV5Hit", []string{"token", "peer"}, "sec/op", "KeyAuth", []string{"cpu-nanos/op", "B/op", "allocs/op"}},
+		{"Hit path behind the rules of a file, one thread", "RulesHit", []string{"token", "peer"}, "sec/op", "own Require", []string{"cpu-nanos/op", "B/op", "allocs/op"}},
 		{"Hit path, several threads", "ParallelHit", []string{"users", "dist", "procs", "peer"}, "Mreq/s", "bare", nil},
 		{"Memory and a full collection of garbage", "Memory", []string{"users", "history", "peer"}, "gc-nanos", "golang-lru, 16-byte key", []string{"B/user"}},
 		{"Forgetting a token or a user", "Invalidation", []string{"entries", "peer"}, "sec/op", "a hit", []string{"allocs/op"}},

@@ -71,7 +71,7 @@ func circles() map[string]Row {
 		},
 		"factors missing, browser, the fifth time": {
 			request: "GET /admin", headers: []string{asBrowser, bearer(NotEnrolled), round + "4"}, config: pages(), wantStatus: 403,
-			want: page, wantBody: "but this page still needs one that you have not enrolled: OTP or FACE.",
+			want: page, wantBody: "but this page still requires one that you have not set up: OTP or FACE.",
 		},
 		"no token, HTMX, the fifth time": {
 			request: "GET /admin", headers: []string{asHTMX, fromPage, round + "4"}, config: pages(), wantStatus: 401,
