@@ -307,6 +307,11 @@ func (r repository) apps(t *testing.T, modules []string) {
 		path, version, _ := strings.Cut(module, "@")
 		assert.Regexp(t, `(?m)^\s+`+path+` `+regexp.QuoteMeta(version)+`$`, user.read("go.mod"))
 	}
+
+	bin := t.TempDir()
+	user.env = append(slices.Clone(user.env), "GOBIN="+bin)
+	user.run(t.TempDir(), "go", "install", modulePath+"/rules/cmd/echomfa@"+released)
+	assert.Equal(t, "echomfa version "+released+"\n", user.run(bin, "./echomfa", "--version"))
 }
 
 // next shows what is refused once there is a release, and what is said of its API.

@@ -72,6 +72,7 @@ func blocks(t *testing.T) []string {
 		switch text := block[1]; {
 		case strings.HasPrefix(text, "  - "):
 			texts = append(texts, head+"policies: {authenticator: OTP or FACE, two-methods: OTP and FACE}\nrules:\n"+text)
+		case strings.HasPrefix(text, "rules: "): // a table of cases
 		case !strings.HasPrefix(text, "#"):
 			texts = append(texts, text)
 		}

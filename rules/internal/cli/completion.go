@@ -1,0 +1,71 @@
+package cli
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/echomfa/echomfa/rules"
+)
+
+// completeYAML completes the names of files of rules.
+func completeYAML(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return []cobra.Completion{"yaml", "yml", "json"}, cobra.ShellCompDirectiveFilterFileExt
+}
+
+// complete completes the values of the flags that commands share.
+func complete(command *cobra.Command) {
+	register := func(name string, values cobra.CompletionFunc) {
+		if command.Flags().Lookup(name) != nil {
+			_ = command.RegisterFlagCompletionFunc(name, values) // fails for a flag that is not there
+		}
+	}
+	register("routes", func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		return []cobra.Completion{"json"}, cobra.ShellCompDirectiveFilterFileExt
+	})
+	types := func(_ *cobra.Command, _ []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		before := begun[:strings.LastIndexByte(begun, ',')+1]
+		var list []cobra.Completion
+		for _, t := range factorTypes() {
+			list = append(list, before+string(t))
+		}
+		return list, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+	}
+	register("have", types)
+	register("factors", types)
+	register("route", ofRules(func(r *rules.Rule) []string {
+		var routes []string
+		for _, route := range r.Routes() {
+			if route.Method != rules.AnyMethod {
+				routes = append(routes, route.Method+" "+route.Path)
+			}
+		}
+		return routes
+	}))
+	register("role", ofRules(func(r *rules.Rule) []string {
+		roles, _ := r.When()
+		return roles
+	}))
+	register("tenant", ofRules(func(r *rules.Rule) []string {
+		_, tenants := r.When()
+		return tenants
+	}))
+}
+
+// ofRules completes by what the rules of the file have that is named before.
+func ofRules(values func(r *rules.Rule) []string) cobra.CompletionFunc {
+	return func(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		if len(args) == 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		f, err := readRules(args[0])
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		var list []cobra.Completion
+		for _, r := range f.Rules() {
+			list = append(list, values(r)...)
+		}
+		return list, cobra.ShellCompDirectiveNoFileComp
+	}
+}

@@ -1,0 +1,153 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/echomfa/echomfa"
+
+	"github.com/echomfa/echomfa/rules"
+)
+
+const (
+	maxRules    = 1 << 20 // as Parse has it
+	maxCoverage = 16 << 20
+)
+
+// readFile reads a file that may be too large, or none.
+func readFile(name string, most int64) ([]byte, error) {
+	f, err := os.Open(name) //nolint:gosec // the user names it
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	data, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err == nil && int64(len(data)) > most {
+		err = fmt.Errorf("%s has more than %d bytes", name, most)
+	}
+	return data, err
+}
+
+// readRules reads a file of rules. Its mistakes are a [rules.Mistakes].
+func readRules(name string) (*rules.File, error) {
+	data, err := readFile(name, maxRules)
+	if err != nil {
+		return nil, err
+	}
+	return rules.Parse(data, name)
+}
+
+// loadRules is readRules with the exit status of its error.
+func loadRules(name string) (*rules.File, error) {
+	f, err := readRules(name)
+	if mistakes := rules.Mistakes(nil); errors.As(err, &mistakes) {
+		return nil, invalid(fmt.Errorf("the rules have %s\n%w", count(len(mistakes), "mistake"), err))
+	}
+	return f, err
+}
+
+// loadCoverage reads the file of the flag --routes.
+func loadCoverage(name string) (rules.Coverage, error) {
+	data, err := readFile(name, maxCoverage)
+	if err != nil {
+		return rules.Coverage{}, fmt.Errorf("--routes: %w", err)
+	}
+	c, err := rules.ReadCoverage(data)
+	if err == nil {
+		return c, nil
+	}
+	var (
+		syntax *json.SyntaxError
+		typed  *json.UnmarshalTypeError
+		offset int64
+	)
+	switch {
+	case errors.As(err, &syntax):
+		offset = syntax.Offset
+	case errors.As(err, &typed):
+		offset = typed.Offset
+	}
+	place := name
+	if offset > 0 {
+		before := data[:min(offset, int64(len(data)))]
+		place = fmt.Sprintf("%s:%d", name, bytes.Count(before, []byte("\n"))+1)
+	}
+	return rules.Coverage{}, invalid(fmt.Errorf("--routes: %s: %w", place, err))
+}
+
+// registered returns the routes of a coverage, which may be none.
+func registered(c *rules.Coverage) []rules.Route { return append([]rules.Route{}, c.Registered()...) }
+
+// moment reads the flag --at. Without it, it is now.
+func (a *app) moment(text string) (time.Time, error) {
+	if text == "" {
+		return a.Now(), nil
+	}
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("--at: %q is not a time with its offset, such as 2026-12-20T09:00:00+08:00", text)
+	}
+	return t, nil
+}
+
+// split returns the parts of values that have commas between them.
+func split(values []string) []string {
+	parts := []string{}
+	for _, value := range values {
+		for part := range strings.SplitSeq(value, ",") {
+			if part = strings.TrimSpace(part); part != "" {
+				parts = append(parts, part)
+			}
+		}
+	}
+	return parts
+}
+
+// none stands for no factor at all.
+const none = "none"
+
+// factorTypes are those that have a constant.
+func factorTypes() []echomfa.FactorType {
+	return []echomfa.FactorType{echomfa.OTP, echomfa.SMS, echomfa.Email, echomfa.Face, echomfa.Passkey}
+}
+
+// factors reads a list of factor types. A type without a constant is in quotes, as in
+// policies, so that a misspelled one is an error.
+func factors(names []string) (echomfa.FactorSet, error) {
+	types := make([]echomfa.FactorType, 0, len(names))
+	for _, name := range names {
+		policy, err := echomfa.ParsePolicy(name)
+		if err != nil || len(policy.Types()) != 1 || strings.ContainsAny(name, " ()") {
+			if strings.EqualFold(name, none) && len(names) == 1 {
+				return echomfa.FactorSet{}, nil
+			}
+			if syntax := (*echomfa.PolicySyntaxError)(nil); errors.As(err, &syntax) {
+				return echomfa.FactorSet{}, errors.New(syntax.Message)
+			}
+			return echomfa.FactorSet{}, fmt.Errorf("%q is not one factor type, such as OTP, and not %s alone", name, none)
+		}
+		types = append(types, policy.Types()...)
+	}
+	return echomfa.Factors(types...), nil
+}
+
+// request reads a method and what stands after it.
+func request(text string) (method, rest string, err error) {
+	method, rest, ok := strings.Cut(text, " ")
+	if !ok {
+		return "", text, nil
+	}
+	switch {
+	case method != strings.ToUpper(method):
+		return "", "", fmt.Errorf("%q: a method is in upper case: did you mean %q?", text, strings.ToUpper(method)+" "+rest)
+	case method == "", strings.ContainsAny(rest, " \t"):
+		return "", "", fmt.Errorf("%q is not a method and a path with one space between them", text)
+	}
+	return method, rest, nil
+}
