@@ -67,7 +67,7 @@ func TestDescribeMiddleware(t *testing.T) {
 	}
 }
 
-// TestMiddlewareWithoutHandlerRefuses shows what comes of calling the middleware as
+// TestMiddlewareWithoutHandlerRefuses calls the middleware as
 // DescribeMiddleware does, with a request.
 func TestMiddlewareWithoutHandlerRefuses(t *testing.T) {
 	t.Parallel()

@@ -120,7 +120,7 @@ func (m *echoMiddleware) describe() Mount {
 	return mount
 }
 
-// routeContext is a context of which nothing is known but the registered route.
+// routeContext is a context that has only the registered route.
 type routeContext struct {
 	echo.Context
 

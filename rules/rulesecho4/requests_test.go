@@ -64,7 +64,7 @@ func appOfRequests(t *testing.T, r *rig) http.Handler {
 }
 
 // TestRequestsFindTheirRule sends requests to an app with rules: the rule is that of the
-// registered route and the method, and no handler runs for a user who lacks what it asks for.
+// registered route and the method, and no handler runs for a user without what it asks for.
 func TestRequestsFindTheirRule(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct {
