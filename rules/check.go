@@ -84,13 +84,33 @@ func (c *checker) pages() {
 			continue
 		}
 		m := c.file.Match("GET", path)
-		if len(m.Rules()) == 0 || m.Weakest(c.opts.At).kind != Require || c.openPattern(path) {
+		guard := m.firstGuard(c.opts.At)
+		if guard == nil || c.openPattern(path) {
 			continue
 		}
-		guard := m.Weakest(c.opts.At)
-		c.fail(guard.at, "guarded-page", "name it in a public rule: under: ["+quoted(path)+"]",
+		suggestion := "name it in a public rule: under: [" + quoted(path) + "]"
+		if last := m.Weakest(c.opts.At); last.kind == Require {
+			guard = last // of everybody
+		} else {
+			suggestion = "put the rule " + last.name + " before it"
+		}
+		c.fail(guard.at, "guarded-page", suggestion,
 			"the rule %s guards %s, which users without a factor must reach", guard.name, path)
 	}
+}
+
+// firstGuard returns the rule that asks somebody for a factor at a time, or nil: a rule
+// with a when does so before an open one.
+func (m Match) firstGuard(at time.Time) *Rule {
+	for _, r := range m.Rules() {
+		if !r.Expired(at) {
+			if r.kind == Require {
+				return r
+			}
+			return nil
+		}
+	}
+	return nil
 }
 
 // pathOf returns the path of a page of this app.
@@ -110,7 +130,7 @@ func (c *checker) openPattern(path string) bool {
 			continue
 		}
 		for _, m := range r.routes {
-			if registeredMethods(m.Method).has(get) && patternMatches(m.Path, path) && c.file.Match("GET", m.Path).Weakest(c.opts.At).kind != Require {
+			if registeredMethods(m.Method).has(get) && patternMatches(m.Path, path) && c.file.Match("GET", m.Path).firstGuard(c.opts.At) == nil {
 				return true
 			}
 		}

@@ -52,8 +52,8 @@ func (c *Coverage) CheckPage(page, route string) error {
 		return nil
 	}
 	for _, by := range chosen.Guards {
-		if by.Public == "" {
-			return fmt.Errorf("rules: %s, which users without a factor must reach, is guarded: %s -> %s: name the route in a public rule", page, chosen.name(), by)
+		if by.Public == "" || len(by.Stricter) > 0 { // a rule with a when is before the public one
+			return fmt.Errorf("rules: %s, which users without a factor must reach, is guarded: %s -> %s: name the route in a public rule that comes first", page, chosen.name(), by)
 		}
 	}
 	return nil

@@ -48,6 +48,9 @@ func (s *Set) Coverage(e *echo.Echo) (rules.Coverage, error) {
 	if app.before > 0 {
 		errs = append(errs, fmt.Errorf("rulesecho4: %d routes are older than Install: call it before the first route and group", app.before))
 	}
+	if e.Routers()[""] != nil {
+		errs = append(errs, errors.New(`rulesecho4: Host(""): its routes are not seen: they are those of requests without a host`))
+	}
 	present, err := routesOf(e)
 	errs = append(errs, err)
 	app.mu.Lock()

@@ -168,6 +168,10 @@ func TestCoverageIsNotCompleteUnlessItIs(t *testing.T) {
 			e.OnAddRouteHandler = nil
 			e.GET("/x", ok)
 		}, "GET /x: not seen"},
+		"a host without a name": {
+			func(e *echo.Echo, set *rulesecho4.Set) { set.Install(e); e.Host("").GET("/x", ok) },
+			`Host(""): its routes are not seen`,
+		},
 		"twice": {func(e *echo.Echo, set *rulesecho4.Set) { set.Install(e); set.Install(e); e.GET("/x", ok) }, "called twice"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -205,6 +209,14 @@ func TestPagesForEverybodyMustBeOpen(t *testing.T) {
 			e.GET("/mfa/*", ok)
 			e.GET("/mfa/:step", ok)
 		}, "/mfa/start, which users without a factor must reach, is guarded: GET /mfa/:step -> rule default: OTP"},
+		"some users are guarded": {`version: 1
+default: {require: OTP}
+rules:
+  - {name: public, public: pages, routes: [/mfa/start, /login]}
+  - {name: admins, require: OTP and FACE, routes: ["/mfa/:step"], when: {role: [admin]}}
+  - {name: steps, public: pages, routes: ["/mfa/:step"]}
+`, func(e *echo.Echo, _ echo.MiddlewareFunc) { e.GET("/mfa/:step", ok) },
+			"/mfa/start, which users without a factor must reach, is guarded: GET /mfa/:step -> rule steps: open (pages), for role admin rule admins: OTP and FACE"},
 		"a mount guards it": {
 			public, func(e *echo.Echo, guard echo.MiddlewareFunc) { e.Any("/login", ok, guard) },
 			"/login, which users without a factor must reach, is guarded: GET /login -> a mount: FACE",

@@ -78,6 +78,7 @@ func isNotFound(row *rules.CoveredRoute) bool {
 func routeOfEcho4(rows []rules.CoveredRoute, r *http.Request) string {
 	e := echo4.New()
 	handler := func(echo4.Context) error { return nil }
+	hosts := make(map[string]*echo4.Group) // Host makes a new router each time
 	for i := range rows {
 		row := &rows[i]
 		var add interface {
@@ -85,7 +86,10 @@ func routeOfEcho4(rows []rules.CoveredRoute, r *http.Request) string {
 			Any(path string, handler echo4.HandlerFunc, middleware ...echo4.MiddlewareFunc) []*echo4.Route
 		} = e
 		if row.Host != "" {
-			add = e.Host(row.Host)
+			if hosts[row.Host] == nil {
+				hosts[row.Host] = e.Host(row.Host)
+			}
+			add = hosts[row.Host]
 		}
 		switch {
 		case isNotFound(row):

@@ -51,7 +51,9 @@ func ofEcho4(t *testing.T) world {
 	e.POST("/:page", ok)
 	e.RouteNotFound("/spa/*", ok)
 	e.Group("/group", func(next echo4.HandlerFunc) echo4.HandlerFunc { return next }).GET("/in", ok)
-	e.Host("api.example").GET("/users/:name", ok)
+	host := e.Host("api.example")
+	host.GET("/users/:name", ok)
+	host.GET("/users/:name/zones", ok)
 	coverage, err := set.Coverage(e)
 	require.NoError(t, err)
 	return world{coverage, func(r *http.Request) string {
@@ -131,7 +133,7 @@ func TestURLFindsTheRouteOfTheRouter(t *testing.T) {
 			seen := make(map[string]bool)
 			for _, url := range []string{
 				"/", "/users/7", "/users/new", "/users/7/files/a/b", "/users/7/files/", "/users/7/files", "/users/7/mail", "/users/", "/users", "/any", "/anything",
-				"/spa/x/y", "/spa", "/group/in", "/group/out", "/group", "/nowhere", "/users/a%2Fb", "/users/%6Eew", "http://api.example/users/7", "http://api.example/any", "http://API.example/users/7",
+				"/spa/x/y", "/spa", "/group/in", "/group/out", "/group", "/nowhere", "/users/a%2Fb", "/users/%6Eew", "http://api.example/users/7", "http://api.example/users/7/zones", "http://api.example/any", "http://API.example/users/7",
 			} {
 				for _, method := range []string{"GET", "HEAD", "POST", "DELETE", "PROPFIND", "PURGE"} {
 					r := httptest.NewRequestWithContext(t.Context(), method, url, http.NoBody)
