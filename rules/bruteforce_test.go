@@ -85,7 +85,7 @@ func TestBruteForce(t *testing.T) {
 	w := world{usersOfWorld(), timesOfWorld(), subsets()}
 	var good []goodFile
 	refused := 0
-	for len(good) < 1000 {
+	for len(good) < randomFiles {
 		naive := g.file()
 		never, weaker := naive.wrong(w)
 		f, err := rules.Parse([]byte(naive.text()), "mfa.yaml")

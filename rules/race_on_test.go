@@ -1,0 +1,7 @@
+//go:build race
+
+package rules_test
+
+// randomFiles is how many files are compared with the naive evaluator. The race detector
+// makes each ten times as slow, and `make slow` has a thousand without it.
+const randomFiles = 200
