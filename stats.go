@@ -277,7 +277,7 @@ func (g *genauthSource) observe(ctx context.Context, f *flight) (within context.
 	}
 	carefully(func() {
 		if ctx, end := g.observer.ObserveLookup(ctx, g.whoWait(f)[0]); ctx != nil && end != nil {
-			within, tell = ctx, end
+			within, tell = ctx, end //nolint:fatcontext // it is set once
 		}
 	})
 	return within, func(class failureClass) {

@@ -21,8 +21,8 @@ type metrics struct {
 	handler  http.Handler
 }
 
-// newMetrics tells the Observer next everything, too.
-func newMetrics(next echomfa.Observer) (*metrics, error) {
+// newMetrics tells the Observer next everything, too. RulesHash names the rules in force.
+func newMetrics(next echomfa.Observer, rulesHash func() string) (*metrics, error) {
 	registry := prometheus.NewRegistry()
 	reader, err := exporter.New(exporter.WithRegisterer(registry))
 	if err != nil {
@@ -32,7 +32,7 @@ func newMetrics(next echomfa.Observer) (*metrics, error) {
 		provider: metric.NewMeterProvider(metric.WithReader(reader)),
 		handler:  promhttp.HandlerFor(registry, promhttp.HandlerOpts{}),
 	}
-	m.Telemetry, err = otelmfa.New(otelmfa.Config{MeterProvider: m.provider, Next: next})
+	m.Telemetry, err = otelmfa.New(otelmfa.Config{MeterProvider: m.provider, RulesHash: rulesHash, Next: next})
 	return m, err
 }
 

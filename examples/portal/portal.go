@@ -45,7 +45,7 @@ type portal struct {
 
 func newPortal(s settings, demo *genauthtest.Server) (*portal, error) {
 	ops := &operations{}
-	seen, err := newMetrics(ops)
+	seen, err := newMetrics(ops, func() string { return ops.rules.Stats().Hash })
 	if err != nil {
 		return nil, err
 	}

@@ -136,14 +136,12 @@ func TestEverySeriesAndQuery(t *testing.T) {
 		assert.True(t, slices.ContainsFunc(samples, func(s sample) bool { return !math.IsNaN(number(t, s.Value[1])) }), "%s: %v", query, samples)
 	}
 
-	// Names are as documented. The portal has no rules of a file.
+	// Names are as documented.
 	docs, err := os.ReadFile("../../docs/metrics.md")
 	require.NoError(t, err)
 	var want, got []string
 	for _, row := range regexp.MustCompile("(?m)^\\| `echomfa[^`]+` \\| `(\\w+)` \\|").FindAllStringSubmatch(string(docs), -1) {
-		if row[1] != "echomfa_rules_info" {
-			want = append(want, row[1])
-		}
+		want = append(want, row[1])
 	}
 	for _, s := range p.query(t, `count by (__name__) ({__name__=~"echomfa_.*", __name__!~".*_(sum|count)"})`) {
 		got = append(got, strings.TrimSuffix(s.Metric["__name__"], "_bucket"))
@@ -157,7 +155,7 @@ func TestEverySeriesAndQuery(t *testing.T) {
 	p.get(t, "labels", url.Values{"match[]": {`{__name__=~"echomfa_.*"}`}}, &labels)
 	assert.ElementsMatch(t, []string{
 		"__name__", "instance", "job", "otel_scope_name", "le", "error_type",
-		"echomfa_outcome", "echomfa_mode", "echomfa_policy", "echomfa_rule", "echomfa_source", "http_route", "http_request_method",
+		"echomfa_outcome", "echomfa_mode", "echomfa_policy", "echomfa_rule", "echomfa_rules_hash", "echomfa_source", "http_route", "http_request_method",
 	}, labels)
 	p.get(t, "label/http_route/values", nil, &routes)
 	assert.ElementsMatch(t, []string{"/api/admin", "/open", "/broken", "/people/:id", "/people/*"}, routes)

@@ -32,7 +32,7 @@ func TestRefusalPages(t *testing.T) {
 	t.Parallel()
 	headings := map[string][]string{
 		"en":    {"Please sign in", "Set up two-step verification", headingDeadEnd, headingUnknown},
-		"zh-CN": {"请登录", "请设置两步验证", "无法在此处设置", "暂时无法查询您的验证方式"},
+		"zh-CN": {"请登录", "请设置两步验证", "无法在此处设置所需的验证方式", "暂时无法查询您的验证方式"},
 	}
 	for lang, heading := range headings {
 		for _, scheme := range []string{"light", "dark"} {

@@ -209,14 +209,16 @@ func TestPagesForEverybodyMustBeOpen(t *testing.T) {
 			e.GET("/mfa/*", ok)
 			e.GET("/mfa/:step", ok)
 		}, "/mfa/start, which users without a factor must reach, is guarded: GET /mfa/:step -> rule default: OTP"},
-		"some users are guarded": {`version: 1
+		"some users are guarded": {
+			`version: 1
 default: {require: OTP}
 rules:
   - {name: public, public: pages, routes: [/mfa/start, /login]}
   - {name: admins, require: OTP and FACE, routes: ["/mfa/:step"], when: {role: [admin]}}
   - {name: steps, public: pages, routes: ["/mfa/:step"]}
 `, func(e *echo.Echo, _ echo.MiddlewareFunc) { e.GET("/mfa/:step", ok) },
-			"/mfa/start, which users without a factor must reach, is guarded: GET /mfa/:step -> rule steps: open (pages), for role admin rule admins: OTP and FACE"},
+			"/mfa/start, which users without a factor must reach, is guarded: GET /mfa/:step -> rule steps: open (pages), for role admin rule admins: OTP and FACE",
+		},
 		"a mount guards it": {
 			public, func(e *echo.Echo, guard echo.MiddlewareFunc) { e.Any("/login", ok, guard) },
 			"/login, which users without a factor must reach, is guarded: GET /login -> a mount: FACE",
