@@ -100,8 +100,8 @@ func TestLookupObserverContext(t *testing.T) {
 	assert.Equal(t, 2, asked)
 }
 
-// TestLookupObserverDoesNotDecide has Observers that fail in every way: whoever is let in
-// is let in, and it is logged.
+// TestLookupObserverDoesNotDecide has Observers that fail in every way: the decision stays
+// the same, and the failure is logged.
 func TestLookupObserverDoesNotDecide(t *testing.T) {
 	t.Parallel()
 	for name, seen := range map[string]*lookupRecorder{

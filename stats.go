@@ -271,7 +271,7 @@ func (g *genauthSource) observe(ctx context.Context, f *flight) (within context.
 	began := time.Now()
 	within, tell := ctx, func(LookupResult) {}
 	carefully := func(do func()) {
-		var ignored error // who watches does not decide
+		var ignored error // an Observer does not decide
 		defer recovered(ctx, g.log, f.q.token, &ignored)
 		do()
 	}

@@ -23,8 +23,7 @@ const (
 	// patience is what a busy machine is given where time is not the point. How
 	// long things take exactly is tested by a clock that no machine can slow down.
 	patience = time.Minute
-	// givenUp is when a test gives up waiting for what should come, however slow the machine.
-	givenUp = 10 * patience
+	givenUp  = 10 * patience // when a test gives up waiting for what should come
 	// deadline is Lookup.Timeout where a fault lasts: nothing else ends it.
 	deadline = 200 * time.Millisecond
 	// shortly is the rigs' FreshFor where facts are to grow old.

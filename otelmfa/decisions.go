@@ -34,8 +34,8 @@ func (t *Telemetry) ObserveDecision(ctx context.Context, d echomfa.Decision, rou
 	}
 }
 
-// described returns what the span of a request is told of a decision. The route and the
-// method are there from whoever made the span.
+// described returns what the span of a request is told of a decision. The
+// instrumentation that made the span has put the route and the method there.
 func (t *Telemetry) described(d *echomfa.Decision) []attribute.KeyValue {
 	about := labels{outcome: d.Outcome, mode: d.Mode, source: d.Source, policy: d.Policy.Label(), rule: d.Rule}.attributes()
 	if d.Source != echomfa.NoSource {

@@ -159,7 +159,7 @@ func (m *Memory) invalidate(ctx context.Context, what echomfa.StoreKey, event ec
 	return nil
 }
 
-// tell wakes who watches. m.mu is held.
+// tell wakes those who watch. m.mu is held.
 func (m *Memory) tell() {
 	if m.changed != nil {
 		close(m.changed)

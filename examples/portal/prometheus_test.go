@@ -101,7 +101,7 @@ func TestFourInstancesAndARestart(t *testing.T) {
 	}
 	assert.Empty(t, p.query(t, `count_over_time(ALERTS[1h])`), "no alert was pending or firing")
 
-	// That is no test that cannot fail.
+	// An alert does fire where there is a reason.
 	require.NoError(t, instances[0].mfa.SetOnUnavailable(echomfa.InsecureAllow, time.Hour))
 	p.waitFor(t, fmt.Sprintf(`count(ALERTS{alertname="EchomfaInsecureAllow", alertstate="firing", instance=%q})`, instances[0].at), 1)
 }
