@@ -147,8 +147,10 @@ func patternMatches(pattern, path string) bool {
 		switch {
 		case want == "{$}":
 			return path == "/"
-		case strings.HasPrefix(want, "*"), strings.HasSuffix(want, "...}"):
+		case strings.HasSuffix(want, "...}"):
 			return true
+		case strings.Contains(want, "*"):
+			return strings.HasPrefix(is, want[:strings.IndexByte(want, '*')])
 		case strings.HasPrefix(want, ":"), strings.HasPrefix(want, "{"):
 		case want != is:
 			return false
@@ -174,7 +176,7 @@ func (c *checker) identities() {
 		}{{"role", r.roles, c.opts.Roles}, {"tenant", r.tenants, c.opts.Tenants}} {
 			for _, value := range list.values {
 				if list.have != nil && !slices.Contains(list.have, value) {
-					c.fail(r.whenAt, "unknown-value", didYouMean(value, list.have), "the rule %s is for the %s %q, which the app does not have", r.name, list.what, value)
+					c.fail(r.whenAt, "unknown-value", c.suggest(value, list.have), "the rule %s is for the %s %q, which the app does not have", r.name, list.what, value)
 				}
 			}
 		}
@@ -218,6 +220,9 @@ func (c *checker) routes() {
 
 // nearRoute suggests a route that a rule may mean.
 func (c *checker) nearRoute(r *Rule) string {
+	if c.mistakes.full() {
+		return ""
+	}
 	known := make([]string, 0, len(c.opts.Routes))
 	for _, route := range c.opts.Routes {
 		known = append(known, route.Path)

@@ -78,7 +78,7 @@ type Set struct {
 	refused string     // the last refusal that was logged
 	expired map[*Rule]bool
 
-	hooks  sync.Mutex // held while they are called
+	hooks  sync.Mutex // not held while they are called
 	called []*func(before, after *File)
 
 	close func()
@@ -135,7 +135,8 @@ func (s *Set) Revision() Revision {
 }
 
 // OnChange has a function called after each change of the rules, one call at a time. It
-// must not call OnChange, Reload or Close. The function that is returned ends that.
+// must not call Reload or Close. The function that is returned ends that, also from within a
+// call: none begins after it has returned.
 func (s *Set) OnChange(changed func(before, after *File)) (stop func()) {
 	s.hooks.Lock()
 	defer s.hooks.Unlock()
@@ -143,7 +144,7 @@ func (s *Set) OnChange(changed func(before, after *File)) (stop func()) {
 	return func() {
 		s.hooks.Lock()
 		defer s.hooks.Unlock()
-		s.called = slices.DeleteFunc(s.called, func(f *func(before, after *File)) bool { return f == &changed })
+		s.called = slices.DeleteFunc(slices.Clone(s.called), func(f *func(before, after *File)) bool { return f == &changed })
 	}
 }
 
@@ -213,8 +214,9 @@ func (s *Set) accepts(f *File) error {
 	return nil
 }
 
-// take makes a file's rules those that decide. It is called with the lock held.
-func (s *Set) take(ctx context.Context, f *File) {
+// take makes a file's rules those that decide. It is called with the lock held, and returns
+// the file that did before, or nil.
+func (s *Set) take(ctx context.Context, f *File) *File {
 	before := s.revision()
 	s.rules.Store(&revision{f, time.Now()})
 	s.stale.Store(false)
@@ -222,11 +224,11 @@ func (s *Set) take(ctx context.Context, f *File) {
 	s.applyOnUnavailable(ctx, before, f)
 	s.warnExpired(ctx)
 	if before == nil {
-		return
+		return nil
 	}
 	s.reloads.Add(1)
-	s.logChange(ctx, before.file, f)
 	s.callHooks(ctx, before.file, f)
+	return before.file
 }
 
 // applyOnUnavailable tells the Enforcer what the file says of failing lookups. A file
@@ -249,11 +251,19 @@ func (s *Set) applyOnUnavailable(ctx context.Context, before *revision, f *File)
 	}
 }
 
-// callHooks calls what waits for changes. A panic of one ends nothing else.
+// callHooks calls what waits for changes, and is called with the lock held. A panic of one
+// ends nothing else.
 func (s *Set) callHooks(ctx context.Context, before, after *File) {
 	s.hooks.Lock()
-	defer s.hooks.Unlock()
-	for _, hook := range s.called {
+	called := s.called
+	s.hooks.Unlock()
+	for _, hook := range called {
+		s.hooks.Lock()
+		stopped := !slices.Contains(s.called, hook)
+		s.hooks.Unlock()
+		if stopped {
+			continue
+		}
 		func() {
 			defer func() {
 				if v := recover(); v != nil {

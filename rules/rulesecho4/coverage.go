@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -32,6 +31,7 @@ func (s *Set) CheckCoverage(e *echo.Echo) error {
 func (s *Set) Coverage(e *echo.Echo) (rules.Coverage, error) {
 	s.mu.Lock()
 	app := s.apps[e]
+	twice := app != nil && app.twice
 	s.mu.Unlock()
 	about := rules.App{
 		Service: s.cfg.Service, Version: s.cfg.Version, Revision: s.cfg.Revision,
@@ -42,7 +42,7 @@ func (s *Set) Coverage(e *echo.Echo) (rules.Coverage, error) {
 		errs = append(errs, errors.New("rulesecho4: not installed: call Install before the first route"))
 		app = &installed{}
 	}
-	if app.twice {
+	if twice {
 		errs = append(errs, errors.New("rulesecho4: Install was called twice"))
 	}
 	if app.before > 0 {
@@ -56,7 +56,7 @@ func (s *Set) Coverage(e *echo.Echo) (rules.Coverage, error) {
 	app.mu.Lock()
 	defer app.mu.Unlock()
 	for _, at := range slices.SortedFunc(maps.Keys(present), compare) {
-		r := rules.Registered{Method: at.method, Host: strings.ToLower(at.host), Path: at.path}
+		r := rules.Registered{Method: at.method, Host: at.host, Path: at.path}
 		seen := app.seen[at]
 		if seen == nil || present[at] == bypassed {
 			errs = append(errs, fmt.Errorf("rulesecho4: %s %s%s: not seen: it was not added by a method of Echo or of a Group, or OnAddRouteHandler was replaced", at.method, at.host, at.path))

@@ -35,7 +35,7 @@ rules:
     under: ["/tried"]
   - name: admin
     require: FACE
-    under: ["/admin"]
+    under: ["/admin", "/files", "/group/files"]
 `
 
 // appOfRequests is an app with a route for each rule of the file.
@@ -60,6 +60,9 @@ func appOfRequests(t *testing.T, r *rig) http.Handler {
 	api.GET("/open", ok)
 	api.GET("/admin/users", ok)
 	e.GET("/open", ok)
+	e.Static("/files", "testdata")
+	e.Group("/group").Static("/files", "testdata")
+	e.Static("/mfa", "testdata")
 	return e
 }
 
@@ -91,6 +94,12 @@ func TestRequestsFindTheirRule(t *testing.T) {
 		"a group":                         {"GET /admin/users", "OTP", 403, "admin"},
 		"a group's 404":                   {"GET /admin/nothing", "OTP", 403, "admin"},
 		"a group's 404, allowed":          {"GET /admin/nothing", "FACE", 404, "admin"},
+		"a directory":                     {"GET /files/mfa-coverage.golden", "OTP", 403, "admin"},
+		"a directory, allowed":            {"GET /files/mfa-coverage.golden", "FACE", 200, "admin"},
+		"a directory of a group":          {"GET /group/files/mfa-coverage.golden", "OTP", 403, "admin"},
+		"what its route has beside it":    {"GET /files-of-others", "OTP", 403, "admin"},
+		"beside an open path":             {"GET /mfa-coverage.golden", "", 401, "default"},
+		"a directory that is not open":    {"GET /mfa/mfa-coverage.golden", "", 401, "default"},
 		"no route":                        {"GET /nothing", "", 401, "default"},
 		"no route, allowed":               {"GET /nothing", "OTP", 404, "default"},
 		"a path that looks public":        {"GET /healthz/../admin/users", "", 401, "default"},

@@ -129,8 +129,8 @@ var errNotMade = errors.New("rulesecho4: the Set was not made by New or WithoutR
 
 // installed is what is known of an app.
 type installed struct {
-	before int // routes that were there before Install
-	twice  bool
+	before int  // routes that were there before Install
+	twice  bool // with the lock of the Set
 
 	mu   sync.Mutex
 	seen map[place]*registered

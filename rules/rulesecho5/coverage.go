@@ -38,6 +38,7 @@ func (s *Set) CheckCoverage(e *echo.Echo) error {
 func (s *Set) Coverage(e *echo.Echo) (rules.Coverage, error) {
 	s.mu.Lock()
 	app := s.apps[e]
+	twice := app != nil && app.twice
 	s.mu.Unlock()
 	about := rules.App{
 		Service: s.cfg.Service, Version: s.cfg.Version, Revision: s.cfg.Revision,
@@ -48,7 +49,7 @@ func (s *Set) Coverage(e *echo.Echo) (rules.Coverage, error) {
 		errs = append(errs, errors.New("rulesecho5: not installed: call Install before the first route"))
 		app = &installed{}
 	}
-	if app.twice {
+	if twice {
 		errs = append(errs, errors.New("rulesecho5: Install was called twice"))
 	}
 	if app.before > 0 {

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/echomfa/echomfa"
@@ -25,9 +24,8 @@ type Mux struct {
 // Handle registers a handler as [http.ServeMux.Handle] does.
 func (m *Mux) Handle(pattern string, handler http.Handler) {
 	m.mux.Handle(pattern, handler)
-	method, route := cut(pattern)
-	path := route[strings.IndexByte(route, '/'):]
-	r := rules.Registered{Method: method, Host: strings.TrimSuffix(route, path), Path: path}
+	method, host, path := parts(pattern)
+	r := rules.Registered{Method: method, Host: host, Path: path}
 	if mount, ours := echomfa.DescribeHandler(handler); ours {
 		r.Mounts = []echomfa.Mount{mount}
 	}

@@ -54,7 +54,7 @@ type Set struct {
 	made  bool
 
 	mu      sync.Mutex
-	guarded map[Router]bool
+	guarded map[*Mux]bool
 }
 
 // Router chooses the handler of a request by patterns: an [*http.ServeMux], or a [*Mux].
@@ -92,12 +92,14 @@ func WithoutRules(cfg Config) *Set {
 // Guard returns a handler that holds requests against the rule of the pattern by which
 // the mux chooses their handler, and passes them on to the mux. It asks the mux twice.
 func (s *Set) Guard(mux Router) http.Handler {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.guarded == nil {
-		s.guarded = make(map[Router]bool)
+	if m, ok := mux.(*Mux); ok { // the coverage is asked of no other
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.guarded == nil {
+			s.guarded = make(map[*Mux]bool)
+		}
+		s.guarded[m] = true
 	}
-	s.guarded[mux] = true
 	switch {
 	case !s.made:
 		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -115,13 +117,15 @@ func (s *Set) Guard(mux Router) http.Handler {
 
 // cut takes the method off a pattern. What is left is a route as rules name it.
 func cut(pattern string) (method, route string) {
+	method, host, path := parts(pattern)
+	return method, strings.ToLower(host) + path
+}
+
+// parts takes a pattern apart.
+func parts(pattern string) (method, host, path string) {
 	if i := strings.IndexAny(pattern, " \t"); i >= 0 {
 		method, pattern = pattern[:i], strings.TrimLeft(pattern[i+1:], " \t")
 	}
-	if slash := strings.IndexByte(pattern, '/'); slash > 0 {
-		if host := pattern[:slash]; host != strings.ToLower(host) { // rules have hosts in lower case
-			pattern = strings.ToLower(host) + pattern[slash:]
-		}
-	}
-	return method, pattern
+	slash := max(strings.IndexByte(pattern, '/'), 0)
+	return method, pattern[:slash], pattern[slash:]
 }

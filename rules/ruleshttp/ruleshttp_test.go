@@ -191,7 +191,7 @@ func TestCoverageOfAMux(t *testing.T) {
 		names = append(names, route.Method+" "+route.Host+route.Path)
 	}
 	assert.ElementsMatch(t, []string{
-		"GET /wrapped", "ANY /skipper", "GET /healthz", "ANY /any", "POST /any", "ANY /mfa/{step...}", "ANY api.example.com/open/{id}",
+		"GET /wrapped", "ANY /skipper", "GET /healthz", "ANY /any", "POST /any", "ANY /mfa/{step...}", "ANY API.example.com/open/{id}",
 	}, names)
 }
 
@@ -206,6 +206,22 @@ func TestPagesForEverybodyMustBeOpen(t *testing.T) {
 	require.NoError(t, set.CheckCoverage(&mux))
 	mux.HandleFunc("GET /mfa/start", ok)
 	assert.ErrorContains(t, set.CheckCoverage(&mux), "/mfa/start, which users without a factor must reach, is guarded: GET /mfa/start -> rule default: OTP")
+}
+
+// routers is a Router that cannot be compared.
+type routers []ruleshttp.Router
+
+func (r routers) Handler(req *http.Request) (http.Handler, string)   { return r[0].Handler(req) }
+func (r routers) ServeHTTP(w http.ResponseWriter, req *http.Request) { r[0].ServeHTTP(w, req) }
+
+// TestRouterOfAnyType guards one that is no key of a map.
+func TestRouterOfAnyType(t *testing.T) {
+	t.Parallel()
+	var mux ruleshttp.Mux
+	mux.HandleFunc("/admin/{id}", ok)
+	guarded := newRig(t).set(t, file).Guard(routers{&mux})
+	assert.Equal(t, http.StatusForbidden, ask(t, guarded, "GET", "/admin/7", "OTP"))
+	assert.Equal(t, http.StatusOK, ask(t, guarded, "GET", "/admin/7", "FACE"))
 }
 
 // TestZeroSetRefuses shows what an app gets that forgot New.

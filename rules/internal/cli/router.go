@@ -144,9 +144,10 @@ func routeOfMux(rows []rules.CoveredRoute, r *http.Request) string {
 	}
 	_, pattern := mux.Handler(r)
 	if _, path, ok := strings.Cut(pattern, " "); ok {
-		return path
+		pattern = path
 	}
-	return pattern
+	slash := max(strings.IndexByte(pattern, '/'), 0)
+	return strings.ToLower(pattern[:slash]) + pattern[slash:] // rules have hosts in lower case
 }
 
 // mountsOf returns the mounts of the middleware that a request meets beside the rules.
@@ -156,7 +157,7 @@ func mountsOf(c *rules.Coverage, method, route string) []rules.CoveredBy {
 	for i := range c.Routes {
 		row, is := &c.Routes[i], 0
 		switch {
-		case row.Kind == rules.Unmatched || row.Host+row.Path != route:
+		case row.Kind == rules.Unmatched || strings.ToLower(row.Host)+row.Path != route:
 		case isNotFound(row):
 			is = 1
 		case row.Method == rules.AnyMethod:
