@@ -201,7 +201,8 @@ func (d *differ) asBelow(c *change) bool {
 		d.below[i].resolve(f.compiled, c.at.host, path+"/"+fresh)
 	}
 	for method := range methods {
-		if c.methods.has(method) && !(slices.Equal(d.below[0].chains[method].rules, c.was.rules) && slices.Equal(d.below[1].chains[method].rules, c.is.rules)) {
+		same := slices.Equal(d.below[0].chains[method].rules, c.was.rules) && slices.Equal(d.below[1].chains[method].rules, c.is.rules)
+		if c.methods.has(method) && !same {
 			return false
 		}
 	}
@@ -278,16 +279,15 @@ func (d *differ) relateAll(before, after *chain) Relation {
 
 // times returns when to compare chains: now, and when their exemptions end.
 func (d *differ) times(before, after *chain) []time.Time {
-	times := append(d.ends[:0], d.at)
+	d.ends = append(d.ends[:0], d.at)
 	for _, ch := range []*chain{before, after} {
 		for _, r := range ch.rules {
 			if r.kind == Exempt && d.at.Before(r.expires) {
-				times = append(times, r.expires)
+				d.ends = append(d.ends, r.expires)
 			}
 		}
 	}
-	d.ends = times
-	return times
+	return d.ends
 }
 
 // relateRules compares what two rules ask for: first who gets through, then what is
@@ -347,12 +347,12 @@ const (
 func (d *differ) identities(before, after *chain) {
 	d.tenants = append(d.tenants[:0], fresh)
 	for i, ch := range []*chain{before, after} {
-		roles := append(d.roles[i][:0], fresh)
+		d.roles[i] = append(d.roles[i][:0], fresh)
 		for _, r := range ch.rules {
-			roles, d.tenants = append(roles, r.roles...), append(d.tenants, r.tenants...)
+			d.roles[i], d.tenants = append(d.roles[i], r.roles...), append(d.tenants, r.tenants...)
 		}
-		slices.Sort(roles)
-		d.roles[i] = slices.Compact(roles)
+		slices.Sort(d.roles[i])
+		d.roles[i] = slices.Compact(d.roles[i])
 	}
 	slices.Sort(d.tenants)
 	d.tenants = slices.Compact(d.tenants)

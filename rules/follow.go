@@ -102,14 +102,14 @@ func (s *Set) look(ctx context.Context, seen string) string {
 	return hash
 }
 
-func (s *Set) lookNow(ctx context.Context, seen string) (string, *changedFile) {
+func (s *Set) lookNow(ctx context.Context, seen string) (string, changedFile) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.warnExpired(ctx)
 	data, err := readFile(s.path)
 	if err == nil {
 		if hash := hashOf(data); hash != seen && hash != s.File().hash {
-			return hash, nil
+			return hash, changedFile{}
 		}
 	}
 	changed, _ := s.load(ctx, data, err) // it is in the log
@@ -127,33 +127,33 @@ func (s *Set) Reload() error {
 	return err
 }
 
-func (s *Set) reloadNow() (*changedFile, error) {
+func (s *Set) reloadNow() (changedFile, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	data, err := readFile(s.path)
 	return s.load(context.Background(), data, err)
 }
 
-// changedFile is a change that has been taken.
+// changedFile is a change that has been taken. The zero value is none.
 type changedFile struct{ before, after *File }
 
 // load takes what was read, or says what is wrong with it. It is called with the lock held.
 // What it returns is for the log: to compare two files takes time.
-func (s *Set) load(ctx context.Context, data []byte, err error) (*changedFile, error) {
+func (s *Set) load(ctx context.Context, data []byte, err error) (changedFile, error) {
 	before := s.revision()
 	if err == nil && before != nil && before.file.hash == hashOf(data) {
 		if s.stale.CompareAndSwap(true, false) {
 			s.refused = ""
 			s.logRestored(ctx)
 		}
-		return nil, nil
+		return changedFile{}, nil
 	}
 	var f *File
 	if err == nil {
 		f, err = Parse(data, s.path)
 	}
 	if err == nil {
-		err = s.accepts(f)
+		_, err = s.admit(f)
 	}
 	if err != nil {
 		if before != nil {
@@ -161,9 +161,9 @@ func (s *Set) load(ctx context.Context, data []byte, err error) (*changedFile, e
 			s.stale.Store(true)
 			s.logRefused(ctx, err)
 		}
-		return nil, err
+		return changedFile{}, err
 	}
-	return &changedFile{s.take(ctx, f), f}, nil
+	return changedFile{s.take(ctx, before, f), f}, nil
 }
 
 // readFile reads a file of at most maxBytes and one more. It does not wait for one that is

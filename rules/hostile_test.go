@@ -181,11 +181,12 @@ func TestHostileFiles(t *testing.T) {
 	require.NoError(t, err)
 	for name, row := range hostile() {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			if os.Getenv(hostileEnv) == name {
 				read(t, row.given(), row.want)
 				return
 			}
-			child := exec.CommandContext(t.Context(), self, "-test.run=^TestHostileFiles$/^"+regexp.QuoteMeta(t.Name()[len("TestHostileFiles/"):])+"$", "-test.v") //nolint:gosec // it is this test
+			child := exec.CommandContext(t.Context(), self, "-test.run=^TestHostileFiles$/^"+regexp.QuoteMeta(t.Name()[len("TestHostileFiles/"):])+"$", "-test.v")
 			child.Env = append(os.Environ(), hostileEnv+"="+name)
 			out, err := child.CombinedOutput()
 			taken := regexp.MustCompile(`\d+ MB taken.*`).Find(out)

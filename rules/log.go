@@ -12,8 +12,8 @@ import (
 const maxLogged = 20
 
 // log says which rules decide now, and what they change.
-func (changed *changedFile) log(ctx context.Context, s *Set) {
-	if changed == nil || changed.before == nil {
+func (changed changedFile) log(ctx context.Context, s *Set) {
+	if changed.before == nil {
 		return
 	}
 	before, after := changed.before, changed.after

@@ -78,6 +78,9 @@ type Set struct {
 	refused string     // the last refusal that was logged
 	expired map[*Rule]bool
 
+	holding sync.Mutex // held while a file is checked and taken, so that none slips by Hold
+	held    map[any]func(*CheckOptions)
+
 	hooks  sync.Mutex // not held while they are called
 	called []*func(before, after *File)
 
@@ -103,10 +106,11 @@ func New(f *File, cfg Config) (*Set, error) {
 	s := &Set{cfg: cfg, close: func() {}}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.accepts(f); err != nil {
+	before, err := s.admit(f)
+	if err != nil {
 		return nil, err
 	}
-	s.take(context.Background(), f)
+	s.take(context.Background(), before, f)
 	return s, nil
 }
 
@@ -200,13 +204,57 @@ func (s *Set) Stats() Stats {
 	return stats
 }
 
+// Hold holds files against what is known of an app beside the Config: each that is read
+// from now on, and the one that decides. Amend adds that to the options; what it added for
+// the same key before no longer counts, and nil adds nothing. The error is what is wrong
+// with the file that decides: then the key is as with nil. Packages that mount the rules
+// call it. Amend must not call Hold, Reload or Close.
+func (s *Set) Hold(key any, amend func(*CheckOptions)) error {
+	r := s.revision()
+	if r == nil {
+		return errNoRules
+	}
+	s.holding.Lock()
+	defer s.holding.Unlock()
+	if s.held == nil {
+		s.held = make(map[any]func(*CheckOptions))
+	}
+	delete(s.held, key)
+	if amend == nil {
+		return nil
+	}
+	s.held[key] = amend
+	err := s.accepts(s.File())
+	if err != nil {
+		delete(s.held, key)
+	}
+	return err
+}
+
+// admit makes a file's rules those that decide, if it has no mistake for this app now, and
+// returns what decided before.
+func (s *Set) admit(f *File) (before *revision, err error) {
+	s.holding.Lock()
+	defer s.holding.Unlock()
+	if err := s.accepts(f); err != nil {
+		return nil, err
+	}
+	before = s.revision()
+	s.rules.Store(&revision{f, time.Now()})
+	return before, nil
+}
+
 // accepts returns what is wrong with a file for this app now. That an exemption has
-// expired is not: its routes are guarded.
+// expired is not: its routes are guarded. It is called with the lock of holding held.
 func (s *Set) accepts(f *File) error {
-	found := f.Check(CheckOptions{
+	options := CheckOptions{
 		At: time.Now(), Pages: append(s.cfg.Enforcer.Pages(), s.cfg.Pages...),
 		Roles: append([]string{}, s.cfg.Roles...), Tenants: s.cfg.Tenants, Factors: s.cfg.Factors,
-	})
+	}
+	for _, amend := range s.held {
+		amend(&options)
+	}
+	found := f.Check(options)
 	found = slices.DeleteFunc(found, func(m Mistake) bool { return m.Note || m.Code == codeExpired })
 	if len(found) > 0 {
 		return found
@@ -214,11 +262,9 @@ func (s *Set) accepts(f *File) error {
 	return nil
 }
 
-// take makes a file's rules those that decide. It is called with the lock held, and returns
-// the file that did before, or nil.
-func (s *Set) take(ctx context.Context, f *File) *File {
-	before := s.revision()
-	s.rules.Store(&revision{f, time.Now()})
+// take applies a file that has been admitted. It is called with the lock held, and returns
+// the file that decided before, or nil.
+func (s *Set) take(ctx context.Context, before *revision, f *File) *File {
 	s.stale.Store(false)
 	s.refused, s.expired = "", make(map[*Rule]bool)
 	s.applyOnUnavailable(ctx, before, f)

@@ -19,6 +19,7 @@ package ruleshttp
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -33,8 +34,8 @@ type Config struct {
 	// Rules decide. Required.
 	Rules *rules.Set
 	// Identity returns the user's role and tenant, from a source that the app has
-	// verified, for rules with a when. Optional, if no file has such a rule: without it
-	// they are answered by a 500.
+	// verified, for rules with a when. Optional, if no file has such a rule: without it a
+	// file that has one is refused, also when it is read again.
 	Identity func(r *http.Request) (rules.Identity, error)
 	// Token, Subject and ErrorHandler are those of [echomfa.HandlerConfig]. Optional.
 	Token        func(r *http.Request) (string, error)
@@ -71,15 +72,20 @@ func New(cfg Config) (*Set, error) {
 	}
 	guard, err := cfg.Rules.Enforcer().NewMiddleware(echomfa.HandlerConfig{
 		RequireFunc: func(r *http.Request) (echomfa.Requirement, error) {
-			_, route := cut(r.Pattern)
-			return rules.Requirement(cfg.Rules, r, r.Method, route, cfg.Identity)
+			return rules.Requirement(cfg.Rules, r, r.Method, routeOf(r.Pattern), cfg.Identity)
 		},
 		Token: cfg.Token, Subject: cfg.Subject, ErrorHandler: cfg.ErrorHandler,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &Set{cfg: cfg, guard: guard, made: true}, nil
+	s := &Set{cfg: cfg, guard: guard, made: true}
+	if cfg.Identity == nil {
+		if err := cfg.Rules.Hold(s, func(o *rules.CheckOptions) { o.NoIdentity = true }); err != nil {
+			return nil, fmt.Errorf("ruleshttp: Identity: required for these rules:\n%w", err)
+		}
+	}
+	return s, nil
 }
 
 // WithoutRules returns a Set for an app that has no rules, and guards its handlers by the
@@ -115,10 +121,13 @@ func (s *Set) Guard(mux Router) http.Handler {
 	})
 }
 
-// cut takes the method off a pattern. What is left is a route as rules name it.
-func cut(pattern string) (method, route string) {
-	method, host, path := parts(pattern)
-	return method, strings.ToLower(host) + path
+// routeOf returns the route of a pattern as rules name it.
+func routeOf(pattern string) string {
+	_, host, path := parts(pattern)
+	if lower := strings.ToLower(host); lower != host {
+		return lower + path
+	}
+	return pattern[len(pattern)-len(host)-len(path):]
 }
 
 // parts takes a pattern apart.

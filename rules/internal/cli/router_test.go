@@ -192,3 +192,17 @@ func TestMountsOfARoute(t *testing.T) {
 		assert.Equal(t, row.outcome, x.Answer.Outcome, request)
 	}
 }
+
+// TestPageBehindARule is a mistake also if the rule is for some users only, and the page is
+// open for all others.
+func TestPageBehindARule(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file, routes := filepath.Join(dir, "mfa.yaml"), filepath.Join(dir, "coverage.json")
+	require.NoError(t, os.WriteFile(routes, []byte(`{"format": 1, "framework": "echo/v4", "routes": [{"method": "GET", "path": "/mfa", "guards": []}]}`), 0o600))
+	require.NoError(t, os.WriteFile(file, []byte("version: 1\ndefault: {require: OTP}\nrules:\n"+
+		"  - {name: admins, require: OTP and FACE, under: [/], when: {role: [admin]}}\n  - {name: pages, public: pages, under: [/mfa]}\n"), 0o600))
+	code, out, _ := run(t, "check", file, "--pages", "/mfa", "--routes", routes)
+	assert.Equal(t, 3, code)
+	assert.Contains(t, out, "the rule admins guards /mfa, which users without a factor must reach")
+}
