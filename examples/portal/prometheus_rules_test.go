@@ -58,14 +58,14 @@ func TestAlertsOfRules(t *testing.T) {
 	p.waitFor(t, fmt.Sprintf(`count(echomfa_rules_info{echomfa_rules=%q} == 1) and on () count(echomfa_rules_info) == 1`, hash), 1)
 	p.waitFor(t, alert("EchomfaExemptionExpiring"), 1)
 	assert.InDelta(t, 6*24*60*60, p.one(t, `echomfa_rules_expiry_timestamp_seconds - time()`), 120)
-	assert.EqualValues(t, 1, p.one(t, `echomfa_rules_reloads_total`))
+	assert.InDelta(t, 1, p.one(t, `echomfa_rules_reloads_total`), 0)
 
 	var good string
 	_, err := i.rewrite(t, func(text string) string { good = text; return text + "no: such key\n" })
 	require.Error(t, err)
 	p.waitFor(t, alert("EchomfaRulesRejected"), 1)
 	assert.GreaterOrEqual(t, p.one(t, `echomfa_rules_rejected_total`), 1.0)
-	assert.EqualValues(t, 1, p.one(t, fmt.Sprintf(`count(echomfa_rules_info{echomfa_rules=%q})`, hash)), "the rules read last decide")
+	assert.InDelta(t, 1, p.one(t, fmt.Sprintf(`count(echomfa_rules_info{echomfa_rules=%q})`, hash)), 0, "the rules read last decide")
 
 	_, err = i.rewrite(t, func(string) string { return good })
 	require.NoError(t, err)
