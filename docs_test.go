@@ -105,7 +105,7 @@ func TestCommandsOfReadmeWork(t *testing.T) {
 }
 
 // programRun finds the command that starts a program of a module of this repository.
-var programRun = regexp.MustCompile(`\bgo -C (\S+) run \./(\w+)`)
+var programRun = regexp.MustCompile(`\bgo -C (\S+) run \./([\w/]+)`)
 
 // TestProgramsOfDocumentsAreThere shows that every program that a document tells the
 // reader to run is one.
