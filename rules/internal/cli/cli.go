@@ -99,16 +99,16 @@ func version() string {
 	if !ok || build.Main.Version == "" {
 		return "unknown"
 	}
-	text := build.Main.Version
+	parts := []string{build.Main.Version}
 	for _, setting := range build.Settings {
 		switch {
 		case setting.Key == "vcs.revision":
-			text += ", revision " + setting.Value
+			parts = append(parts, "revision "+setting.Value)
 		case setting.Key == "vcs.modified" && setting.Value == "true":
-			text += ", changed"
+			parts = append(parts, "changed")
 		}
 	}
-	return text + ", " + build.GoVersion
+	return strings.Join(append(parts, build.GoVersion), ", ")
 }
 
 // print writes a whole output: value with --json, else text.

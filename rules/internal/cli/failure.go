@@ -85,7 +85,7 @@ func report(out io.Writer, command *cobra.Command, err error, asJSON bool) int {
 
 // add adds an error: each of those that are joined, and the mistakes of files as such.
 func (f *Failure) add(err error) {
-	if all, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // what wraps it has a text of its own
+	if all, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, one := range all.Unwrap() {
 			f.add(one)
 		}

@@ -5,7 +5,6 @@
 // profile, no number or address, and neither the address of GenAuth nor the application.
 package doctor
 
-
 import (
 	"context"
 	"encoding/json"
