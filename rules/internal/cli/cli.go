@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -43,9 +44,6 @@ func System() IO {
 func Run(ctx context.Context, args []string, system IO) int {
 	root := newRoot(system)                   //nolint:contextcheck // a command takes that of ExecuteContextC
 	root.SetArgs(append([]string{}, args...)) // nil would mean those of the process
-	root.SetIn(system.In)
-	root.SetOut(system.Out)
-	root.SetErr(system.Err)
 	command, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitGood
@@ -90,7 +88,33 @@ Exit status: 0 good, 2 wrong use, 3 the rules or the settings have a mistake,
 	root.SetFlagErrorFunc(flagError)
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON, errors too")
 	root.AddCommand(a.checkCommand(), a.explainCommand(), a.diffCommand(), a.testCommand(), a.doctorCommand(), a.emulatorCommand())
+	root.SetIn(system.In)
+	root.SetOut(system.Out)
+	root.SetErr(system.Err)
+	refuseUnknown(root)
 	return root
+}
+
+// refuseUnknown has the commands that cobra adds fail for what they do not know.
+func refuseUnknown(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, command := range root.Commands() {
+		switch command.Name() {
+		case "help":
+			command.Args = func(_ *cobra.Command, args []string) error {
+				_, rest, err := root.Find(args)
+				if err == nil && len(rest) > 0 {
+					err = fmt.Errorf("unknown command %q", rest[0])
+				}
+				return err
+			}
+		case "completion":
+			command.RunE = func(*cobra.Command, []string) error {
+				return errors.New("which shell? bash, fish, powershell, zsh")
+			}
+		}
+	}
 }
 
 // version is what the Go tool has recorded of the binary.

@@ -77,6 +77,17 @@ func TestAnswers(t *testing.T) {
 		"explain-url-no-route":       {withRoutes("--url", "/nowhere", "--have", "OTP"), 0},
 		"explain-url-mount":          {withRoutes("--url", "/reports/7", "--have", "FACE"), 0},
 		"explain-url-mount-unsaid":   {withRoutes("--url", "/reports/7"), 0},
+		"explain-route-routes":       {withRoutes("--route", "GET /reports/:name", "--have", "FACE"), 0},
+		"usage-explain-no-route":     {withRoutes("--route", "GET /admin/nope"), 2},
+		"usage-explain-near-route":   {withRoutes("--route", "GET /report"), 2},
+		"usage-explain-near-param":   {withRoutes("--route", "POST /admin/payouts/:key"), 2},
+		"usage-explain-other-method": {withRoutes("--route", "DELETE /login"), 2},
+		"usage-explain-url-as-route": {withRoutes("--route", "POST /admin/payouts/7"), 2},
+		"usage-explain-near-method":  {explain("--route", "PSOT /login"), 2},
+		"usage-explain-any-method":   {explain("--route", "ANY /login"), 2},
+		"usage-explain-offset":       {explain("--route", "GET /login", "--at", "2026-12-20 09:00"), 2},
+		"usage-explain-day":          {explain("--route", "GET /login", "--at", "2026-02-30T09:00:00Z"), 2},
+		"explain-own-method":         {explain("--route", "PURGE /login", "--have", "none"), 0},
 		"diff":                       {[]string{"diff", mfa, "testdata/mfa.new.yaml"}, 0},
 		"diff-routes":                {[]string{"diff", mfa, "testdata/mfa.new.yaml", "--routes", "testdata/coverage.json"}, 0},
 		"diff-json":                  {[]string{"diff", mfa, "testdata/mfa.new.yaml", "--routes", "testdata/coverage.json", "--json"}, 0},
@@ -87,6 +98,7 @@ func TestAnswers(t *testing.T) {
 		"test-failing":               {[]string{"test", "testdata/mfa_test.yaml", "testdata/failing_test.yaml"}, 4},
 		"test-failing-json":          {[]string{"test", "testdata/failing_test.yaml", "--json"}, 4},
 		"test-wrong":                 {[]string{"test", "testdata/wrong_test.yaml", "testdata/failing_test.yaml"}, 3},
+		"test-routes":                {[]string{"test", "testdata/routes_test.yaml"}, 4},
 		"test-of-rules":              {[]string{"test", mfa}, 3},
 		"usage-none":                 {nil, 2},
 		"usage-json":                 {explain("--json", "--route", "/admin", "--have", "OTPP"), 2},
@@ -117,6 +129,10 @@ func TestAnswers(t *testing.T) {
 		"wrong-routes-yaml":          {explain("--url", "/admin", "--routes", mfa), 3},
 		"usage-diff":                 {[]string{"diff", mfa}, 2},
 		"usage-test":                 {[]string{"test"}, 2},
+		"usage-help":                 {[]string{"help", "nope"}, 2},
+		"usage-help-of":              {[]string{"help", "check", "nope"}, 2},
+		"usage-completion":           {[]string{"completion"}, 2},
+		"usage-completion-shell":     {[]string{"completion", "tcsh"}, 2},
 		"usage-emulator":             {[]string{"emulator", "--addr", "0.0.0.0:80", "--user", ":OTP", "--user", "bob:OTPP", "--user", "a", "--user", "A", "--token-lifetime", "0s"}, 2},
 		"usage-emulator-addr":        {[]string{"emulator", "--addr", "8080"}, 2},
 	}
@@ -225,33 +241,62 @@ func TestFilesThatAreTooLarge(t *testing.T) {
 // TestHelp shows that help is no mistake, and that every command has an example.
 func TestHelp(t *testing.T) {
 	t.Parallel()
-	for _, command := range []string{"check", "explain", "diff", "test", "emulator"} {
+	code, all, _ := run(t, "--help")
+	assert.Zero(t, code)
+	assert.Contains(t, all, "Examples:\n  echomfa ")
+	for _, command := range []string{"check", "explain", "diff", "test", "doctor", "emulator"} {
+		assert.Regexp(t, `(?m)^  `+command+` `, all)
 		code, out, errOut := run(t, command, "--help")
 		assert.Zero(t, code)
 		assert.Contains(t, out, "Examples:\n  echomfa "+command)
+		assert.NotRegexp(t, `--\S+ (string|duration)`, out, "the value of a flag has a name that says what it is")
+		for line := range strings.Lines(strings.SplitN(out, "Usage:", 2)[0]) {
+			assert.LessOrEqual(t, len(line), 90, line)
+		}
 		assert.Empty(t, errOut)
+		code, same, _ := run(t, "help", command)
+		assert.Zero(t, code)
+		assert.Equal(t, out, same)
 	}
 	code, out, _ := run(t, "--version")
 	assert.Zero(t, code)
-	assert.Contains(t, out, "echomfa version ")
+	assert.Regexp(t, `^echomfa version \S.*go1\.`, out)
 }
 
 // TestCompletion shows that shells complete commands, files and values.
 func TestCompletion(t *testing.T) {
 	t.Parallel()
-	for want, args := range map[string][]string{
-		"explain\t":                        {"ex"},
-		"yaml\nyml\njson\n:8":              {"check", ""},
-		"json\n:8":                         {"check", "testdata/mfa.yaml", "--routes", ""},
-		"OTP,OTP\nOTP,SMS\nOTP,EMAIL\nOTP": {"explain", "testdata/mfa.yaml", "--have", "OTP,"},
-		"OTP\nSMS\n":                       {"check", "testdata/mfa.yaml", "--factors", ""},
-		"GET /\nGET /healthz\n":            {"explain", "testdata/mfa.yaml", "--route", ""},
-		"approver\n:4":                     {"explain", "testdata/mfa.yaml", "--role", ""},
-		":4\n":                             {"explain", "testdata/wrong.yaml", "--tenant", ""},
+	const none = ":4\n"
+	for _, row := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"ex"}, "explain\t"},
+		{[]string{"check", ""}, "yaml\nyml\njson\n:8\n"},
+		{[]string{"check", "testdata/mfa.yaml", "--routes", ""}, "json\n:8"},
+		{[]string{"check", "testdata/mfa.yaml", ""}, none},
+		{[]string{"diff", "testdata/mfa.yaml", ""}, "yaml\nyml\njson\n:8\n"},
+		{[]string{"diff", "testdata/mfa.yaml", "testdata/mfa.yaml", ""}, none},
+		{[]string{"test", "testdata/mfa_test.yaml", ""}, "yaml\nyml\njson\n:8\n"},
+		{[]string{"doctor", ""}, none},
+		{[]string{"emulator", ""}, none},
+		{[]string{"doctor", "--token-file", ""}, ":0\n"},
+		{[]string{"doctor", "--host", ""}, none},
+		{[]string{"doctor", "--enrolled", ""}, "OTP\nSMS\n"},
+		{[]string{"explain", "testdata/mfa.yaml", "--routes", "testdata/coverage.json", "--route", ""}, "GET /\nGET /admin\n"},
+		{[]string{"explain", "testdata/mfa.yaml", "--routes", "testdata/wrong.json", "--route", ""}, none},
+		{[]string{"explain", "testdata/mfa.yaml", "--at", ""}, none},
+		{[]string{"completion", ""}, "bash\t"},
+		{[]string{"help", "ch"}, "check\t"},
+		{[]string{"explain", "testdata/mfa.yaml", "--have", "OTP,"}, "OTP,OTP\nOTP,SMS\nOTP,EMAIL\nOTP"},
+		{[]string{"check", "testdata/mfa.yaml", "--factors", ""}, "OTP\nSMS\n"},
+		{[]string{"explain", "testdata/mfa.yaml", "--route", ""}, "GET /\nGET /healthz\n"},
+		{[]string{"explain", "testdata/mfa.yaml", "--role", ""}, "approver\n:4"},
+		{[]string{"explain", "testdata/wrong.yaml", "--tenant", ""}, none},
 	} {
-		code, out, _ := run(t, append([]string{"__complete"}, args...)...)
+		code, out, _ := run(t, append([]string{"__complete"}, row.args...)...)
 		assert.Zero(t, code)
-		assert.True(t, strings.HasPrefix(out, want), "%v: %s", args, out)
+		assert.True(t, strings.HasPrefix(out, row.want), "%v: %s", row.args, out)
 	}
 	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
 		code, out, _ := run(t, "completion", shell)

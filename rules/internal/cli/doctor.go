@@ -63,11 +63,11 @@ no token, nothing of the user, and neither the address nor the application.`,
 	}
 	command.SetFlagErrorFunc(doctorFlagError)
 	f := command.Flags()
-	f.StringVar(&flags.config.BaseURL, "host", "", "GenAuth's authentication address of the app (default $GENAUTH_HOST)")
-	f.StringVar(&flags.config.AppID, "app-id", "", "the app id (default $GENAUTH_APP_ID)")
-	f.StringVar(&flags.config.AppIDHeader, "app-id-header", "", "the name of the header for it, if a deployment renames it")
-	f.StringVar(&flags.tokenFile, "token-file", "", "the file whose first line is the access token of a user; - for standard input")
-	f.StringArrayVar(&flags.enrolled, "enrolled", nil, "what the user of the token has enrolled, such as OTP,FACE, or none")
+	f.StringVar(&flags.config.BaseURL, "host", "", "the `URL` that GenAuth calls the authentication address of the app (default $GENAUTH_HOST)")
+	f.StringVar(&flags.config.AppID, "app-id", "", "the `ID` of the application (default $GENAUTH_APP_ID)")
+	f.StringVar(&flags.config.AppIDHeader, "app-id-header", "", "the `NAME` of the header for it, if a deployment renames it")
+	f.StringVar(&flags.tokenFile, "token-file", "", "the `FILE` whose first line is the access token of a user; - for standard input")
+	f.StringArrayVar(&flags.enrolled, "enrolled", nil, "the `TYPES` that the user of the token has enrolled, such as OTP,FACE, or none")
 	f.BoolVar(&flags.showHost, "show-host", false, "print the address and the app id, too")
 	complete(command)
 	return command

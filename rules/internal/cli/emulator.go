@@ -47,14 +47,15 @@ It prints its users with a token of each, listens on this machine only, and keep
 nothing. It is not for production.`,
 		Example: `  echomfa emulator
   echomfa emulator --user alice:OTP,FACE --user bob`,
-		Args: cobra.NoArgs,
-		RunE: func(command *cobra.Command, _ []string) error { return a.emulator(command, &flags) },
+		Args:              cobra.NoArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE:              func(command *cobra.Command, _ []string) error { return a.emulator(command, &flags) },
 	}
 	f := command.Flags()
-	f.StringVar(&flags.addr, "addr", "127.0.0.1:0", "the loopback address and port to listen on")
-	f.StringVar(&flags.appID, "app-id", "", "the id of the application (default one that is made up)")
-	f.DurationVar(&flags.lifetime, "token-lifetime", 24*time.Hour, "how long the tokens are good")
-	f.StringArrayVar(&flags.users, "user", []string{"none", "otp:OTP", "both:OTP,FACE"}, "a user's name and factors, such as alice:OTP,FACE")
+	f.StringVar(&flags.addr, "addr", "127.0.0.1:0", "the loopback `ADDRESS` and port to listen on")
+	f.StringVar(&flags.appID, "app-id", "", "the `ID` of the application (default one that is made up)")
+	f.DurationVar(&flags.lifetime, "token-lifetime", 24*time.Hour, "the `TIME` that the tokens are good")
+	f.StringArrayVar(&flags.users, "user", []string{"none", "otp:OTP", "both:OTP,FACE"}, "a `USER`'s name and factors, such as alice:OTP,FACE")
 	complete(command)
 	return command
 }

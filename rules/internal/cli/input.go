@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,11 +11,15 @@ import (
 	"github.com/echomfa/echomfa"
 
 	"github.com/echomfa/echomfa/rules"
+	"github.com/echomfa/echomfa/rules/internal/spelling"
 )
 
+const maxRules = 1 << 20 // as Parse has it
+
+// What flags of several commands are.
 const (
-	maxRules    = 1 << 20 // as Parse has it
-	maxCoverage = 16 << 20
+	atUsage     = "the `TIME` to judge by, such as 2026-12-20T09:00:00+08:00 (default now)"
+	routesUsage = "the `FILE` with the coverage of the app as JSON, which has its routes"
 )
 
 // stdin is the name of a file that stands for standard input.
@@ -72,48 +74,35 @@ func (a *app) loadRules(name string) (*rules.File, error) {
 	return f, err
 }
 
-// loadCoverage reads the file of the flag --routes.
-func (a *app) loadCoverage(name string) (rules.Coverage, error) {
-	data, err := a.readFile(name, maxCoverage)
-	if err != nil {
-		return rules.Coverage{}, fmt.Errorf("--routes: %w", err)
-	}
-	c, err := rules.ReadCoverage(data)
-	if err == nil {
-		return c, nil
-	}
-	var (
-		syntax *json.SyntaxError
-		typed  *json.UnmarshalTypeError
-		offset int64
-	)
-	switch {
-	case errors.As(err, &syntax):
-		offset = syntax.Offset
-	case errors.As(err, &typed):
-		offset = typed.Offset
-	}
-	place := name
-	if offset > 0 {
-		before := data[:min(offset, int64(len(data)))]
-		place = fmt.Sprintf("%s:%d", name, bytes.Count(before, []byte("\n"))+1)
-	}
-	return rules.Coverage{}, invalid(fmt.Errorf("--routes: %s: %w", place, err))
-}
-
-// registered returns the routes of a coverage, which may be none.
-func registered(c *rules.Coverage) []rules.Route { return append([]rules.Route{}, c.Registered()...) }
-
 // moment reads the flag --at. Without it, it is now.
 func (a *app) moment(text string) (time.Time, error) {
 	if text == "" {
 		return a.Now(), nil
 	}
-	t, err := time.Parse(time.RFC3339, text)
+	t, err := parseTime(text)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("--at: %q is not a time with its offset, such as 2026-12-20T09:00:00+08:00", text)
+		return time.Time{}, fmt.Errorf("--at: %w", err)
 	}
 	return t, nil
+}
+
+// parseTime reads a time with its offset.
+func parseTime(text string) (time.Time, error) {
+	t, err := time.Parse(time.RFC3339, text)
+	if err == nil {
+		return t, nil
+	}
+	if wrong := (*time.ParseError)(nil); errors.As(err, &wrong) && strings.HasSuffix(wrong.Message, " out of range") {
+		return time.Time{}, fmt.Errorf("%q%s", text, wrong.Message)
+	}
+	suggestion := ""
+	for layout, rest := range map[string]string{time.DateOnly: "T00:00:00Z", "2006-01-02T15:04": ":00Z", "2006-01-02T15:04:05": "Z"} {
+		near := strings.Replace(text, " ", "T", 1)
+		if _, err := time.Parse(layout, near); err == nil {
+			suggestion = ": did you mean " + near + rest + "?"
+		}
+	}
+	return time.Time{}, fmt.Errorf("%q is not a time with its offset, such as 2026-12-20T09:00:00+08:00%s", text, suggestion)
 }
 
 // split returns the parts of values that have commas between them.
@@ -168,6 +157,11 @@ func request(text string) (method, rest string, err error) {
 		return "", "", fmt.Errorf("%q: a method is in upper case: did you mean %q?", text, strings.ToUpper(method)+" "+rest)
 	case method == "", strings.ContainsAny(rest, " \t"):
 		return "", "", fmt.Errorf("%q is not a method and a path with one space between them", text)
+	case method == rules.AnyMethod, method == "*":
+		return "", "", fmt.Errorf("%q: a request has one method, such as GET", text)
+	}
+	if near, misspelled := spelling.Nearest(method, knownMethods()); misspelled && near != method {
+		return "", "", fmt.Errorf("%q: unknown method: did you mean %q?", text, near+" "+rest)
 	}
 	return method, rest, nil
 }
