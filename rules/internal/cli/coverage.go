@@ -52,7 +52,7 @@ func inCoverage(data []byte, err error) (int, error) {
 	case errors.As(err, &syntax):
 		offset, err = syntax.Offset, syntax
 	case errors.As(err, &typed):
-		offset, err = typed.Offset, fmt.Errorf("%s cannot be of the type %s", what(typed.Field), typed.Value)
+		offset, err = typed.Offset, fmt.Errorf("%s has the wrong type: %s", what(typed.Field), typed.Value)
 	default:
 		text := strings.TrimPrefix(err.Error(), "rules: coverage: ")
 		err = errors.New(strings.TrimPrefix(text, "json: "))

@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -118,4 +119,26 @@ func TestSuitesThatCannotBe(t *testing.T) {
 			assert.Contains(t, errOut, row.want)
 		})
 	}
+}
+
+// TestNothingForTheTerminal shows that what a terminal obeys, or what turns a line around,
+// is written out: in answers and in errors, of files and of arguments.
+func TestNothingForTheTerminal(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "mfa.yaml")
+	require.NoError(t, os.WriteFile(file, []byte("version: 1\ndefault: {require: OTP}\nrules:\n  - name: open\n    public: \"a\u009b2Jb\u202ec 世界\"\n    routes: [\"GET /\"]\n"), 0o600))
+	code, out, _ := run(t, "check", file)
+	assert.Zero(t, code)
+	assert.Contains(t, out, `a\u009b2Jb\u202ec 世界`)
+	code, out, _ = run(t, "check", file, "--json")
+	assert.Zero(t, code)
+	assert.True(t, json.Valid([]byte(out)), out)
+	code, _, errOut := run(t, "check", filepath.Join(dir, "\x1b[2J.yaml"))
+	assert.Equal(t, 2, code)
+	assert.Contains(t, errOut, `\x1b[2J.yaml: no such file`)
+	code, _, errOut = run(t, "check", file, "--\x1b[2J", "--json")
+	assert.Equal(t, 2, code)
+	assert.True(t, json.Valid([]byte(errOut)), errOut)
+	assert.NotContains(t, errOut, "\x1b")
 }
