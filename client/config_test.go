@@ -75,6 +75,8 @@ func TestNewBaseURL(t *testing.T) {
 		"WB without a scheme":      {url: "example.genauth.ai", wantErr: "put https:// before it"},
 		"WB no scheme, a port":     {url: "example.genauth.ai:443", wantErr: "put https:// before it"},
 		"WB no scheme, like http":  {url: "httpbin.example.com", wantErr: "put https:// before it"},
+		"loopback, no scheme":      {url: "127.0.0.1:8080", wantErr: "put http:// before it"},
+		"localhost, no scheme":     {url: "localhost:8080", wantErr: "put http:// before it"},
 		"WB prefix like OpenID's":  {url: "https://example.com/oidc-proxy", want: "https://example.com/oidc-proxy"},
 		"F15 prefix like the API":  {url: "https://example.com/api", want: "https://example.com/api"},
 		"surrounded by whitespace": {url: " https://example.com", wantErr: "character"},
