@@ -41,6 +41,9 @@ func (t *Telemetry) described(d *echomfa.Decision) []attribute.KeyValue {
 	if d.Source != echomfa.NoSource {
 		about = append(about, attribute.Float64("echomfa.age", d.Age.Seconds()))
 	}
+	if d.Revision != "" {
+		about = append(about, rulesHash.String(d.Revision))
+	}
 	if d.ID != "" {
 		about = append(about, attribute.String("echomfa.decision_id", d.ID))
 	}

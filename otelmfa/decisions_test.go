@@ -22,7 +22,7 @@ func TestDecisionsAreCounted(t *testing.T) {
 	t.Parallel()
 	rule := func(mode echomfa.Mode) func(*http.Request) (echomfa.Requirement, error) {
 		return func(*http.Request) (echomfa.Requirement, error) {
-			return echomfa.Requirement{Policy: otp().Named("admin"), Mode: mode, Rule: "payout"}, nil
+			return echomfa.Requirement{Policy: otp().Named("admin"), Mode: mode, Rule: "payout", Revision: "c0ffee"}, nil
 		}
 	}
 	const named, where = "echomfa.policy=admin echomfa.rule=payout", "http.request.method=GET http.route=/people/{id}"
@@ -68,6 +68,7 @@ func TestDecisionsAreCounted(t *testing.T) {
 			refused := row.outcome != "allowed" && row.outcome != "exempt"
 			assert.Equal(t, refused, strings.Contains(shown, " echomfa.decision_id="))
 			assert.Equal(t, row.source != "none", strings.Contains(shown, " echomfa.age="))
+			assert.Equal(t, row.what == named, strings.Contains(shown, " echomfa.rules=c0ffee "), "the revision is on the span, and on no metric")
 		})
 	}
 }

@@ -23,9 +23,6 @@ type Config struct {
 	// [echomfa.Config].UserRefKey is set, on the span of the request. It is pseudonymous
 	// personal data. Optional. Default: spans name no user. Metrics never do.
 	UserRef bool
-	// RulesHash returns the hash of the rules that are in force, for echomfa.rules.info.
-	// It is called at each collection. Optional.
-	RulesHash func() string
 	// Next is told everything, too: an [echomfa.Config] has one Observer. Optional.
 	Next echomfa.Observer
 }
@@ -43,7 +40,7 @@ type Telemetry struct {
 	results   map[string][]metric.RecordOption // by LookupResult.Failure
 
 	mu      sync.Mutex
-	watched metric.Registration // guarded by mu
+	watched map[string]metric.Registration // by method; guarded by mu
 }
 
 var _ echomfa.LookupObserver = (*Telemetry)(nil)
@@ -67,7 +64,7 @@ func New(cfg Config) (*Telemetry, error) {
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
-	t.results = results()
+	t.results, t.watched = results(), make(map[string]metric.Registration)
 	return t, nil
 }
 

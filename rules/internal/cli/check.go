@@ -58,7 +58,7 @@ With --routes also rules that no route meets, and as notes routes that only the
 default guards. Notes do not change the exit status.`,
 		Example: `  echomfa check mfa.yaml
   echomfa check mfa.yaml --routes coverage.json --pages /mfa,/login --roles admin,auditor`,
-		Args:              cobra.ExactArgs(1),
+		Args:              arguments("FILE"),
 		ValidArgsFunction: completeYAML,
 		RunE:              func(_ *cobra.Command, args []string) error { return a.check(args[0], &flags) },
 	}
@@ -80,14 +80,14 @@ func (a *app) check(name string, flags *checkFlags) error {
 	}
 	var coverage *rules.Coverage
 	if flags.routes != "" {
-		read, err := loadCoverage(flags.routes)
+		read, err := a.loadCoverage(flags.routes)
 		if err != nil {
 			return err
 		}
 		coverage = &read
 	}
-	c := Check{File: name, Mistakes: rules.Mistakes{}, Open: []Opened{}}
-	f, err := readRules(name)
+	c := Check{File: nameOf(name), Mistakes: rules.Mistakes{}, Open: []Opened{}}
+	f, err := a.readRules(name)
 	if !errors.As(err, &c.Mistakes) {
 		if err != nil {
 			return err

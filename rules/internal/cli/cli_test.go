@@ -2,11 +2,14 @@ package cli_test
 
 import (
 	"bytes"
+	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +21,15 @@ import (
 	"github.com/echomfa/echomfa/rules/internal/cli"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// asProgram has the test's binary be the program itself.
+const asProgram = "ECHOMFA_TEST_AS_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		os.Exit(cli.Run(context.Background(), os.Args[1:], cli.System()))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // update has the answers written: go test . -run TestAnswers -update.
 var update = flag.Bool("update", false, "write testdata/answers") //nolint:gochecknoglobals // flags are
@@ -78,6 +89,12 @@ func TestAnswers(t *testing.T) {
 		"test-wrong":                 {[]string{"test", "testdata/wrong_test.yaml", "testdata/failing_test.yaml"}, 3},
 		"test-of-rules":              {[]string{"test", mfa}, 3},
 		"usage-none":                 {nil, 2},
+		"usage-json":                 {explain("--json", "--route", "/admin", "--have", "OTPP"), 2},
+		"usage-json-flag":            {[]string{"check", mfa, "--rotues", "x", "--json"}, 2},
+		"usage-one-dash":             {[]string{"check", mfa, "-routes", "x"}, 2},
+		"usage-too-much":             {[]string{"check", mfa, mfa}, 2},
+		"wrong-json":                 {[]string{"diff", mfa, "testdata/wrong.yaml", "--json"}, 3},
+		"wrong-test-json":            {[]string{"test", "testdata/wrong_test.yaml", "--json"}, 3},
 		"usage-command":              {[]string{"chekc", mfa}, 2},
 		"usage-flag":                 {[]string{"check", mfa, "--rotues", "x"}, 2},
 		"usage-no-file":              {[]string{"check"}, 2},
@@ -113,6 +130,7 @@ func TestAnswers(t *testing.T) {
 				got += "--- stderr\n" + errOut
 			}
 			got += fmt.Sprintf("--- exit status %d\n", code)
+			answersAsJSON(t, row.args, code)
 			path := filepath.Join("testdata", "answers", name+".txt")
 			if *update {
 				require.NoError(t, os.WriteFile(path, []byte(got), 0o600))
@@ -129,6 +147,30 @@ func TestAnswers(t *testing.T) {
 	files, err := os.ReadDir("testdata/answers")
 	require.NoError(t, err)
 	assert.Len(t, files, len(rows), "each file has a row")
+}
+
+// answersAsJSON shows that a command with --json has the same exit status, and prints one JSON
+// value: its answer on standard output, or what keeps it from answering on standard error.
+func answersAsJSON(t *testing.T, args []string, want int) {
+	t.Helper()
+	code, out, errOut := run(t, append(slices.Clone(args), "--json")...)
+	assert.Equal(t, want, code)
+	if errOut == "" {
+		assert.True(t, json.Valid([]byte(out)), out)
+		return
+	}
+	assert.Empty(t, out)
+	var failure cli.Failure
+	decoder := json.NewDecoder(strings.NewReader(errOut))
+	decoder.DisallowUnknownFields()
+	require.NoError(t, decoder.Decode(&failure), errOut)
+	assert.False(t, decoder.More(), errOut)
+	assert.Equal(t, want, failure.ExitStatus)
+	assert.Equal(t, map[int]string{1: "other", 2: "usage", 3: "invalid"}[want], failure.Error)
+	assert.NotEmpty(t, failure.Messages)
+	for _, message := range failure.Messages {
+		assert.NotRegexp(t, `\.yaml:\d+:\d+`, message, "mistakes have their places")
+	}
 }
 
 func quoted(args []string) string {

@@ -55,10 +55,10 @@ func complete(command *cobra.Command) {
 // ofRules completes by what the rules of the file have that is named before.
 func ofRules(values func(r *rules.Rule) []string) cobra.CompletionFunc {
 	return func(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
-		if len(args) == 0 {
+		if len(args) == 0 || args[0] == stdin {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		f, err := readRules(args[0])
+		f, err := (&app{}).readRules(args[0])
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}

@@ -52,7 +52,7 @@ What is compared is what a user needs to get through, not the text: a route whos
 rules are the same is left out, one that asks for the same by another rule is equal.
 Without --routes all paths that one of the files names are compared.`,
 		Example:           `  echomfa diff mfa.old.yaml mfa.yaml --routes coverage.json`,
-		Args:              cobra.ExactArgs(2),
+		Args:              arguments("OLD", "NEW"),
 		ValidArgsFunction: completeYAML,
 		RunE:              func(_ *cobra.Command, args []string) error { return a.diff(args[0], args[1], coverage, at) },
 	}
@@ -70,18 +70,18 @@ func (a *app) diff(before, after, coverage, at string) error {
 	}
 	var routes []rules.Route
 	if coverage != "" {
-		c, err := loadCoverage(coverage)
+		c, err := a.loadCoverage(coverage)
 		if err != nil {
 			return err
 		}
 		routes = registered(&c)
 		routes = append(routes, rules.Route{Method: rules.AnyMethod}) // requests that match none
 	}
-	was, err := loadRules(before)
+	was, err := a.loadRules(before)
 	if err != nil {
 		return err
 	}
-	is, err := loadRules(after)
+	is, err := a.loadRules(after)
 	if err != nil {
 		return err
 	}

@@ -4,7 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/echomfa/echomfa/genauthtest"
@@ -61,6 +64,9 @@ func (a *app) emulator(command *cobra.Command, flags *emulatorFlags) error {
 	if err != nil {
 		return err
 	}
+	// The other commands have nothing to do when they are interrupted.
+	ctx, stop := signal.NotifyContext(command.Context(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	s, err := genauthtest.New(genauthtest.Config{Addr: flags.addr, AppID: flags.appID, TokenLifetime: flags.lifetime})
 	if err != nil {
 		return &failure{exitOther, fmt.Errorf("--addr: %w", err)}
@@ -78,7 +84,10 @@ func (a *app) emulator(command *cobra.Command, flags *emulatorFlags) error {
 	if err := a.print(b.String(), told); err != nil {
 		return err
 	}
-	<-command.Context().Done()
+	if !a.json {
+		_, _ = fmt.Fprintln(a.Err, "echomfa: listening, until it is interrupted")
+	}
+	<-ctx.Done()
 	return nil
 }
 

@@ -27,7 +27,7 @@ Each rule is a hit, a miss or, if it is for users whose role or tenant is not gi
 a may. The last one decides, unless a may before it does.`,
 		Example: `  echomfa explain mfa.yaml --route "POST /admin/users" --have OTP --role admin
   echomfa explain mfa.yaml --url /admin/users --routes coverage.json --have none`,
-		Args:              cobra.ExactArgs(1),
+		Args:              arguments("FILE"),
 		ValidArgsFunction: completeYAML,
 		RunE: func(command *cobra.Command, args []string) error {
 			return a.explain(command, args[0], &flags)
@@ -50,12 +50,12 @@ func (a *app) explain(command *cobra.Command, name string, flags *explainFlags) 
 	if err != nil {
 		return err
 	}
-	f, err := loadRules(name)
+	f, err := a.loadRules(name)
 	if err != nil {
 		return err
 	}
 	if flags.routes != "" {
-		coverage, err := loadCoverage(flags.routes)
+		coverage, err := a.loadCoverage(flags.routes)
 		if err != nil {
 			return err
 		}

@@ -20,32 +20,52 @@ const (
 	maxCoverage = 16 << 20
 )
 
-// readFile reads a file that may be too large, or none.
-func readFile(name string, most int64) ([]byte, error) {
-	f, err := os.Open(name) //nolint:gosec // the user names it
-	if err != nil {
-		return nil, err
+// stdin is the name of a file that stands for standard input.
+const stdin = "-"
+
+// nameOf is how messages call a file.
+func nameOf(file string) string {
+	if file == stdin {
+		return "<stdin>"
 	}
-	defer func() { _ = f.Close() }()
-	data, err := io.ReadAll(io.LimitReader(f, most+1))
+	return file
+}
+
+// readFile reads a file that may be too large, or none.
+func (a *app) readFile(name string, most int64) ([]byte, error) {
+	in := a.In
+	if name == stdin {
+		if a.stdinRead {
+			return nil, errors.New("only one file can be standard input")
+		}
+		a.stdinRead = true
+	} else {
+		f, err := os.Open(name) //nolint:gosec // the user names it
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = f.Close() }()
+		in = f
+	}
+	data, err := io.ReadAll(io.LimitReader(in, most+1))
 	if err == nil && int64(len(data)) > most {
-		err = fmt.Errorf("%s has more than %d bytes", name, most)
+		err = fmt.Errorf("%s has more than %d bytes", nameOf(name), most)
 	}
 	return data, err
 }
 
 // readRules reads a file of rules. Its mistakes are a [rules.Mistakes].
-func readRules(name string) (*rules.File, error) {
-	data, err := readFile(name, maxRules)
+func (a *app) readRules(name string) (*rules.File, error) {
+	data, err := a.readFile(name, maxRules)
 	if err != nil {
 		return nil, err
 	}
-	return rules.Parse(data, name)
+	return rules.Parse(data, nameOf(name))
 }
 
 // loadRules is readRules with the exit status of its error.
-func loadRules(name string) (*rules.File, error) {
-	f, err := readRules(name)
+func (a *app) loadRules(name string) (*rules.File, error) {
+	f, err := a.readRules(name)
 	if mistakes := rules.Mistakes(nil); errors.As(err, &mistakes) {
 		return nil, invalid(fmt.Errorf("the rules have %s\n%w", count(len(mistakes), "mistake"), err))
 	}
@@ -53,8 +73,8 @@ func loadRules(name string) (*rules.File, error) {
 }
 
 // loadCoverage reads the file of the flag --routes.
-func loadCoverage(name string) (rules.Coverage, error) {
-	data, err := readFile(name, maxCoverage)
+func (a *app) loadCoverage(name string) (rules.Coverage, error) {
+	data, err := a.readFile(name, maxCoverage)
 	if err != nil {
 		return rules.Coverage{}, fmt.Errorf("--routes: %w", err)
 	}

@@ -31,7 +31,7 @@ func (a *app) testCommand() *cobra.Command {
 A case has a request, what the user has enrolled, and what is expected: allow, report
 or refuse. It may name the rule that decides. docs/rules.md describes the file.`,
 		Example:           `  echomfa test mfa_test.yaml`,
-		Args:              cobra.MinimumNArgs(1),
+		Args:              arguments("FILE_test.yaml..."),
 		ValidArgsFunction: completeYAML,
 		RunE:              func(_ *cobra.Command, args []string) error { return a.test(args) },
 	}
@@ -41,7 +41,7 @@ func (a *app) test(names []string) error {
 	results := []Result{}
 	var wrong []error
 	for _, name := range names {
-		more, err := testFile(name)
+		more, err := a.testFile(name)
 		if err != nil {
 			wrong = append(wrong, err)
 		}
@@ -71,12 +71,12 @@ func (a *app) test(names []string) error {
 }
 
 // testFile runs the cases of a file.
-func testFile(name string) ([]Result, error) {
-	data, err := readFile(name, maxRules)
+func (a *app) testFile(name string) ([]Result, error) {
+	data, err := a.readFile(name, maxRules)
 	if err != nil {
 		return nil, err
 	}
-	suite, mistakes := readSuite(data, name)
+	suite, mistakes := readSuite(data, nameOf(name))
 	if len(mistakes) > 0 {
 		return nil, invalid(fmt.Errorf("the test cases have %s\n%w", count(len(mistakes), "mistake"), mistakes))
 	}
@@ -86,13 +86,13 @@ func testFile(name string) ([]Result, error) {
 		}
 		return filepath.Join(filepath.Dir(name), other)
 	}
-	f, err := loadRules(beside(suite.rules))
+	f, err := a.loadRules(beside(suite.rules))
 	if err != nil {
 		return nil, fmt.Errorf("%s: rules: %w", name, err)
 	}
 	var coverage *rules.Coverage
 	if suite.routes != "" {
-		c, err := loadCoverage(beside(suite.routes))
+		c, err := a.loadCoverage(beside(suite.routes))
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
