@@ -1,6 +1,7 @@
 package rulesecho4_test
 
 import (
+	"context"
 	"fmt"
 	"log"
 	"net/http"
@@ -35,18 +36,27 @@ rules:
 	if err != nil {
 		log.Fatal(err)
 	}
-	identityOf := func(*http.Request) rules.Identity { return rules.Identity{Roles: []string{"approver"}} }
+	identityOf := func(r *http.Request) (rules.Identity, error) {
+		role := r.Header.Get("Role") // of this example: never take it from a header
+		if role == "" {
+			return rules.Identity{}, echomfa.ErrUnauthenticated
+		}
+		return rules.Identity{Roles: []string{role}}, nil
+	}
 
 	policyOf := func(r *http.Request, returnTo string) (echomfa.Policy, error) {
-		route := "/admin" // also without a page that was wanted
+		who, err := identityOf(r)
+		route := "/admin"
 		if strings.HasPrefix(returnTo, "/payouts/") { // a guess does no harm here: it opens nothing
 			route = "/payouts/:id"
 		}
-		return file.File().Match("GET", route).Rule(time.Now(), identityOf(r)).Policy(), nil
+		return file.File().Match("GET", route).Rule(time.Now(), who).Policy(), err
 	}
 
 	for _, returnTo := range []string{"", "/payouts/7"} {
-		policy, err := policyOf(httptest.NewRequest(http.MethodGet, "/mfa", http.NoBody), returnTo)
+		r := httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/mfa", http.NoBody)
+		r.Header.Set("Role", "approver")
+		policy, err := policyOf(r, returnTo)
 		fmt.Println(policy, err)
 	}
 	// Output:
