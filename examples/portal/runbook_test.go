@@ -394,6 +394,9 @@ func TestRunbookWrongAppID(t *testing.T) {
 	require.Equal(t, http.StatusServiceUnavailable, w.Code)
 	assert.Contains(t, d.line(d.referenceOf(w), "`error`"), "level=ERROR")
 	assert.Equal(t, "1", d.figure("Lookups.Misconfigured"))
+	w = d.entersPassword("alice")
+	assert.Equal(t, http.StatusServiceUnavailable, w.Code)
+	assert.Contains(t, w.Body.String(), "GenAuth does not know it", "no user is told that the password is wrong")
 
 	right := newDesk(t, deskPolicy, false, genauthtest.Config{}, "")
 	assert.Equal(t, http.StatusOK, right.asks(right.genauth.AccessToken("alice-id")).Code)
