@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -169,6 +170,33 @@ func TestLabelsAreBounded(t *testing.T) {
 	assert.EqualValues(t, 30_000, total)
 	assert.Greater(t, rest, int64(8000))
 	assert.Zero(t, odd, "the SDK has taken labels away")
+}
+
+// TestNoCountIsLost has decisions of new and of known labels at once, up to the limit and
+// beyond it, while they are collected.
+func TestNoCountIsLost(t *testing.T) {
+	t.Parallel()
+	const workers, each = 8, 600
+	r := newRig(t)
+	var busy sync.WaitGroup
+	for worker := range workers {
+		busy.Go(func() {
+			for n := range each {
+				r.telemetry.ObserveDecision(t.Context(), echomfa.Decision{Rule: fmt.Sprint("rule ", n*workers+worker)}, "/", http.MethodGet)
+				r.telemetry.ObserveDecision(t.Context(), echomfa.Decision{Rule: fmt.Sprint("shared ", n%7)}, "/", http.MethodGet)
+			}
+		})
+	}
+	for range 20 {
+		assert.LessOrEqual(t, len(r.decisions(t)), 1990)
+	}
+	busy.Wait()
+	all, total := r.decisions(t), int64(0)
+	for _, n := range all {
+		total += n
+	}
+	assert.EqualValues(t, 2*workers*each, total)
+	assert.Len(t, all, 1901)
 }
 
 // TestHitDoesNotAllocate shows that to count a decision costs no allocation: without a

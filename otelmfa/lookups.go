@@ -2,6 +2,7 @@ package otelmfa
 
 import (
 	"context"
+	"slices"
 
 	"github.com/echomfa/echomfa"
 	"go.opentelemetry.io/otel/attribute"
@@ -15,11 +16,11 @@ const errorType = attribute.Key("error.type")
 // refused is the failure that is an answer: GenAuth, or CheckToken, rejects the token.
 const refused = "refused"
 
-// results returns the options of each result of a lookup.
-func results() map[string][]metric.RecordOption {
-	all := map[string][]metric.RecordOption{"": nil}
+// results returns the options of each result of a lookup, after what all have.
+func results(own []attribute.KeyValue) map[string][]metric.RecordOption {
+	all := map[string][]metric.RecordOption{"": {metric.WithAttributes(own...)}}
 	for _, failure := range []string{refused, "rate_limited", "misconfigured", "unavailable", "malformed", "panicked", "turned_away", other} {
-		all[failure] = []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(errorType.String(failure)))}
+		all[failure] = []metric.RecordOption{metric.WithAttributes(append(slices.Clone(own), errorType.String(failure))...)}
 	}
 	return all
 }
@@ -33,7 +34,7 @@ func (t *Telemetry) ObserveLookup(ctx, request context.Context) (context.Context
 	if told, ok := t.cfg.Next.(echomfa.LookupObserver); ok {
 		ctx, next = told.ObserveLookup(ctx, request)
 	}
-	ctx, span := t.tracer.Start(trace.ContextWithSpan(ctx, trace.SpanFromContext(request)), "echomfa.lookup")
+	ctx, span := t.tracer.Start(trace.ContextWithSpan(ctx, trace.SpanFromContext(request)), "echomfa.lookup", trace.WithAttributes(t.own...))
 	return ctx, func(r echomfa.LookupResult) {
 		t.lookups.Record(ctx, r.Duration.Seconds(), t.result(r.Failure)...)
 		if span.IsRecording() {

@@ -193,7 +193,7 @@ func TestZeroTelemetry(t *testing.T) {
 	assert.ErrorContains(t, r.telemetry.Watch(r.mfa), "already")
 	require.NoError(t, r.telemetry.Close())
 	assert.Empty(t, r.collected(t), "nothing is watched any more")
-	assert.NoError(t, r.telemetry.Watch(r.mfa))
+	assert.ErrorContains(t, r.telemetry.Watch(r.mfa), "closed")
 }
 
 // TestGlobalProviders has a Telemetry without a configuration, in a program without an
