@@ -148,7 +148,8 @@ func TestLabelsAreBounded(t *testing.T) {
 	assert.EqualValues(t, 20_000, total)
 
 	for n = range 10_000 {
-		request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+		method := []string{http.MethodGet, http.MethodPut, "BREW"}[n%3]
+		request := httptest.NewRequestWithContext(t.Context(), method, "/", nil)
 		request.Header.Set("Authorization", fmt.Sprint("Bearer token-of-enrolled-", n))
 		_, err := guard.Check(request, request, fmt.Sprint("/path/", n))
 		require.NoError(t, err)
@@ -161,7 +162,9 @@ func TestLabelsAreBounded(t *testing.T) {
 		if strings.Contains(labels, "echomfa.rule=_OTHER") {
 			rest += count
 			assert.Contains(t, labels, "echomfa.outcome=allowed")
+			assert.Contains(t, labels, "echomfa.policy=_OTHER")
 			assert.Contains(t, labels, "http.route=_OTHER")
+			assert.Contains(t, labels, "http.request.method=_OTHER")
 		}
 		if strings.Contains(labels, "otel.metric.overflow") {
 			odd += count

@@ -30,10 +30,7 @@ func (t *Telemetry) ObserveLookup(ctx, request context.Context) (context.Context
 	if !t.ready() {
 		return ctx, func(echomfa.LookupResult) {}
 	}
-	next := func(echomfa.LookupResult) {}
-	if told, ok := t.cfg.Next.(echomfa.LookupObserver); ok {
-		ctx, next = told.ObserveLookup(ctx, request)
-	}
+	ctx, next := t.tellNext(ctx, request)
 	ctx, span := t.tracer.Start(trace.ContextWithSpan(ctx, trace.SpanFromContext(request)), "echomfa.lookup", trace.WithAttributes(t.own...))
 	return ctx, func(r echomfa.LookupResult) {
 		t.lookups.Record(ctx, r.Duration.Seconds(), t.result(r.Failure)...)
@@ -45,6 +42,25 @@ func (t *Telemetry) ObserveLookup(ctx, request context.Context) (context.Context
 	}
 }
 
+// tellNext tells the app's own Observer that a lookup begins, if it wants to know, and
+// returns what tells it the end. A panic is put off until then, when the lookup is measured.
+func (t *Telemetry) tellNext(ctx, request context.Context) (within context.Context, next func(echomfa.LookupResult)) {
+	within, next = ctx, func(echomfa.LookupResult) {}
+	told, ok := t.cfg.Next.(echomfa.LookupObserver)
+	if !ok {
+		return within, next
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			next = func(echomfa.LookupResult) { panic(v) }
+		}
+	}()
+	if ctx, end := told.ObserveLookup(ctx, request); ctx != nil && end != nil {
+		within, next = ctx, end //nolint:fatcontext // it is set once
+	}
+	return within, next
+}
+
 func (t *Telemetry) result(failure string) []metric.RecordOption {
 	if options, ok := t.results[failure]; ok {
 		return options
@@ -54,9 +70,8 @@ func (t *Telemetry) result(failure string) []metric.RecordOption {
 
 func describeLookup(span trace.Span, r *echomfa.LookupResult) {
 	for i, request := range r.Waiting {
-		// The first is the parent.
-		if waiting := trace.SpanContextFromContext(request); i > 0 && waiting.IsValid() {
-			span.AddLink(trace.Link{SpanContext: waiting})
+		if i > 0 { // the first is the parent
+			span.AddLink(trace.LinkFromContext(request))
 		}
 	}
 	if r.Failure != "" {
