@@ -2,6 +2,7 @@ package otelmfa_test
 
 import (
 	"encoding/json"
+	"net/http"
 	"os"
 	"os/exec"
 	"reflect"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/echomfa/echomfa"
 	"github.com/stretchr/testify/assert"
@@ -46,9 +48,10 @@ func documented(t *testing.T) (rows []instrument, stats []string) {
 // all is a rig whose instruments have all been used.
 func all(t *testing.T) *rig {
 	t.Helper()
-	r := newRig(t, func(seen *otelmfa.Config, _ *echomfa.Config) {
-		seen.RulesHash = func() string { return "c0ffee" }
-	})
+	r := newRig(t)
+	require.NoError(t, r.telemetry.WatchRules(func() otelmfa.Rules {
+		return otelmfa.Rules{Hash: "c0ffee", Read: time.Now(), NextExpiry: time.Now()}
+	}))
 	r.serve(t, echomfa.HandlerConfig{Policy: otp()}, "token-of-enrolled")
 	return r
 }
@@ -62,7 +65,9 @@ func TestMetricsAreDocumented(t *testing.T) {
 		i := instrument{name: name, prometheus: strings.ReplaceAll(name, ".", "_"), unit: m.Unit, description: m.Description}
 		switch data := m.Data.(type) {
 		case metricdata.Gauge[int64]:
-			i.kind = "gauge"
+			if i.kind = "gauge"; i.unit == "s" {
+				i.prometheus += "_seconds"
+			}
 		case metricdata.Histogram[float64]:
 			i.kind, i.prometheus = "histogram", i.prometheus+"_seconds"
 		case metricdata.Sum[int64]:
@@ -83,7 +88,7 @@ func TestEveryFigureIsShown(t *testing.T) {
 	var walk func(typ reflect.Type, prefix string)
 	walk = func(typ reflect.Type, prefix string) {
 		for field := range typ.Fields() {
-			if field.Type.Kind() == reflect.Struct {
+			if field.Type.Kind() == reflect.Struct && field.Type != reflect.TypeFor[time.Time]() {
 				walk(field.Type, prefix+field.Name+".")
 				continue
 			}
@@ -91,6 +96,7 @@ func TestEveryFigureIsShown(t *testing.T) {
 		}
 	}
 	walk(reflect.TypeFor[echomfa.Stats](), "")
+	walk(reflect.TypeFor[otelmfa.Rules](), "Rules.")
 	_, named := documented(t)
 	assert.ElementsMatch(t, want, named)
 }
@@ -100,14 +106,15 @@ func TestEveryFigureIsShown(t *testing.T) {
 func TestAttributesAreDocumented(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, func(seen *otelmfa.Config, cfg *echomfa.Config) {
-		seen.RulesHash = func() string { return "c0ffee" }
-		seen.UserRef, cfg.UserRefKey = true, make([]byte, 16)
+		seen.Name, seen.UserRef, cfg.UserRefKey = "one", true, make([]byte, 16)
 	})
 	r.serve(t, echomfa.HandlerConfig{Policy: otp()}, "token-of-enrolled")
 	r.serve(t, echomfa.HandlerConfig{Policy: otp()}, "eyJhbGciOiJub25lIn0.eyJzdWIiOiJub2JvZHktMSJ9.c2ln")
-	_, err := echomfa.NewGuard(echomfa.GuardConfig[int]{Enforcer: r.mfa, Policy: otp()})
-	require.NoError(t, err)
-	made := map[string]bool{"echomfa.rule": true}
+	r.serve(t, echomfa.HandlerConfig{RequireFunc: func(*http.Request) (echomfa.Requirement, error) {
+		return echomfa.Requirement{Policy: otp(), Rule: "payout", Revision: "c0ffee"}, nil
+	}}, "token-of-enrolled")
+	require.NoError(t, r.telemetry.WatchRules(func() otelmfa.Rules { return otelmfa.Rules{Hash: "c0ffee"} }))
+	made := make(map[string]bool)
 	for _, m := range r.collected(t) {
 		switch data := m.Data.(type) {
 		case metricdata.Gauge[int64]:
@@ -234,9 +241,8 @@ func TestDashboard(t *testing.T) {
 			assert.Contains(t, target.Expr, `job="$job", instance=~"$instance"`, panel.Title)
 		}
 	}
-	assert.Equal(t, []string{"Outcomes by rule", "Would block", "Lookups", "Latency", "Breaker", "Cache", "Store"}, rows)
-	want := slices.DeleteFunc(prometheusNames(t), func(name string) bool { return name == "echomfa_rules_info" })
-	assert.ElementsMatch(t, want, namesIn(text), "the dashboard shows every metric")
+	assert.Equal(t, []string{"Outcomes by rule", "Would block", "Lookups", "Latency", "Breaker", "Cache", "Store", "Rules"}, rows)
+	assert.ElementsMatch(t, prometheusNames(t), namesIn(text), "the dashboard shows every metric")
 }
 
 // prometheusNames returns the names of the metrics in Prometheus.
@@ -254,7 +260,7 @@ func prometheusNames(t *testing.T) []string {
 func namesIn(text string) []string {
 	var names []string
 	for _, match := range regexp.MustCompile(`\b(echomfa_\w+?)(?:_bucket|_sum|_count)?\b[{)]`).FindAllStringSubmatch(text, -1) {
-		labels := []string{"echomfa_outcome", "echomfa_source", "echomfa_policy", "echomfa_rule", "echomfa_mode"}
+		labels := []string{"echomfa_outcome", "echomfa_source", "echomfa_policy", "echomfa_rule", "echomfa_rules", "echomfa_mode"}
 		if !slices.Contains(names, match[1]) && !slices.Contains(labels, match[1]) {
 			names = append(names, match[1])
 		}

@@ -3,17 +3,18 @@ package otelmfa
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/echomfa/echomfa"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 )
 
-// figure is an instrument that shows one of the figures of [echomfa.Stats].
-type figure struct {
+// figure is an instrument that shows one of the figures of S.
+type figure[S any] struct {
 	name, unit, about string
 	kind              kind
-	read              func(s *echomfa.Stats) int64
+	read              func(s *S) int64
 }
 
 // kind says which instrument shows a figure.
@@ -22,11 +23,12 @@ type kind uint8
 const (
 	total  kind = iota // since the Enforcer was made
 	amount             // now; those of several instances can be added up
-	state              // now: 1 or 0
+	state              // now; several instances have no sum
+	moment             // the seconds since 1970, or 0 if there is none: then it is not shown
 )
 
-func figures() []figure {
-	return []figure{
+func figures() []figure[echomfa.Stats] {
+	return []figure[echomfa.Stats]{
 		{"echomfa.lookup.active", "{lookup}", "Lookups under way.", amount, func(s *echomfa.Stats) int64 { return int64(s.InFlight) }},
 		{"echomfa.lookup.queued", "{lookup}", "Lookups that wait for their turn.", amount, func(s *echomfa.Stats) int64 { return int64(s.Queued) }},
 		{"echomfa.lookup.limited", "{lookup}", "Lookups turned away by the budgets of LookupConfig.", total, func(s *echomfa.Stats) int64 { return count(s.Limited) }},
@@ -70,71 +72,86 @@ func bit(on bool) int64 {
 // Watch shows the figures of an Enforcer until [Telemetry.Close]. A Telemetry watches one
 // Enforcer.
 func (t *Telemetry) Watch(e *echomfa.Enforcer) error {
-	switch {
-	case !t.ready():
-		return errors.New("otelmfa: Telemetry was not made by New")
-	case e == nil:
+	if t.ready() && e == nil {
 		return errors.New("otelmfa: Watch: the Enforcer is nil")
+	}
+	return watch(t, "Watch", figures(), func() (echomfa.Stats, error) { return e.Stats(), nil }, nil)
+}
+
+// watch shows figures, which read returns at each collection. Some are shown by an
+// attribute: by has their names.
+func watch[S any](t *Telemetry, method string, list []figure[S], read func() (S, error), by map[string]func(*S) attribute.KeyValue) error {
+	if !t.ready() {
+		return errors.New("otelmfa: Telemetry was not made by New")
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.watched != nil {
-		return errors.New("otelmfa: Watch: this Telemetry watches an Enforcer already: make one for each")
+	switch {
+	case t.watched == nil:
+		return fmt.Errorf("otelmfa: %s: this Telemetry is closed", method)
+	case t.watched[method] != nil:
+		return fmt.Errorf("otelmfa: %s: was called already: make a Telemetry for each Enforcer", method)
 	}
 	var (
-		list        = figures()
 		instruments = make([]metric.Int64Observable, len(list))
-		observables []metric.Observable
+		observables = make([]metric.Observable, len(list))
 		errs        = make([]error, len(list))
 	)
 	for i, f := range list {
-		instruments[i], errs[i] = t.instrument(&f)
-		observables = append(observables, instruments[i])
+		instruments[i], errs[i] = instrument(t.meter, f.name, f.unit, f.about, f.kind)
+		observables[i] = instruments[i]
 	}
-	rules, err := t.meter.Int64ObservableGauge("echomfa.rules.info",
-		metric.WithDescription("1, with the hash of the rules that are in force."))
-	if err := errors.Join(append(errs, err)...); err != nil {
+	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	t.watched, err = t.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
-		stats := e.Stats()
-		for i, f := range list {
-			o.ObserveInt64(instruments[i], f.read(&stats))
+	registered, err := t.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		s, err := read()
+		if err != nil {
+			return err
 		}
-		if t.cfg.RulesHash != nil {
-			o.ObserveInt64(rules, 1, metric.WithAttributes(attribute.String("echomfa.rules.hash", t.cfg.RulesHash())))
+		for i, f := range list {
+			options := []metric.ObserveOption{metric.WithAttributes(t.own...)}
+			if attribute := by[f.name]; attribute != nil {
+				options = append(options, metric.WithAttributes(attribute(&s)))
+			}
+			if n := f.read(&s); n != 0 || f.kind != moment {
+				o.ObserveInt64(instruments[i], n, options...)
+			}
 		}
 		return nil
-	}, append(observables, rules)...)
+	}, observables...)
+	if err == nil {
+		t.watched[method] = registered
+	}
 	return err
 }
 
 // instrument returns the instrument of a figure.
 //
 //nolint:ireturn // that is what OpenTelemetry has
-func (t *Telemetry) instrument(f *figure) (metric.Int64Observable, error) {
-	switch f.kind {
+func instrument(m metric.Meter, name, unit, about string, k kind) (metric.Int64Observable, error) {
+	switch k {
 	case total:
-		return t.meter.Int64ObservableCounter(f.name, metric.WithUnit(f.unit), metric.WithDescription(f.about))
+		return m.Int64ObservableCounter(name, metric.WithUnit(unit), metric.WithDescription(about))
 	case amount:
-		return t.meter.Int64ObservableUpDownCounter(f.name, metric.WithUnit(f.unit), metric.WithDescription(f.about))
-	case state:
+		return m.Int64ObservableUpDownCounter(name, metric.WithUnit(unit), metric.WithDescription(about))
+	case state, moment:
 	}
-	return t.meter.Int64ObservableGauge(f.name, metric.WithUnit(f.unit), metric.WithDescription(f.about))
+	return m.Int64ObservableGauge(name, metric.WithUnit(unit), metric.WithDescription(about))
 }
 
-// Close ends what Watch began. Close the Enforcer afterwards, so that the last collection
-// has its last figures.
+// Close ends the metrics, for good. Shut the MeterProvider down before, if it exports by
+// itself, so that its last export has the last figures, and close the Enforcer afterwards.
 func (t *Telemetry) Close() error {
 	if !t.ready() {
 		return nil
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.watched == nil {
-		return nil
+	var errs []error
+	for _, registered := range t.watched {
+		errs = append(errs, registered.Unregister())
 	}
-	err := t.watched.Unregister()
 	t.watched = nil
-	return err
+	return errors.Join(errs...)
 }

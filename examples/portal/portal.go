@@ -45,7 +45,7 @@ type portal struct {
 
 func newPortal(s settings, demo *genauthtest.Server) (*portal, error) {
 	ops := &operations{}
-	seen, err := newMetrics(ops, func() string { return ops.rules.Stats().Hash })
+	seen, err := newMetrics(ops)
 	if err != nil {
 		return nil, err
 	}
@@ -81,9 +81,6 @@ func newPortal(s settings, demo *genauthtest.Server) (*portal, error) {
 	})
 	if err != nil {
 		return nil, fmt.Errorf("ENROLL_URL, BASE_URL, FRESH_FOR: %w", err)
-	}
-	if err := seen.Watch(p.mfa); err != nil {
-		return nil, err
 	}
 	p.sessions.path = p.at("/")
 	p.csrf = http.NewCrossOriginProtection()
@@ -131,6 +128,9 @@ func (p *portal) guard(logger *slog.Logger) error {
 		return fmt.Errorf("RULES_FILE: %w", err)
 	}
 	p.endRules = end
+	if err := p.metrics.watch(p.mfa, held); err != nil {
+		return err
+	}
 	if p.set, err = rulesecho4.New(rulesecho4.Config{Rules: held, Service: "portal"}); err != nil {
 		return err
 	}
@@ -144,8 +144,8 @@ func (p *portal) close() {
 	if p.endRules != nil {
 		p.endRules()
 	}
-	_ = p.mfa.Close()
 	_ = p.metrics.close()
+	_ = p.mfa.Close()
 	p.genauth.CloseIdleConnections()
 }
 
@@ -277,8 +277,11 @@ func (p *portal) signIn(c echo.Context) error {
 	}
 	if err != nil {
 		status, message := http.StatusServiceUnavailable, "GenAuth cannot be reached. Please try again in a moment."
-		if errors.Is(err, errRefused) {
+		switch {
+		case errors.Is(err, errRefused):
 			status, message = http.StatusUnauthorized, "The user name or the password is wrong."
+		case errors.Is(err, errSettings):
+			message = "This app is not set up correctly: GenAuth does not know it. Please tell the operator."
 		}
 		return p.render(c, status, view{Name: "login", ReturnTo: back, Username: user, Message: message})
 	}

@@ -95,7 +95,7 @@ func TestFourInstancesAndARestart(t *testing.T) {
 		return true
 	}
 	eventually(t, evaluated, func() string { return "the rules are not evaluated" })
-	assert.Len(t, groups.Groups[0].Rules, 6)
+	assert.Len(t, groups.Groups[0].Rules, 9)
 	for _, rule := range groups.Groups[0].Rules {
 		assert.Equal(t, "ok", rule.Health, "%s: %s", rule.Name, rule.LastError)
 	}
@@ -116,6 +116,7 @@ func TestEverySeriesAndQuery(t *testing.T) {
 	i := startInstance(t, genauth, "127.0.0.1:0")
 	p := startPrometheus(t, []string{i.at})
 	p.waitFor(t, `count(echomfa_insecure_allow == 0)`, 1)
+	i.exempt(t, time.Now().Add(30*24*time.Hour))
 	count := 0.0
 	for range 2 { // a rate needs two fetches
 		count += driveOutcomes(t, genauth, i)
@@ -155,7 +156,7 @@ func TestEverySeriesAndQuery(t *testing.T) {
 	p.get(t, "labels", url.Values{"match[]": {`{__name__=~"echomfa_.*"}`}}, &labels)
 	assert.ElementsMatch(t, []string{
 		"__name__", "instance", "job", "otel_scope_name", "le", "error_type",
-		"echomfa_outcome", "echomfa_mode", "echomfa_policy", "echomfa_rule", "echomfa_rules_hash", "echomfa_source", "http_route", "http_request_method",
+		"echomfa_outcome", "echomfa_mode", "echomfa_policy", "echomfa_rule", "echomfa_rules", "echomfa_source", "http_route", "http_request_method",
 	}, labels)
 	p.get(t, "label/http_route/values", nil, &routes)
 	assert.ElementsMatch(t, []string{"/api/admin", "/open", "/broken", "/people/:id", "/people/*"}, routes)
@@ -164,6 +165,7 @@ func TestEverySeriesAndQuery(t *testing.T) {
 
 	text := i.scraped(t)
 	assert.NotContains(t, text, "crowd")
+	assert.Equal(t, 1, strings.Count(text, "\nechomfa_rules_info{"), "the hash of the rules that decide, and no other")
 	check := exec.CommandContext(t.Context(), "promtool", "check", "metrics")
 	check.Stdin = strings.NewReader(text)
 	said, err := check.CombinedOutput()
