@@ -19,6 +19,7 @@ type request struct {
 	token         string
 	subject       string // what the token's sub must be, if checkSubject
 	checkSubject  bool
+	observed      bool // the Observer has been told
 }
 
 // source is where facts come from if the cache does not have them.

@@ -209,6 +209,7 @@ func (g *Guard[C]) check(c C, r *http.Request, route string, d *Decision) (token
 		if v := recover(); v != nil {
 			*d, err = panicked(r.Context(), e.cfg.Logger, "callback", v, e.source.secrets(r, rq.token))
 			token = rq.token
+			e.observePanic(r.Context(), d, &rq)
 		}
 	}()
 	d.Enforced = true
@@ -335,16 +336,4 @@ func panicked(ctx context.Context, log *slog.Logger, where string, v any, secret
 			slog.String("event", "callback_panicked"), slog.String("decision_id", d.ID), slog.String("panic", said), slog.String("stack", secrets.Hide(string(debug.Stack()))))
 	}()
 	return d, err
-}
-
-// methodLabel bounds what a client may write into logs and metrics.
-func methodLabel(method string) string {
-	switch method {
-	case "", // of Decide: there is no request
-		http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,
-		http.MethodDelete, http.MethodConnect, http.MethodOptions, http.MethodTrace, "QUERY":
-		return method
-	default:
-		return "_OTHER"
-	}
 }

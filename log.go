@@ -31,15 +31,41 @@ func (e *Enforcer) settle(ctx context.Context, d *Decision, err error, rq *reque
 		e.decider.counts.add(d)
 		e.logRefusal(ctx, d, err, rq)
 	}
-	if e.cfg.Observer != nil {
-		observed := *d // its own to change: the answer is made of the other one
-		observed.Missing = slices.Clone(d.Missing)
-		for i, types := range observed.Missing {
-			observed.Missing[i] = slices.Clone(types)
-		}
-		e.cfg.Observer.ObserveDecision(ctx, observed, rq.route, methodLabel(rq.method))
-	}
+	e.observe(ctx, d, rq)
 	return err
+}
+
+// observe tells the Observer, once for each request.
+func (e *Enforcer) observe(ctx context.Context, d *Decision, rq *request) {
+	if e.cfg.Observer == nil || rq.observed {
+		return
+	}
+	rq.observed = true
+	observed := *d // its own to change: the answer is made of the other one
+	observed.Missing = slices.Clone(d.Missing)
+	for i, types := range observed.Missing {
+		observed.Missing[i] = slices.Clone(types)
+	}
+	e.cfg.Observer.ObserveDecision(ctx, observed, rq.route, methodLabel(rq.method))
+}
+
+// observePanic tells the Observer of a request that is refused because a callback has
+// panicked, unless that was the Observer.
+func (e *Enforcer) observePanic(ctx context.Context, d *Decision, rq *request) {
+	defer func() { _ = recover() }() // the panic before it is in the log
+	e.observe(ctx, d, rq)
+}
+
+// methodLabel bounds what a client may write into logs and metrics.
+func methodLabel(method string) string {
+	switch method {
+	case "", // of Decide: there is no request
+		http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,
+		http.MethodDelete, http.MethodConnect, http.MethodOptions, http.MethodTrace, "QUERY":
+		return method
+	default:
+		return "_OTHER"
+	}
 }
 
 // UserRef returns a short name of a user that is made of the user's id, which is the sub

@@ -213,28 +213,42 @@ func TestReportOnly(t *testing.T) {
 // request works.
 func TestT42PanicsInCallbacks(t *testing.T) {
 	t.Parallel()
-	rows := map[string]func(*echomfa.MiddlewareConfig){
-		"Skipper": func(c *echomfa.MiddlewareConfig) { c.Skipper = func(echo.Context) bool { panic("x") } },
-		"Token":   func(c *echomfa.MiddlewareConfig) { c.Token = func(echo.Context) (string, error) { panic("x") } },
-		"Subject": func(c *echomfa.MiddlewareConfig) { c.Subject = func(echo.Context) (string, error) { panic("x") } },
-		"RequireFunc": func(c *echomfa.MiddlewareConfig) {
+	rows := map[string]func(*echomfa.MiddlewareConfig, *recorder){
+		"Skipper": func(c *echomfa.MiddlewareConfig, _ *recorder) { c.Skipper = func(echo.Context) bool { panic("x") } },
+		"Token": func(c *echomfa.MiddlewareConfig, _ *recorder) {
+			c.Token = func(echo.Context) (string, error) { panic("x") }
+		},
+		"Subject": func(c *echomfa.MiddlewareConfig, _ *recorder) {
+			c.Subject = func(echo.Context) (string, error) { panic("x") }
+		},
+		"RequireFunc": func(c *echomfa.MiddlewareConfig, _ *recorder) {
 			c.Policy = echomfa.Policy{}
 			c.RequireFunc = func(echo.Context) (echomfa.Requirement, error) { panic("x") }
 		},
-		"Observer": func(c *echomfa.MiddlewareConfig) {
-			c.Enforcer = table(t, func(cfg *echomfa.Config) { cfg.Observer = panickingObserver{} })
+		"Observer": func(c *echomfa.MiddlewareConfig, seen *recorder) {
+			c.Enforcer = table(t, func(cfg *echomfa.Config) { cfg.Observer = panickingObserver{seen} })
+		},
+		"Token and Observer": func(c *echomfa.MiddlewareConfig, seen *recorder) {
+			c.Enforcer = table(t, func(cfg *echomfa.Config) { cfg.Observer = panickingObserver{seen} })
+			c.Token = func(echo.Context) (string, error) { panic("x") }
 		},
 	}
 	for name, change := range rows {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			cfg := echomfa.MiddlewareConfig{Enforcer: table(t, nil), Policy: otp()}
-			change(&cfg)
+			seen := &recorder{}
+			cfg := echomfa.MiddlewareConfig{Enforcer: table(t, func(cfg *echomfa.Config) { cfg.Observer = seen }), Policy: otp()}
+			change(&cfg, seen)
 			for range 2 {
 				got := serve(t, cfg, withToken(answertest.Enrolled))
 				assert.False(t, got.ran)
 				assert.Equal(t, http.StatusInternalServerError, got.Code)
 			}
+			once := observed{echomfa.InternalError, "/admin/:id", "GET"}
+			if name == "Observer" {
+				once.outcome = echomfa.Allowed // before it panicked
+			}
+			assert.Equal(t, []observed{once, once}, seen.seen)
 			good := serve(t, echomfa.MiddlewareConfig{Enforcer: table(t, nil), Policy: otp()}, withToken(answertest.Enrolled))
 			assert.True(t, good.ran)
 		})

@@ -16,9 +16,10 @@ import (
 	"github.com/echomfa/echomfa/internal/answertest"
 )
 
-type panickingObserver struct{}
+type panickingObserver struct{ *recorder }
 
-func (panickingObserver) ObserveDecision(context.Context, echomfa.Decision, string, string) {
+func (o panickingObserver) ObserveDecision(ctx context.Context, d echomfa.Decision, route, method string) {
+	o.recorder.ObserveDecision(ctx, d, route, method)
 	panic("observer")
 }
 

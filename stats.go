@@ -194,7 +194,8 @@ func (c *cache) size() (entries, refused int, hits uint64) {
 // and quick: they run before the request goes on.
 type Observer interface {
 	// ObserveDecision is called once for every decision, also for a request that a
-	// Skipper let by, which is Exempted. Route is the registered route
+	// Skipper let by, which is Exempted, and for one that is refused because a callback
+	// panicked, which is an InternalError. If it panics itself, the answer is a 500. Route is the registered route
 	// ("/admin/:id"), or empty where there is none, as in [Enforcer.Decide]. Method
 	// is an HTTP method, "_OTHER" for one that is not in RFC 9110, RFC 5789 or
 	// RFC 10008, or empty. Both are safe as metric labels.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -147,7 +148,8 @@ func TestLabelsAreBounded(t *testing.T) {
 	assert.EqualValues(t, 20_000, total)
 
 	for n = range 10_000 {
-		request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+		method := []string{http.MethodGet, http.MethodPut, "BREW"}[n%3]
+		request := httptest.NewRequestWithContext(t.Context(), method, "/", nil)
 		request.Header.Set("Authorization", fmt.Sprint("Bearer token-of-enrolled-", n))
 		_, err := guard.Check(request, request, fmt.Sprint("/path/", n))
 		require.NoError(t, err)
@@ -160,7 +162,9 @@ func TestLabelsAreBounded(t *testing.T) {
 		if strings.Contains(labels, "echomfa.rule=_OTHER") {
 			rest += count
 			assert.Contains(t, labels, "echomfa.outcome=allowed")
+			assert.Contains(t, labels, "echomfa.policy=_OTHER")
 			assert.Contains(t, labels, "http.route=_OTHER")
+			assert.Contains(t, labels, "http.request.method=_OTHER")
 		}
 		if strings.Contains(labels, "otel.metric.overflow") {
 			odd += count
@@ -169,6 +173,33 @@ func TestLabelsAreBounded(t *testing.T) {
 	assert.EqualValues(t, 30_000, total)
 	assert.Greater(t, rest, int64(8000))
 	assert.Zero(t, odd, "the SDK has taken labels away")
+}
+
+// TestNoCountIsLost has decisions of new and of known labels at once, up to the limit and
+// beyond it, while they are collected.
+func TestNoCountIsLost(t *testing.T) {
+	t.Parallel()
+	const workers, each = 8, 600
+	r := newRig(t)
+	var busy sync.WaitGroup
+	for worker := range workers {
+		busy.Go(func() {
+			for n := range each {
+				r.telemetry.ObserveDecision(t.Context(), echomfa.Decision{Rule: fmt.Sprint("rule ", n*workers+worker)}, "/", http.MethodGet)
+				r.telemetry.ObserveDecision(t.Context(), echomfa.Decision{Rule: fmt.Sprint("shared ", n%7)}, "/", http.MethodGet)
+			}
+		})
+	}
+	for range 20 {
+		assert.LessOrEqual(t, len(r.decisions(t)), 1990)
+	}
+	busy.Wait()
+	all, total := r.decisions(t), int64(0)
+	for _, n := range all {
+		total += n
+	}
+	assert.EqualValues(t, 2*workers*each, total)
+	assert.Len(t, all, 1901)
 }
 
 // TestHitDoesNotAllocate shows that to count a decision costs no allocation: without a

@@ -106,7 +106,7 @@ func TestEveryFigureIsShown(t *testing.T) {
 func TestAttributesAreDocumented(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, func(seen *otelmfa.Config, cfg *echomfa.Config) {
-		seen.UserRef, cfg.UserRefKey = true, make([]byte, 16)
+		seen.Name, seen.UserRef, cfg.UserRefKey = "one", true, make([]byte, 16)
 	})
 	r.serve(t, echomfa.HandlerConfig{Policy: otp()}, "token-of-enrolled")
 	r.serve(t, echomfa.HandlerConfig{Policy: otp()}, "eyJhbGciOiJub25lIn0.eyJzdWIiOiJub2JvZHktMSJ9.c2ln")

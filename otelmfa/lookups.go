@@ -2,6 +2,7 @@ package otelmfa
 
 import (
 	"context"
+	"slices"
 
 	"github.com/echomfa/echomfa"
 	"go.opentelemetry.io/otel/attribute"
@@ -15,11 +16,11 @@ const errorType = attribute.Key("error.type")
 // refused is the failure that is an answer: GenAuth, or CheckToken, rejects the token.
 const refused = "refused"
 
-// results returns the options of each result of a lookup.
-func results() map[string][]metric.RecordOption {
-	all := map[string][]metric.RecordOption{"": nil}
+// results returns the options of each result of a lookup, after what all have.
+func results(own []attribute.KeyValue) map[string][]metric.RecordOption {
+	all := map[string][]metric.RecordOption{"": {metric.WithAttributes(own...)}}
 	for _, failure := range []string{refused, "rate_limited", "misconfigured", "unavailable", "malformed", "panicked", "turned_away", other} {
-		all[failure] = []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(errorType.String(failure)))}
+		all[failure] = []metric.RecordOption{metric.WithAttributes(append(slices.Clone(own), errorType.String(failure))...)}
 	}
 	return all
 }
@@ -29,11 +30,8 @@ func (t *Telemetry) ObserveLookup(ctx, request context.Context) (context.Context
 	if !t.ready() {
 		return ctx, func(echomfa.LookupResult) {}
 	}
-	next := func(echomfa.LookupResult) {}
-	if told, ok := t.cfg.Next.(echomfa.LookupObserver); ok {
-		ctx, next = told.ObserveLookup(ctx, request)
-	}
-	ctx, span := t.tracer.Start(trace.ContextWithSpan(ctx, trace.SpanFromContext(request)), "echomfa.lookup")
+	ctx, next := t.tellNext(ctx, request)
+	ctx, span := t.tracer.Start(trace.ContextWithSpan(ctx, trace.SpanFromContext(request)), "echomfa.lookup", trace.WithAttributes(t.own...))
 	return ctx, func(r echomfa.LookupResult) {
 		t.lookups.Record(ctx, r.Duration.Seconds(), t.result(r.Failure)...)
 		if span.IsRecording() {
@@ -42,6 +40,25 @@ func (t *Telemetry) ObserveLookup(ctx, request context.Context) (context.Context
 		span.End()
 		next(r)
 	}
+}
+
+// tellNext tells the app's own Observer that a lookup begins, if it wants to know, and
+// returns what tells it the end. A panic is put off until then, when the lookup is measured.
+func (t *Telemetry) tellNext(ctx, request context.Context) (within context.Context, next func(echomfa.LookupResult)) {
+	within, next = ctx, func(echomfa.LookupResult) {}
+	told, ok := t.cfg.Next.(echomfa.LookupObserver)
+	if !ok {
+		return within, next
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			next = func(echomfa.LookupResult) { panic(v) }
+		}
+	}()
+	if ctx, end := told.ObserveLookup(ctx, request); ctx != nil && end != nil {
+		within, next = ctx, end //nolint:fatcontext // it is set once
+	}
+	return within, next
 }
 
 func (t *Telemetry) result(failure string) []metric.RecordOption {
@@ -53,9 +70,8 @@ func (t *Telemetry) result(failure string) []metric.RecordOption {
 
 func describeLookup(span trace.Span, r *echomfa.LookupResult) {
 	for i, request := range r.Waiting {
-		// The first is the parent.
-		if waiting := trace.SpanContextFromContext(request); i > 0 && waiting.IsValid() {
-			span.AddLink(trace.Link{SpanContext: waiting})
+		if i > 0 { // the first is the parent
+			span.AddLink(trace.LinkFromContext(request))
 		}
 	}
 	if r.Failure != "" {

@@ -1,7 +1,11 @@
 package otelmfa_test
 
 import (
+	"bytes"
 	"context"
+	"log/slog"
+	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -179,6 +183,63 @@ func TestNextIsToldToo(t *testing.T) {
 	assert.EqualValues(t, 1, seen.Load())
 }
 
+// failing is an Observer of the app that panics when a lookup begins, returns nothing, or
+// panics when it ends.
+type failing struct {
+	deaf
+	begin, end bool
+}
+
+func (f failing) ObserveLookup(ctx, _ context.Context) (context.Context, func(echomfa.LookupResult)) {
+	switch {
+	case f.begin:
+		panic("begin")
+	case f.end:
+		return ctx, func(echomfa.LookupResult) { panic("end") }
+	}
+	return nil, nil
+}
+
+// TestNextFails has an Observer of the app that fails in every way: the lookup is measured
+// all the same, its span has ended, the user is let in, and the log has the panic once.
+func TestNextFails(t *testing.T) {
+	t.Parallel()
+	for _, next := range []failing{{begin: true}, {end: true}, {}} {
+		var log bytes.Buffer
+		r := newRig(t, func(seen *otelmfa.Config, cfg *echomfa.Config) {
+			seen.Next, cfg.Logger = next, slog.New(slog.NewTextHandler(&log, nil))
+		})
+		assert.Equal(t, 200, r.serve(t, echomfa.HandlerConfig{Policy: otp()}, "token-of-enrolled"))
+		counts, _ := r.lookups(t)
+		assert.Equal(t, map[string]uint64{"": 1}, counts)
+		assert.Len(t, r.ended("echomfa.lookup"), 1)
+		want := 0
+		if next.begin || next.end {
+			want = 1
+		}
+		assert.Equal(t, want, strings.Count(log.String(), "event=lookup_panicked"))
+	}
+}
+
+// panicking is an Observer of the app that panics with each decision.
+type panicking struct{}
+
+func (panicking) ObserveDecision(context.Context, echomfa.Decision, string, string) { panic("next") }
+
+// TestNextPanics has each decision counted once, also where the app's own Observer panics
+// afterwards and the answer is a 500.
+func TestNextPanics(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(seen *otelmfa.Config, _ *echomfa.Config) { seen.Next = panicking{} })
+	assert.Equal(t, 500, r.serve(t, echomfa.HandlerConfig{Policy: otp()}, "token-of-enrolled"))
+	assert.Equal(t, 500, r.serve(t, echomfa.HandlerConfig{Policy: otp(), Token: func(*http.Request) (string, error) { panic("token") }}, ""))
+	total := int64(0)
+	for _, n := range r.decisions(t) {
+		total += n
+	}
+	assert.EqualValues(t, 2, total)
+}
+
 // TestZeroTelemetry records nothing and stands in nobody's way.
 func TestZeroTelemetry(t *testing.T) {
 	t.Parallel()
@@ -193,7 +254,7 @@ func TestZeroTelemetry(t *testing.T) {
 	assert.ErrorContains(t, r.telemetry.Watch(r.mfa), "already")
 	require.NoError(t, r.telemetry.Close())
 	assert.Empty(t, r.collected(t), "nothing is watched any more")
-	assert.NoError(t, r.telemetry.Watch(r.mfa))
+	assert.ErrorContains(t, r.telemetry.Watch(r.mfa), "closed")
 }
 
 // TestGlobalProviders has a Telemetry without a configuration, in a program without an

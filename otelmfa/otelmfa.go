@@ -1,11 +1,12 @@
 package otelmfa
 
 import (
-	"errors"
+	"context"
 	"sync"
 
 	"github.com/echomfa/echomfa"
 	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 )
@@ -19,6 +20,10 @@ type Config struct {
 	MeterProvider metric.MeterProvider
 	// TracerProvider makes the spans of lookups. Optional. Default: the global one.
 	TracerProvider trace.TracerProvider
+	// Name tells the Enforcers of a program apart: it is an attribute of all metrics and
+	// spans. Without one the figures of the last Enforcer hide those of the others. It must
+	// not be made of requests. Optional. Default: none.
+	Name string
 	// UserRef puts [echomfa.Decision].UserRef, which refusals have if
 	// [echomfa.Config].UserRefKey is set, on the span of the request. It is pseudonymous
 	// personal data. Optional. Default: spans name no user. Metrics never do.
@@ -31,16 +36,16 @@ type Config struct {
 // [echomfa.LookupObserver]. All methods may be called concurrently. The zero Telemetry
 // records nothing.
 type Telemetry struct {
-	cfg       Config
-	meter     metric.Meter
-	tracer    trace.Tracer
-	decisions metric.Int64Counter
-	series    series
-	lookups   metric.Float64Histogram
-	results   map[string][]metric.RecordOption // by LookupResult.Failure
+	cfg     Config
+	meter   metric.Meter
+	tracer  trace.Tracer
+	own     []attribute.KeyValue // of everything
+	series  *series
+	lookups metric.Float64Histogram
+	results map[string][]metric.RecordOption // by LookupResult.Failure
 
 	mu      sync.Mutex
-	watched map[string]metric.Registration // by method; guarded by mu
+	watched map[string]metric.Registration // by method; nil after Close; guarded by mu
 }
 
 var _ echomfa.LookupObserver = (*Telemetry)(nil)
@@ -55,18 +60,33 @@ func New(cfg Config) (*Telemetry, error) {
 		cfg.TracerProvider = otel.GetTracerProvider()
 	}
 	t := &Telemetry{cfg: cfg, meter: cfg.MeterProvider.Meter(scope), tracer: cfg.TracerProvider.Tracer(scope)}
-	var errs [2]error
-	t.decisions, errs[0] = t.meter.Int64Counter("echomfa.decisions", metric.WithUnit("{decision}"),
-		metric.WithDescription("Decisions about requests, by outcome."))
-	t.lookups, errs[1] = t.meter.Float64Histogram("echomfa.lookup.duration", metric.WithUnit("s"),
+	if cfg.Name != "" {
+		t.own = []attribute.KeyValue{attribute.String("echomfa.enforcer", cfg.Name)}
+	}
+	t.results = results(t.own)
+	var err error
+	t.lookups, err = t.meter.Float64Histogram("echomfa.lookup.duration", metric.WithUnit("s"),
 		metric.WithDescription("How long lookups at GenAuth took, with waiting for their turn, CheckToken and a retry."),
 		metric.WithExplicitBucketBoundaries(.005, .01, .025, .05, .1, .25, .5, .75, 1, 1.5, 2, 2.5, 5, 10))
-	if err := errors.Join(errs[:]...); err != nil {
+	if err != nil {
 		return nil, err
 	}
-	t.results, t.watched = results(), make(map[string]metric.Registration)
+	decisions, err := t.meter.Int64ObservableCounter("echomfa.decisions", metric.WithUnit("{decision}"),
+		metric.WithDescription("Decisions about requests, by outcome."))
+	if err != nil {
+		return nil, err
+	}
+	counts := newSeries(t.own)
+	counting, err := t.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		counts.show(o, decisions)
+		return nil
+	}, decisions)
+	if err != nil {
+		return nil, err
+	}
+	t.series, t.watched = counts, map[string]metric.Registration{"New": counting}
 	return t, nil
 }
 
 // ready reports whether the Telemetry was made by New.
-func (t *Telemetry) ready() bool { return t != nil && t.decisions != nil }
+func (t *Telemetry) ready() bool { return t != nil && t.series != nil }

@@ -80,8 +80,9 @@ func TestWatchRules(t *testing.T) {
 	require.ErrorContains(t, r.telemetry.WatchRules(rules), "already")
 	assert.EqualValues(t, 1, r.points(t)["info echomfa.rules=c0ffee"])
 	require.NoError(t, r.telemetry.Close())
+	require.ErrorContains(t, r.telemetry.WatchRules(rules), "closed")
 
-	require.NoError(t, r.telemetry.Watch(r.mfa))
+	r = newRig(t)
 	require.NoError(t, r.telemetry.WatchRules(func() otelmfa.Rules { panic("of the app") }))
 	var all metricdata.ResourceMetrics
 	require.ErrorContains(t, r.reader.Collect(t.Context(), &all), "of the app")

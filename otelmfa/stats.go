@@ -86,7 +86,10 @@ func watch[S any](t *Telemetry, method string, list []figure[S], read func() (S,
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.watched[method] != nil {
+	switch {
+	case t.watched == nil:
+		return fmt.Errorf("otelmfa: %s: this Telemetry is closed", method)
+	case t.watched[method] != nil:
 		return fmt.Errorf("otelmfa: %s: was called already: make a Telemetry for each Enforcer", method)
 	}
 	var (
@@ -107,7 +110,7 @@ func watch[S any](t *Telemetry, method string, list []figure[S], read func() (S,
 			return err
 		}
 		for i, f := range list {
-			var options []metric.ObserveOption
+			options := []metric.ObserveOption{metric.WithAttributes(t.own...)}
 			if attribute := by[f.name]; attribute != nil {
 				options = append(options, metric.WithAttributes(attribute(&s)))
 			}
@@ -137,9 +140,8 @@ func instrument(m metric.Meter, name, unit, about string, k kind) (metric.Int64O
 	return m.Int64ObservableGauge(name, metric.WithUnit(unit), metric.WithDescription(about))
 }
 
-// Close ends what Watch and WatchRules began. Shut the MeterProvider down before, if it
-// exports by itself, so that its last export has the last figures, and close the Enforcer
-// afterwards.
+// Close ends the metrics, for good. Shut the MeterProvider down before, if it exports by
+// itself, so that its last export has the last figures, and close the Enforcer afterwards.
 func (t *Telemetry) Close() error {
 	if !t.ready() {
 		return nil
@@ -147,9 +149,9 @@ func (t *Telemetry) Close() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var errs []error
-	for method, registered := range t.watched {
+	for _, registered := range t.watched {
 		errs = append(errs, registered.Unregister())
-		delete(t.watched, method)
 	}
+	t.watched = nil
 	return errors.Join(errs...)
 }
