@@ -93,7 +93,7 @@ examples: ## build and test the examples
 screenshots: ## take the pictures of the pages in docs/screenshots again
 	cd integration && go test -tags slow -count=1 -run '^TestPages$$' ./browser -screenshots $(CURDIR)/docs/screenshots
 
-check: ## format, vet (for Linux, macOS and Windows), tidy go.mod files, pinned actions
+check: ## format, vet for macOS and Windows, tidy go.mod files, pinned actions
 	@scripts/check.sh
 
 ci: ## what decides whether a change lands

@@ -184,6 +184,9 @@ func parseBaseURL(raw string, insecureHTTP bool) (string, error) {
 		}
 	}
 	if lower := strings.ToLower(raw); !strings.Contains(raw, "://") && !strings.HasPrefix(lower, "https:") && !strings.HasPrefix(lower, "http:") {
+		if u, err := url.Parse("http://" + raw); err == nil && isLoopback(u.Hostname()) { // an emulator
+			return "", mistake(field, "is not a URL: put http:// before it")
+		}
 		return "", mistake(field, "is not an https URL: put https:// before it")
 	}
 	u, err := url.Parse(raw)

@@ -74,6 +74,8 @@ func TestNewBaseURL(t *testing.T) {
 		"WB endpoint of the API":   {url: "https://example.genauth.ai/api/v3/signin", wantErr: "has a path of GenAuth's API"},
 		"WB without a scheme":      {url: "example.genauth.ai", wantErr: "put https:// before it"},
 		"WB no scheme, a port":     {url: "example.genauth.ai:443", wantErr: "put https:// before it"},
+		"WB an emulator":           {url: "127.0.0.1:43111", wantErr: "put http:// before it"},
+		"WB an emulator, IPv6":     {url: "[::1]:43111/", wantErr: "put http:// before it"},
 		"WB no scheme, like http":  {url: "httpbin.example.com", wantErr: "put https:// before it"},
 		"WB prefix like OpenID's":  {url: "https://example.com/oidc-proxy", want: "https://example.com/oidc-proxy"},
 		"F15 prefix like the API":  {url: "https://example.com/api", want: "https://example.com/api"},

@@ -254,7 +254,7 @@ func (c Config) prepared() (Config, error) {
 		if len(key) < minKeyBytes {
 			wrong(fmt.Sprintf("StateKeys[%d]", i), "%d bytes are too few: at least %d", len(key), minKeyBytes)
 		} else if bytes.Count(key, key[:1]) == len(key) {
-			wrong(fmt.Sprintf("StateKeys[%d]", i), "all bytes are the same: a key is random, and anybody can guess this one")
+			wrong(fmt.Sprintf("StateKeys[%d]", i), "all bytes are the same: a key is random, and anybody can guess this one; for tests there is InsecureRandomKey")
 		}
 		c.StateKeys[i] = slices.Clone(key)
 	}

@@ -233,7 +233,7 @@ func (r repository) files(t *testing.T, folders []string) {
 	}
 	assert.Contains(t, r.read(filepath.Join(dist, "api.txt")), "no release is tagged")
 
-	programs := []string{"portal", "doctor"} // and what is a command of a published module
+	programs := []string{"portal"} // and what is a command of a published module
 	for _, folder := range folders {
 		require.NoError(t, filepath.WalkDir(filepath.Join(r.dir, folder, "cmd"), func(name string, entry fs.DirEntry, err error) error {
 			if err == nil && entry.Name() == "main.go" {

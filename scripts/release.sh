@@ -223,7 +223,7 @@ for command in $commands; do
 	sbom "$(basename "$command")" "$work/bin/$(basename "$command")"
 done
 
-# The example app, and the program that examines a GenAuth, as an app that has them.
+# The example app, as an app of its own.
 cp -R examples "$work/examples"
 (
 	cd "$work/examples"
@@ -231,13 +231,12 @@ cp -R examples "$work/examples"
 		go mod edit -dropreplace="$(path_of "$work/repository/$module")"
 	done
 	cat "$work/go.sum" >>go.sum
-	{ go build -o "$work/bin/portal" ./portal && go build -o "$work/bin/doctor" ./doctor; } 2>"$work/log" || {
+	go build -o "$work/bin/portal" ./portal 2>"$work/log" || {
 		cat "$work/log"
 		fail "the examples do not build from the tags alone"
 	}
 )
 sbom portal "$work/bin/portal"
-sbom doctor "$work/bin/doctor"
 
 {
 	section CHANGELOG.md "$version "

@@ -31,8 +31,8 @@ func howToSignIn(demo *genauthtest.Server, addr net.Addr) string {
 	token := func(user string) string { return demo.Mint(genauthtest.Token{UserID: user, Opaque: true}) }
 	return fmt.Sprintf(`portal: no GENAUTH_* is set: a GenAuth emulator runs at %[1]s
 portal: in a browser, open http://%[2]s and sign in as
-          alice / alice-password   has enrolled an authenticator app
-          bob   / bob-password     has enrolled nothing
+          alice / alice-password   user id alice-id, has enrolled an authenticator app
+          bob   / bob-password     user id bob-id, has enrolled nothing
         http://%[2]s/demo shows the codes on their phones
 portal: with curl:
           curl -i -H 'Authorization: Bearer %[3]s' http://%[2]s/api/admin   # alice

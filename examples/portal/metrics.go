@@ -39,7 +39,10 @@ func newMetrics(next echomfa.Observer) (*metrics, error) {
 
 // watch shows the figures of the Enforcer and of the rules.
 func (m *metrics) watch(mfa *echomfa.Enforcer, set *rules.Set) error {
-	return errors.Join(m.Watch(mfa), m.WatchRules(func() otelmfa.Rules { return otelmfa.Rules(set.Stats()) }))
+	return errors.Join(
+		m.Watch(mfa),
+		m.WatchRules(func() otelmfa.Rules { return otelmfa.Rules(set.Stats()) }),
+	)
 }
 
 func (m *metrics) close() error {

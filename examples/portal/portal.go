@@ -277,8 +277,11 @@ func (p *portal) signIn(c echo.Context) error {
 	}
 	if err != nil {
 		status, message := http.StatusServiceUnavailable, "GenAuth cannot be reached. Please try again in a moment."
-		if errors.Is(err, errRefused) {
+		switch {
+		case errors.Is(err, errRefused):
 			status, message = http.StatusUnauthorized, "The user name or the password is wrong."
+		case errors.Is(err, errSettings):
+			message = "This app is not set up correctly: GenAuth does not know it. Please tell the operator."
 		}
 		return p.render(c, status, view{Name: "login", ReturnTo: back, Username: user, Message: message})
 	}

@@ -189,7 +189,7 @@ func TestRunbookGenAuthIsDown(t *testing.T) {
 	t.Parallel()
 	section := runbookSection(t, "GenAuth is down")
 	assert.Equal(t, []string{
-		"Ask GenAuth from the same machine, with the curl line of",
+		"Ask GenAuth from the same machine: [`echomfa doctor`](rules.md#doctor-and-emulator) needs no",
 		"Wait. Do not restart: `event=lookups_recovered` is logged when it is",
 		"If the business cannot wait, [let unknown users through](#letting-unknown-users-through-in-an-outage).",
 		"Afterwards, think about `StaleIfError`: up to 5 minutes for users whose list",
@@ -347,7 +347,7 @@ func row(t *testing.T, section, shows string) symptom {
 func TestRunbookEnrollURLBehindItsOwnGuard(t *testing.T) {
 	t.Parallel()
 	r := row(t, "Mass 401", "at Error, `event=login_url_guarded` or `enroll_url_guarded`")
-	assert.Equal(t, "take it out of the guarded group, or name it in `SkipRoutes`", r.remedy)
+	assert.Equal(t, "take it out of the guarded group, or name it in `SkipRoutes`; with a rules file, in a `public` rule", r.remedy)
 	d := newDesk(t, deskPolicy, false, genauthtest.Config{}, "")
 	good := d.app
 	mux := http.NewServeMux()
@@ -394,6 +394,9 @@ func TestRunbookWrongAppID(t *testing.T) {
 	require.Equal(t, http.StatusServiceUnavailable, w.Code)
 	assert.Contains(t, d.line(d.referenceOf(w), "`error`"), "level=ERROR")
 	assert.Equal(t, "1", d.figure("Lookups.Misconfigured"))
+	w = d.entersPassword("alice")
+	assert.Equal(t, http.StatusServiceUnavailable, w.Code)
+	assert.Contains(t, w.Body.String(), "GenAuth does not know it", "no user is told that the password is wrong")
 
 	right := newDesk(t, deskPolicy, false, genauthtest.Config{}, "")
 	assert.Equal(t, http.StatusOK, right.asks(right.genauth.AccessToken("alice-id")).Code)

@@ -116,14 +116,20 @@ func walkTypeIsOff(t *testing.T, _ symptom) {
 // signsIn gives a browser a session.
 func (d *desk) signsIn(user string) (cookie string) {
 	d.t.Helper()
+	w := d.entersPassword(user)
+	require.Equal(d.t, http.StatusSeeOther, w.Code, w.Body)
+	cookie, _, _ = strings.Cut(w.Header().Get("Set-Cookie"), ";")
+	return "Cookie: " + cookie
+}
+
+func (d *desk) entersPassword(user string) *httptest.ResponseRecorder {
+	d.t.Helper()
 	r := httptest.NewRequestWithContext(d.t.Context(), http.MethodPost, "/login",
 		strings.NewReader(url.Values{"username": {user}, "password": {user + "-password"}}.Encode()))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	w := httptest.NewRecorder()
 	d.app.ServeHTTP(w, r)
-	require.Equal(d.t, http.StatusSeeOther, w.Code, w.Body)
-	cookie, _, _ = strings.Cut(w.Header().Get("Set-Cookie"), ";")
-	return "Cookie: " + cookie
+	return w
 }
 
 func walkSignOutAndIn(t *testing.T, row symptom) {

@@ -12,8 +12,12 @@ import (
 	"github.com/echomfa/echomfa/client"
 )
 
-// errRefused is GenAuth's "no" to a name and password.
-var errRefused = errors.New("sign-in refused")
+var (
+	// errRefused is GenAuth's "no" to a name and password.
+	errRefused = errors.New("sign-in refused")
+	// errSettings is its "no" to the app id, of which no user can know.
+	errSettings = errors.New("GenAuth knows no such application")
+)
 
 // passwordSignIn trades name and password for an access token at GenAuth.
 func (p *portal) passwordSignIn(ctx context.Context, username, password string) (string, error) {
@@ -41,6 +45,7 @@ func (p *portal) passwordSignIn(ctx context.Context, username, password string) 
 	defer func() { _ = res.Body.Close() }()
 	var answer struct {
 		StatusCode int `json:"statusCode"`
+		APICode    int `json:"apiCode"`
 		Data       struct {
 			AccessToken string `json:"access_token"`
 		} `json:"data"`
@@ -51,6 +56,8 @@ func (p *portal) passwordSignIn(ctx context.Context, username, password string) 
 	switch {
 	case res.StatusCode != http.StatusOK || answer.StatusCode >= http.StatusInternalServerError:
 		return "", errors.New("GenAuth did not answer")
+	case answer.APICode == 2011 || answer.APICode == 2224: // no such application, no such user pool
+		return "", errSettings
 	case answer.StatusCode != http.StatusOK || !client.ValidToken(answer.Data.AccessToken):
 		return "", errRefused
 	}

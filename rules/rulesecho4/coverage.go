@@ -38,7 +38,8 @@ func (s *Set) Coverage(e *echo.Echo) (rules.Coverage, error) {
 		Framework: "echo/v4", Unseen: unseen(),
 	}
 	var errs []error
-	if app == nil {
+	none := app == nil // then no route is seen, and one error says so
+	if none {
 		errs = append(errs, errors.New("rulesecho4: not installed: call Install before the first route"))
 		app = &installed{}
 	}
@@ -46,7 +47,7 @@ func (s *Set) Coverage(e *echo.Echo) (rules.Coverage, error) {
 		errs = append(errs, errors.New("rulesecho4: Install was called twice"))
 	}
 	if app.before > 0 {
-		errs = append(errs, fmt.Errorf("rulesecho4: %d routes are older than Install: call it before the first route and group", app.before))
+		errs = append(errs, fmt.Errorf("rulesecho4: routes older than Install: %d: call it before the first route and group", app.before))
 	}
 	if e.Routers()[""] != nil {
 		errs = append(errs, errors.New(`rulesecho4: Host(""): its routes are not seen: they are those of requests without a host`))
@@ -58,8 +59,8 @@ func (s *Set) Coverage(e *echo.Echo) (rules.Coverage, error) {
 	for _, at := range slices.SortedFunc(maps.Keys(present), compare) {
 		r := rules.Registered{Method: at.method, Host: strings.ToLower(at.host), Path: at.path}
 		seen := app.seen[at]
-		if seen == nil || present[at] == bypassed {
-			errs = append(errs, fmt.Errorf("rulesecho4: %s %s%s: not seen: it was not added by a method of Echo or of a Group, or OnAddRouteHandler was replaced", at.method, at.host, at.path))
+		if !none && (seen == nil || present[at] == bypassed) {
+			errs = append(errs, fmt.Errorf("rulesecho4: %s %s%s: not seen: it is older than Install, was not added by a method of Echo or of a Group, or OnAddRouteHandler was replaced", at.method, at.host, at.path))
 		}
 		if seen != nil && present[at] != bypassed {
 			r.Mounts = seen.mounts

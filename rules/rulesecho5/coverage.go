@@ -44,7 +44,8 @@ func (s *Set) Coverage(e *echo.Echo) (rules.Coverage, error) {
 		Framework: "echo/v5", Unseen: unseen(),
 	}
 	var errs []error
-	if app == nil {
+	none := app == nil // then no route is seen, and one error says so
+	if none {
 		errs = append(errs, errors.New("rulesecho5: not installed: call Install before the first route"))
 		app = &installed{}
 	}
@@ -52,7 +53,7 @@ func (s *Set) Coverage(e *echo.Echo) (rules.Coverage, error) {
 		errs = append(errs, errors.New("rulesecho5: Install was called twice"))
 	}
 	if app.before > 0 {
-		errs = append(errs, fmt.Errorf("rulesecho5: %d routes are older than Install: call it before the first route and group", app.before))
+		errs = append(errs, fmt.Errorf("rulesecho5: routes older than Install: %d: call it before the first route and group", app.before))
 	}
 	app.mu.Lock()
 	defer app.mu.Unlock()
@@ -60,7 +61,9 @@ func (s *Set) Coverage(e *echo.Echo) (rules.Coverage, error) {
 		at := placeOf(info.Method, info.Path)
 		all := app.seen[at]
 		if all == nil {
-			errs = append(errs, fmt.Errorf("rulesecho5: %s %s: not seen: it was not added by a method of Echo or of a Group, or OnAddRoute was replaced", at.method, at.path))
+			if !none {
+				errs = append(errs, fmt.Errorf("rulesecho5: %s %s: not seen: it is older than Install, was not added by a method of Echo or of a Group, or OnAddRoute was replaced", at.method, at.path))
+			}
 			all = []registered{{}}
 		}
 		for _, seen := range all {

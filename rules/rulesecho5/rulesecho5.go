@@ -73,8 +73,8 @@ func New(cfg Config) (*Set, error) {
 }
 
 // WithoutRules returns a Set for an app that has no rules, and guards its routes by mounts
-// of the middleware: it says which are not guarded, and guards none itself. Only the
-// fields that name the app are read.
+// of the middleware: it says which are not guarded, and guards none itself, also after
+// [Set.Install], which it needs to see them. Only the fields that name the app are read.
 func WithoutRules(cfg Config) *Set {
 	return &Set{cfg: Config{Service: cfg.Service, Version: cfg.Version, Revision: cfg.Revision}, made: true}
 }

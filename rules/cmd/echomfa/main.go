@@ -4,15 +4,8 @@ package main
 import (
 	"context"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/echomfa/echomfa/rules/internal/cli"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := cli.Run(ctx, os.Args[1:], cli.System())
-	stop()
-	os.Exit(code)
-}
+func main() { os.Exit(cli.Run(context.Background(), os.Args[1:], cli.System())) }

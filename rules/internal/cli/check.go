@@ -58,17 +58,17 @@ With --routes also rules that no route meets, and as notes routes that only the
 default guards. Notes do not change the exit status.`,
 		Example: `  echomfa check mfa.yaml
   echomfa check mfa.yaml --routes coverage.json --pages /mfa,/login --roles admin,auditor`,
-		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: completeYAML,
+		Args:              arguments("FILE"),
+		ValidArgsFunction: completeFiles(1),
 		RunE:              func(_ *cobra.Command, args []string) error { return a.check(args[0], &flags) },
 	}
 	f := command.Flags()
-	f.StringVar(&flags.routes, "routes", "", "the coverage of the app as JSON, which has its routes")
-	f.StringArrayVar(&flags.pages, "pages", nil, "paths that users without a factor must reach, such as /mfa,/login")
-	f.StringArrayVar(&flags.roles, "roles", nil, "the roles of the app's identities")
-	f.StringArrayVar(&flags.tenants, "tenants", nil, "the tenants of the app's identities")
-	f.StringArrayVar(&flags.enrollable, "factors", nil, "the factor types that users can enroll, such as OTP,FACE")
-	f.StringVar(&flags.at, "at", "", "by which time, such as 2026-12-20T09:00:00+08:00; by default now")
+	f.StringVar(&flags.routes, "routes", "", routesUsage)
+	f.StringArrayVar(&flags.pages, "pages", nil, "`PATHS` that users without a factor must reach, such as /mfa,/login")
+	f.StringArrayVar(&flags.roles, "roles", nil, "the `ROLES` of the app's identities")
+	f.StringArrayVar(&flags.tenants, "tenants", nil, "the `TENANTS` of the app's identities")
+	f.StringArrayVar(&flags.enrollable, "factors", nil, "the factor `TYPES` that users can enroll, such as OTP,FACE")
+	f.StringVar(&flags.at, "at", "", atUsage)
 	complete(command)
 	return command
 }
@@ -80,14 +80,14 @@ func (a *app) check(name string, flags *checkFlags) error {
 	}
 	var coverage *rules.Coverage
 	if flags.routes != "" {
-		read, err := loadCoverage(flags.routes)
+		read, err := a.loadCoverage(flags.routes)
 		if err != nil {
 			return err
 		}
 		coverage = &read
 	}
-	c := Check{File: name, Mistakes: rules.Mistakes{}, Open: []Opened{}}
-	f, err := readRules(name)
+	c := Check{File: nameOf(name), Mistakes: rules.Mistakes{}, Open: []Opened{}}
+	f, err := a.readRules(name)
 	if !errors.As(err, &c.Mistakes) {
 		if err != nil {
 			return err

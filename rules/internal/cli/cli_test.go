@@ -2,11 +2,14 @@ package cli_test
 
 import (
 	"bytes"
+	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +21,15 @@ import (
 	"github.com/echomfa/echomfa/rules/internal/cli"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// asProgram has the test's binary be the program itself.
+const asProgram = "ECHOMFA_TEST_AS_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		os.Exit(cli.Run(context.Background(), os.Args[1:], cli.System()))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // update has the answers written: go test . -run TestAnswers -update.
 var update = flag.Bool("update", false, "write testdata/answers") //nolint:gochecknoglobals // flags are
@@ -66,6 +77,17 @@ func TestAnswers(t *testing.T) {
 		"explain-url-no-route":       {withRoutes("--url", "/nowhere", "--have", "OTP"), 0},
 		"explain-url-mount":          {withRoutes("--url", "/reports/7", "--have", "FACE"), 0},
 		"explain-url-mount-unsaid":   {withRoutes("--url", "/reports/7"), 0},
+		"explain-route-routes":       {withRoutes("--route", "GET /reports/:name", "--have", "FACE"), 0},
+		"usage-explain-no-route":     {withRoutes("--route", "GET /admin/nope"), 2},
+		"usage-explain-near-route":   {withRoutes("--route", "GET /report"), 2},
+		"usage-explain-near-param":   {withRoutes("--route", "POST /admin/payouts/:key"), 2},
+		"usage-explain-other-method": {withRoutes("--route", "DELETE /login"), 2},
+		"usage-explain-url-as-route": {withRoutes("--route", "POST /admin/payouts/7"), 2},
+		"usage-explain-near-method":  {explain("--route", "PSOT /login"), 2},
+		"usage-explain-any-method":   {explain("--route", "ANY /login"), 2},
+		"usage-explain-offset":       {explain("--route", "GET /login", "--at", "2026-12-20 09:00"), 2},
+		"usage-explain-day":          {explain("--route", "GET /login", "--at", "2026-02-30T09:00:00Z"), 2},
+		"explain-own-method":         {explain("--route", "PURGE /login", "--have", "none"), 0},
 		"diff":                       {[]string{"diff", mfa, "testdata/mfa.new.yaml"}, 0},
 		"diff-routes":                {[]string{"diff", mfa, "testdata/mfa.new.yaml", "--routes", "testdata/coverage.json"}, 0},
 		"diff-json":                  {[]string{"diff", mfa, "testdata/mfa.new.yaml", "--routes", "testdata/coverage.json", "--json"}, 0},
@@ -76,8 +98,19 @@ func TestAnswers(t *testing.T) {
 		"test-failing":               {[]string{"test", "testdata/mfa_test.yaml", "testdata/failing_test.yaml"}, 4},
 		"test-failing-json":          {[]string{"test", "testdata/failing_test.yaml", "--json"}, 4},
 		"test-wrong":                 {[]string{"test", "testdata/wrong_test.yaml", "testdata/failing_test.yaml"}, 3},
+		"test-routes":                {[]string{"test", "testdata/routes_test.yaml"}, 4},
 		"test-of-rules":              {[]string{"test", mfa}, 3},
 		"usage-none":                 {nil, 2},
+		"usage-json":                 {explain("--json", "--route", "/admin", "--have", "OTPP"), 2},
+		"usage-json-flag":            {[]string{"check", mfa, "--rotues", "x", "--json"}, 2},
+		"usage-switch":               {[]string{"check", mfa, "--json=nope"}, 2},
+		"usage-duration":             {[]string{"emulator", "--token-lifetime", "soon"}, 2},
+		"usage-no-value":             {[]string{"check", mfa, "--at"}, 2},
+		"usage-none-and":             {explain("--route", "GET /", "--have", "none,OTP"), 2},
+		"usage-one-dash":             {[]string{"check", mfa, "-routes", "x"}, 2},
+		"usage-too-much":             {[]string{"check", mfa, mfa}, 2},
+		"wrong-json":                 {[]string{"diff", mfa, "testdata/wrong.yaml", "--json"}, 3},
+		"wrong-test-json":            {[]string{"test", "testdata/wrong_test.yaml", "--json"}, 3},
 		"usage-command":              {[]string{"chekc", mfa}, 2},
 		"usage-flag":                 {[]string{"check", mfa, "--rotues", "x"}, 2},
 		"usage-no-file":              {[]string{"check"}, 2},
@@ -100,6 +133,10 @@ func TestAnswers(t *testing.T) {
 		"wrong-routes-yaml":          {explain("--url", "/admin", "--routes", mfa), 3},
 		"usage-diff":                 {[]string{"diff", mfa}, 2},
 		"usage-test":                 {[]string{"test"}, 2},
+		"usage-help":                 {[]string{"help", "nope"}, 2},
+		"usage-help-of":              {[]string{"help", "check", "nope"}, 2},
+		"usage-completion":           {[]string{"completion"}, 2},
+		"usage-completion-shell":     {[]string{"completion", "tcsh"}, 2},
 		"usage-emulator":             {[]string{"emulator", "--addr", "0.0.0.0:80", "--user", ":OTP", "--user", "bob:OTPP", "--user", "a", "--user", "A", "--token-lifetime", "0s"}, 2},
 		"usage-emulator-addr":        {[]string{"emulator", "--addr", "8080"}, 2},
 	}
@@ -113,6 +150,7 @@ func TestAnswers(t *testing.T) {
 				got += "--- stderr\n" + errOut
 			}
 			got += fmt.Sprintf("--- exit status %d\n", code)
+			answersAsJSON(t, row.args, code)
 			path := filepath.Join("testdata", "answers", name+".txt")
 			if *update {
 				require.NoError(t, os.WriteFile(path, []byte(got), 0o600))
@@ -129,6 +167,30 @@ func TestAnswers(t *testing.T) {
 	files, err := os.ReadDir("testdata/answers")
 	require.NoError(t, err)
 	assert.Len(t, files, len(rows), "each file has a row")
+}
+
+// answersAsJSON shows that a command with --json has the same exit status, and prints one JSON
+// value: its answer on standard output, or what keeps it from answering on standard error.
+func answersAsJSON(t *testing.T, args []string, want int) {
+	t.Helper()
+	code, out, errOut := run(t, append(slices.Clone(args), "--json")...)
+	assert.Equal(t, want, code)
+	if errOut == "" {
+		assert.True(t, json.Valid([]byte(out)), out)
+		return
+	}
+	assert.Empty(t, out)
+	var failure cli.Failure
+	decoder := json.NewDecoder(strings.NewReader(errOut))
+	decoder.DisallowUnknownFields()
+	require.NoError(t, decoder.Decode(&failure), errOut)
+	assert.False(t, decoder.More(), errOut)
+	assert.Equal(t, want, failure.ExitStatus)
+	assert.Equal(t, map[int]string{1: "other", 2: "usage", 3: "invalid"}[want], failure.Error)
+	assert.NotEmpty(t, failure.Messages)
+	for _, message := range failure.Messages {
+		assert.NotRegexp(t, `\.yaml:\d+:\d+`, message, "mistakes have their places")
+	}
 }
 
 func quoted(args []string) string {
@@ -183,33 +245,62 @@ func TestFilesThatAreTooLarge(t *testing.T) {
 // TestHelp shows that help is no mistake, and that every command has an example.
 func TestHelp(t *testing.T) {
 	t.Parallel()
-	for _, command := range []string{"check", "explain", "diff", "test", "emulator"} {
+	code, all, _ := run(t, "--help")
+	assert.Zero(t, code)
+	assert.Contains(t, all, "Examples:\n  echomfa ")
+	for _, command := range []string{"check", "explain", "diff", "test", "doctor", "emulator"} {
+		assert.Regexp(t, `(?m)^  `+command+` `, all)
 		code, out, errOut := run(t, command, "--help")
 		assert.Zero(t, code)
 		assert.Contains(t, out, "Examples:\n  echomfa "+command)
+		assert.NotRegexp(t, `--\S+ (string|duration)`, out, "the value of a flag has a name that says what it is")
+		for line := range strings.Lines(strings.SplitN(out, "Usage:", 2)[0]) {
+			assert.LessOrEqual(t, len(line), 90, line)
+		}
 		assert.Empty(t, errOut)
+		code, same, _ := run(t, "help", command)
+		assert.Zero(t, code)
+		assert.Equal(t, out, same)
 	}
 	code, out, _ := run(t, "--version")
 	assert.Zero(t, code)
-	assert.Contains(t, out, "echomfa version ")
+	assert.Regexp(t, `^echomfa version \S.*go1\.`, out)
 }
 
 // TestCompletion shows that shells complete commands, files and values.
 func TestCompletion(t *testing.T) {
 	t.Parallel()
-	for want, args := range map[string][]string{
-		"explain\t":                        {"ex"},
-		"yaml\nyml\njson\n:8":              {"check", ""},
-		"json\n:8":                         {"check", "testdata/mfa.yaml", "--routes", ""},
-		"OTP,OTP\nOTP,SMS\nOTP,EMAIL\nOTP": {"explain", "testdata/mfa.yaml", "--have", "OTP,"},
-		"OTP\nSMS\n":                       {"check", "testdata/mfa.yaml", "--factors", ""},
-		"GET /\nGET /healthz\n":            {"explain", "testdata/mfa.yaml", "--route", ""},
-		"approver\n:4":                     {"explain", "testdata/mfa.yaml", "--role", ""},
-		":4\n":                             {"explain", "testdata/wrong.yaml", "--tenant", ""},
+	const none = ":4\n"
+	for _, row := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"ex"}, "explain\t"},
+		{[]string{"check", ""}, "yaml\nyml\njson\n:8\n"},
+		{[]string{"check", "testdata/mfa.yaml", "--routes", ""}, "json\n:8"},
+		{[]string{"check", "testdata/mfa.yaml", ""}, none},
+		{[]string{"diff", "testdata/mfa.yaml", ""}, "yaml\nyml\njson\n:8\n"},
+		{[]string{"diff", "testdata/mfa.yaml", "testdata/mfa.yaml", ""}, none},
+		{[]string{"test", "testdata/mfa_test.yaml", ""}, "yaml\nyml\njson\n:8\n"},
+		{[]string{"doctor", ""}, none},
+		{[]string{"emulator", ""}, none},
+		{[]string{"doctor", "--token-file", ""}, ":0\n"},
+		{[]string{"doctor", "--host", ""}, none},
+		{[]string{"doctor", "--enrolled", ""}, "OTP\nSMS\n"},
+		{[]string{"explain", "testdata/mfa.yaml", "--routes", "testdata/coverage.json", "--route", ""}, "GET /\nGET /admin\n"},
+		{[]string{"explain", "testdata/mfa.yaml", "--routes", "testdata/wrong.json", "--route", ""}, none},
+		{[]string{"explain", "testdata/mfa.yaml", "--at", ""}, none},
+		{[]string{"completion", ""}, "bash\t"},
+		{[]string{"help", "ch"}, "check\t"},
+		{[]string{"explain", "testdata/mfa.yaml", "--have", "OTP,"}, "OTP,OTP\nOTP,SMS\nOTP,EMAIL\nOTP"},
+		{[]string{"check", "testdata/mfa.yaml", "--factors", ""}, "OTP\nSMS\n"},
+		{[]string{"explain", "testdata/mfa.yaml", "--route", ""}, "GET /\nGET /healthz\n"},
+		{[]string{"explain", "testdata/mfa.yaml", "--role", ""}, "approver\n:4"},
+		{[]string{"explain", "testdata/wrong.yaml", "--tenant", ""}, none},
 	} {
-		code, out, _ := run(t, append([]string{"__complete"}, args...)...)
+		code, out, _ := run(t, append([]string{"__complete"}, row.args...)...)
 		assert.Zero(t, code)
-		assert.True(t, strings.HasPrefix(out, want), "%v: %s", args, out)
+		assert.True(t, strings.HasPrefix(out, row.want), "%v: %s", row.args, out)
 	}
 	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
 		code, out, _ := run(t, "completion", shell)

@@ -51,14 +51,15 @@ func (a *app) diffCommand() *cobra.Command {
 What is compared is what a user needs to get through, not the text: a route whose
 rules are the same is left out, one that asks for the same by another rule is equal.
 Without --routes all paths that one of the files names are compared.`,
-		Example:           `  echomfa diff mfa.old.yaml mfa.yaml --routes coverage.json`,
-		Args:              cobra.ExactArgs(2),
-		ValidArgsFunction: completeYAML,
+		Example: `  echomfa diff mfa.old.yaml mfa.yaml --routes coverage.json
+  git show HEAD:mfa.yaml | echomfa diff - mfa.yaml`,
+		Args:              arguments("OLD", "NEW"),
+		ValidArgsFunction: completeFiles(2),
 		RunE:              func(_ *cobra.Command, args []string) error { return a.diff(args[0], args[1], coverage, at) },
 	}
 	f := command.Flags()
-	f.StringVar(&coverage, "routes", "", "the coverage of the app as JSON, which has its routes")
-	f.StringVar(&at, "at", "", "at which time, such as 2026-12-20T09:00:00+08:00; by default now")
+	f.StringVar(&coverage, "routes", "", routesUsage)
+	f.StringVar(&at, "at", "", atUsage)
 	complete(command)
 	return command
 }
@@ -70,18 +71,18 @@ func (a *app) diff(before, after, coverage, at string) error {
 	}
 	var routes []rules.Route
 	if coverage != "" {
-		c, err := loadCoverage(coverage)
+		c, err := a.loadCoverage(coverage)
 		if err != nil {
 			return err
 		}
 		routes = registered(&c)
 		routes = append(routes, rules.Route{Method: rules.AnyMethod}) // requests that match none
 	}
-	was, err := loadRules(before)
+	was, err := a.loadRules(before)
 	if err != nil {
 		return err
 	}
-	is, err := loadRules(after)
+	is, err := a.loadRules(after)
 	if err != nil {
 		return err
 	}

@@ -4,7 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/echomfa/echomfa/genauthtest"
@@ -44,14 +47,15 @@ It prints its users with a token of each, listens on this machine only, and keep
 nothing. It is not for production.`,
 		Example: `  echomfa emulator
   echomfa emulator --user alice:OTP,FACE --user bob`,
-		Args: cobra.NoArgs,
-		RunE: func(command *cobra.Command, _ []string) error { return a.emulator(command, &flags) },
+		Args:              cobra.NoArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE:              func(command *cobra.Command, _ []string) error { return a.emulator(command, &flags) },
 	}
 	f := command.Flags()
-	f.StringVar(&flags.addr, "addr", "127.0.0.1:0", "the loopback address and port to listen on")
-	f.StringVar(&flags.appID, "app-id", "", "the id of the application (default one that is made up)")
-	f.DurationVar(&flags.lifetime, "token-lifetime", 24*time.Hour, "how long the tokens are good")
-	f.StringArrayVar(&flags.users, "user", []string{"none", "otp:OTP", "both:OTP,FACE"}, "a user's name and factors, such as alice:OTP,FACE")
+	f.StringVar(&flags.addr, "addr", "127.0.0.1:0", "the loopback `ADDRESS` and port to listen on")
+	f.StringVar(&flags.appID, "app-id", "", "the `ID` of the application (default one that is made up)")
+	f.DurationVar(&flags.lifetime, "token-lifetime", 24*time.Hour, "the `TIME` that the tokens are good")
+	f.StringArrayVar(&flags.users, "user", []string{"none", "otp:OTP", "both:OTP,FACE"}, "a `USER`'s name and factors, such as alice:OTP,FACE")
 	complete(command)
 	return command
 }
@@ -61,6 +65,9 @@ func (a *app) emulator(command *cobra.Command, flags *emulatorFlags) error {
 	if err != nil {
 		return err
 	}
+	// The other commands have nothing to do when they are interrupted.
+	ctx, stop := signal.NotifyContext(command.Context(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	s, err := genauthtest.New(genauthtest.Config{Addr: flags.addr, AppID: flags.appID, TokenLifetime: flags.lifetime})
 	if err != nil {
 		return &failure{exitOther, fmt.Errorf("--addr: %w", err)}
@@ -73,12 +80,15 @@ func (a *app) emulator(command *cobra.Command, flags *emulatorFlags) error {
 		u = s.AddUser(u)
 		user := EmulatorUser{u.Username, u.Password, append([]genauthtest.FactorType{}, u.Factors...), s.AccessToken(u.ID)}
 		told.Users = append(told.Users, user)
-		fmt.Fprintf(&b, "\n# %s, password %s, has %s\nTOKEN=%s\n", user.Username, user.Password, listed(user.Factors), user.Token)
+		fmt.Fprintf(&b, "\n# %s, password %s, has %s\nACCESS_TOKEN=%s\n", user.Username, user.Password, listed(user.Factors), user.Token)
 	}
 	if err := a.print(b.String(), told); err != nil {
 		return err
 	}
-	<-command.Context().Done()
+	if !a.json {
+		_, _ = fmt.Fprintln(a.Err, "echomfa: listening, until it is interrupted")
+	}
+	<-ctx.Done()
 	return nil
 }
 

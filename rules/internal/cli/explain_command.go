@@ -24,23 +24,26 @@ func (a *app) explainCommand() *cobra.Command {
 		Long: `Say which rule decides about a request, and what the user gets.
 
 Each rule is a hit, a miss or, if it is for users whose role or tenant is not given,
-a may. The last one decides, unless a may before it does.`,
+a may. The last one decides, unless a may before it does.
+
+Without --routes every --route is taken to be one of the app. A request that no route
+matches is explained by --url.`,
 		Example: `  echomfa explain mfa.yaml --route "POST /admin/users" --have OTP --role admin
   echomfa explain mfa.yaml --url /admin/users --routes coverage.json --have none`,
-		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: completeYAML,
+		Args:              arguments("FILE"),
+		ValidArgsFunction: completeFiles(1),
 		RunE: func(command *cobra.Command, args []string) error {
 			return a.explain(command, args[0], &flags)
 		},
 	}
 	f := command.Flags()
-	f.StringVar(&flags.route, "route", "", `the method and the registered route, such as "POST /admin/users/:id"`)
-	f.StringVar(&flags.url, "url", "", `the URL or its path, after a method or for GET, such as "POST /admin/users/7"; needs --routes`)
-	f.StringVar(&flags.routes, "routes", "", "the coverage of the app as JSON, which has its routes")
-	f.StringArrayVar(&flags.have, "have", nil, "what the user has enrolled, such as OTP,FACE, or none")
-	f.StringArrayVar(&flags.roles, "role", nil, `the user's roles; "" for none`)
-	f.StringVar(&flags.tenant, "tenant", "", `the user's tenant; "" for none`)
-	f.StringVar(&flags.at, "at", "", "when, such as 2026-12-20T09:00:00+08:00; by default now")
+	f.StringVar(&flags.route, "route", "", "the method and the registered `ROUTE`, such as \"POST /admin/users/:id\"")
+	f.StringVar(&flags.url, "url", "", "the `URL` or its path, after a method or for GET, such as \"POST /admin/users/7\"; needs --routes")
+	f.StringVar(&flags.routes, "routes", "", routesUsage)
+	f.StringArrayVar(&flags.have, "have", nil, "the `TYPES` that the user has enrolled, such as OTP,FACE, or none")
+	f.StringArrayVar(&flags.roles, "role", nil, "the user's `ROLES`; \"\" for none")
+	f.StringVar(&flags.tenant, "tenant", "", "the user's `TENANT`; \"\" for none")
+	f.StringVar(&flags.at, "at", "", atUsage)
 	complete(command)
 	return command
 }
@@ -50,19 +53,21 @@ func (a *app) explain(command *cobra.Command, name string, flags *explainFlags) 
 	if err != nil {
 		return err
 	}
-	f, err := loadRules(name)
+	f, err := a.loadRules(name)
 	if err != nil {
 		return err
 	}
 	if flags.routes != "" {
-		coverage, err := loadCoverage(flags.routes)
+		coverage, err := a.loadCoverage(flags.routes)
 		if err != nil {
 			return err
 		}
-		if flags.url != "" {
-			if q.Route, err = routeOf(&coverage, q.Method, q.Route); err != nil {
-				return ofFlag("--url", err)
+		if flags.url == "" {
+			if why := noRoute(&coverage, q.Method, q.Route); why != "" {
+				return fmt.Errorf("--route: %s", why)
 			}
+		} else if q.Route, err = routeOf(&coverage, q.Method, q.Route); err != nil {
+			return ofFlag("--url", err)
 		}
 		q.Mounts = mountsOf(&coverage, q.Method, q.Route)
 	}

@@ -148,38 +148,3 @@ func routeOfMux(rows []rules.CoveredRoute, r *http.Request) string {
 	}
 	return pattern
 }
-
-// mountsOf returns the mounts of the middleware that a request meets beside the rules.
-func mountsOf(c *rules.Coverage, method, route string) []rules.CoveredBy {
-	var chosen *rules.CoveredRoute
-	rank := 0
-	for i := range c.Routes {
-		row, is := &c.Routes[i], 0
-		switch {
-		case row.Kind == rules.Unmatched || row.Host+row.Path != route:
-		case isNotFound(row):
-			is = 1
-		case row.Method == rules.AnyMethod:
-			is = 2
-		case row.Method == otherMethod && !slices.Contains(knownMethods(), method):
-			is = 3
-		case row.Method == http.MethodGet && method == http.MethodHead:
-			is = 4
-		case row.Method == method:
-			is = 5
-		}
-		if is > rank {
-			chosen, rank = row, is
-		}
-	}
-	if chosen == nil {
-		return nil
-	}
-	var mounts []rules.CoveredBy
-	for _, by := range chosen.Guards {
-		if by.Rule == "" {
-			mounts = append(mounts, by)
-		}
-	}
-	return mounts
-}

@@ -179,8 +179,6 @@ func TestMountsOfARoute(t *testing.T) {
 		"GET /d":    {"", cli.Depends},
 		"GET /e":    {"open: health", cli.Allow},
 		"GET /f":    {"message (SMS), report-only", cli.Report},
-		"POST /f":   {"none", cli.Allow},
-		"GET /z":    {"none", cli.Allow},
 	} {
 		code, out, errOut := run(t, "explain", "testdata/mfa.yaml", "--route", request, "--routes", file, "--have", "OTP", "--json")
 		require.Zero(t, code, errOut)
@@ -192,5 +190,13 @@ func TestMountsOfARoute(t *testing.T) {
 		}
 		assert.Equal(t, row.asks, asks, request)
 		assert.Equal(t, row.outcome, x.Answer.Outcome, request)
+	}
+	for request, want := range map[string]string{
+		"POST /f": `the app has no route "POST /f": it has the path for GET`,
+		"GET /z":  `the app has no route "GET /z": a request that matches no route gets what the default asks for`,
+	} {
+		code, _, errOut := run(t, "explain", "testdata/mfa.yaml", "--route", request, "--routes", file)
+		assert.Equal(t, 2, code)
+		assert.Contains(t, errOut, want)
 	}
 }

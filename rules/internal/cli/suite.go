@@ -6,11 +6,13 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"go.yaml.in/yaml/v4"
 	"go.yaml.in/yaml/v4/plugin/loaderlimits"
 
 	"github.com/echomfa/echomfa/rules"
+	"github.com/echomfa/echomfa/rules/internal/spelling"
 )
 
 // suite is a table of test cases.
@@ -33,11 +35,14 @@ type testCase struct {
 type suiteReader struct {
 	file     string
 	mistakes rules.Mistakes
+	names    map[string]int // the lines of the cases' names
 }
 
 const (
 	maxSuiteDepth = 8
 	maxMistakes   = 100
+	maxText       = 1 << 10
+	maxSigns      = 150_000 // by which a value may begin: each costs some hundred bytes
 )
 
 func (s *suiteReader) fail(n *yaml.Node, format string, args ...any) {
@@ -48,7 +53,7 @@ func (s *suiteReader) fail(n *yaml.Node, format string, args ...any) {
 
 // readSuite reads a table of test cases.
 func readSuite(data []byte, name string) (*suite, rules.Mistakes) {
-	s := &suiteReader{file: name}
+	s := &suiteReader{file: name, names: make(map[string]int)}
 	root := s.load(data)
 	if root == nil {
 		return nil, s.mistakes
@@ -72,10 +77,21 @@ func readSuite(data []byte, name string) (*suite, rules.Mistakes) {
 
 // load makes a tree of the file, or nil.
 func (s *suiteReader) load(data []byte) *yaml.Node {
+	start := &yaml.Node{Line: 1, Column: 1}
+	signs := 0
+	for _, c := range data {
+		if strings.IndexByte("\n,:[{-?&*!", c) >= 0 {
+			signs++
+		}
+	}
+	if signs > maxSigns {
+		s.fail(start, "the file has more than %d values: make two of it", maxSigns)
+		return nil
+	}
 	var documents []yaml.Node
 	err := yaml.Load(data, &documents, yaml.WithAllDocuments(), yaml.WithPlugin(loaderlimits.New(loaderlimits.DepthValue(maxSuiteDepth))))
 	if err != nil {
-		where, message := yaml.Node{Line: 1, Column: 1}, err.Error()
+		where, message := *start, err.Error()
 		load := (*yaml.LoadError)(nil)
 		if many := (*yaml.LoadErrors)(nil); errors.As(err, &many) && len(many.Errors) > 0 {
 			load = many.Errors[0]
@@ -88,8 +104,12 @@ func (s *suiteReader) load(data []byte) *yaml.Node {
 		s.fail(&where, "%s", message)
 		return nil
 	}
-	if len(documents) != 1 || documents[0].Kind == yaml.DocumentNode && len(documents[0].Content) == 0 {
-		s.fail(&yaml.Node{Line: 1, Column: 1}, "the file has %d documents, and not one", len(documents))
+	switch {
+	case len(documents) == 0, documents[0].Kind == yaml.DocumentNode && len(documents[0].Content) == 0:
+		s.fail(start, "the file is empty")
+		return nil
+	case len(documents) > 1:
+		s.fail(&documents[1], "the file has more than one document: remove the line ---")
 		return nil
 	}
 	if root := &documents[0]; root.Kind != yaml.DocumentNode {
@@ -100,6 +120,9 @@ func (s *suiteReader) load(data []byte) *yaml.Node {
 
 // mapping returns the values of a mapping by key, or nil.
 func (s *suiteReader) mapping(n *yaml.Node, what string, required, optional []string) map[string]*yaml.Node {
+	if !s.plain(n) {
+		return nil
+	}
 	if n.Kind != yaml.MappingNode {
 		s.fail(n, "%s must be a mapping of %s", what, strings.Join(slices.Concat(required, optional), ", "))
 		return nil
@@ -110,7 +133,11 @@ func (s *suiteReader) mapping(n *yaml.Node, what string, required, optional []st
 		key, value := n.Content[i], n.Content[i+1]
 		switch {
 		case !slices.Contains(known, key.Value):
-			s.fail(key, "unknown key %q in %s: its keys are %s", key.Value, what, strings.Join(known, ", "))
+			suggestion := spelling.DidYouMean(key.Value, known)
+			if suggestion == "" {
+				suggestion = "its keys are " + strings.Join(known, ", ")
+			}
+			s.fail(key, "unknown key %q in %s: %s", key.Value, what, suggestion)
 		case fields[key.Value] != nil:
 			s.fail(key, "the key %s is there twice", key.Value)
 		default:
@@ -127,7 +154,7 @@ func (s *suiteReader) mapping(n *yaml.Node, what string, required, optional []st
 
 // list returns the values of a list.
 func (s *suiteReader) list(n *yaml.Node, what string) []*yaml.Node {
-	if n == nil {
+	if n == nil || !s.plain(n) {
 		return nil
 	}
 	if n.Kind != yaml.SequenceNode {
@@ -139,14 +166,31 @@ func (s *suiteReader) list(n *yaml.Node, what string) []*yaml.Node {
 
 // text returns a text, or "" for a key that is not there.
 func (s *suiteReader) text(n *yaml.Node, what string) string {
-	if n == nil {
+	if n == nil || !s.plain(n) {
 		return ""
 	}
-	if n.Kind != yaml.ScalarNode || n.ShortTag() == "!!null" || n.Value == "" {
+	switch {
+	case n.Kind != yaml.ScalarNode || n.ShortTag() == "!!null" || strings.TrimSpace(n.Value) == "":
 		s.fail(n, "%s must be a text", what)
+		return ""
+	case len(n.Value) > maxText:
+		s.fail(n, "%s has more than %d bytes", what, maxText)
+		return ""
+	case strings.ContainsFunc(n.Value, func(r rune) bool { return !unicode.IsPrint(r) }):
+		s.fail(n, "%s has a character that cannot be printed: %q", what, n.Value)
 		return ""
 	}
 	return n.Value
+}
+
+// plain reports whether a value is written out. The values of an alias are elsewhere, and
+// there may be many.
+func (s *suiteReader) plain(n *yaml.Node) bool {
+	if n.Kind == yaml.AliasNode {
+		s.fail(n, "aliases are not read: write the value out")
+		return false
+	}
+	return true
 }
 
 func (s *suiteReader) texts(n *yaml.Node, what string) []string {
@@ -162,9 +206,9 @@ func (s *suiteReader) time(n *yaml.Node) time.Time {
 	if text == "" {
 		return time.Time{}
 	}
-	t, err := time.Parse(time.RFC3339, text)
+	t, err := parseTime(text)
 	if err != nil {
-		s.fail(n, "now: %q is not a time with its offset, such as 2026-12-20T09:00:00+08:00", text)
+		s.fail(n, "now: %v", err)
 	}
 	return t
 }
@@ -178,6 +222,11 @@ func (s *suiteReader) testCase(n *yaml.Node, index int, now time.Time, hasRoutes
 	}
 	if name := s.text(fields["name"], "name"); name != "" {
 		c.name = name
+		if line, twice := s.names[name]; twice {
+			s.fail(fields["name"], "the name %q is there twice, first in line %d", name, line)
+		} else {
+			s.names[name] = fields["name"].Line
+		}
 	}
 	tenant := s.text(fields["tenant"], "tenant")
 	c.question = Question{At: now, Roles: s.texts(fields["role"], "role"), Tenant: &tenant}

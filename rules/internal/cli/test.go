@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/echomfa/echomfa/rules"
+	"github.com/echomfa/echomfa/rules/internal/spelling"
 )
 
 // Result is how a test case went.
@@ -30,9 +32,9 @@ func (a *app) testCommand() *cobra.Command {
 
 A case has a request, what the user has enrolled, and what is expected: allow, report
 or refuse. It may name the rule that decides. docs/rules.md describes the file.`,
-		Example:           `  echomfa test mfa_test.yaml`,
-		Args:              cobra.MinimumNArgs(1),
-		ValidArgsFunction: completeYAML,
+		Example:           `  echomfa test mfa_test.yaml admin_test.yaml`,
+		Args:              arguments("FILE_test.yaml..."),
+		ValidArgsFunction: completeFiles(many),
 		RunE:              func(_ *cobra.Command, args []string) error { return a.test(args) },
 	}
 }
@@ -41,7 +43,7 @@ func (a *app) test(names []string) error {
 	results := []Result{}
 	var wrong []error
 	for _, name := range names {
-		more, err := testFile(name)
+		more, err := a.testFile(name)
 		if err != nil {
 			wrong = append(wrong, err)
 		}
@@ -71,12 +73,12 @@ func (a *app) test(names []string) error {
 }
 
 // testFile runs the cases of a file.
-func testFile(name string) ([]Result, error) {
-	data, err := readFile(name, maxRules)
+func (a *app) testFile(name string) ([]Result, error) {
+	data, err := a.readFile(name, maxRules)
 	if err != nil {
 		return nil, err
 	}
-	suite, mistakes := readSuite(data, name)
+	suite, mistakes := readSuite(data, nameOf(name))
 	if len(mistakes) > 0 {
 		return nil, invalid(fmt.Errorf("the test cases have %s\n%w", count(len(mistakes), "mistake"), mistakes))
 	}
@@ -86,13 +88,13 @@ func testFile(name string) ([]Result, error) {
 		}
 		return filepath.Join(filepath.Dir(name), other)
 	}
-	f, err := loadRules(beside(suite.rules))
+	f, err := a.loadRules(beside(suite.rules))
 	if err != nil {
 		return nil, fmt.Errorf("%s: rules: %w", name, err)
 	}
 	var coverage *rules.Coverage
 	if suite.routes != "" {
-		c, err := loadCoverage(beside(suite.routes))
+		c, err := a.loadCoverage(beside(suite.routes))
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
@@ -122,7 +124,11 @@ func (c *testCase) run(f *rules.File, coverage *rules.Coverage) (string, error) 
 		}
 		q.Route = route
 	}
+	var why []string
 	if coverage != nil {
+		if no := noRoute(coverage, q.Method, q.Route); !c.url && no != "" {
+			return "route: " + no, nil // what the rules say of it is of no use
+		}
 		q.Mounts = mountsOf(coverage, q.Method, q.Route)
 	}
 	x, err := Explain(f, &q)
@@ -130,12 +136,18 @@ func (c *testCase) run(f *rules.File, coverage *rules.Coverage) (string, error) 
 		return "", err
 	}
 	decides := x.Rules[len(x.Rules)-1].Rule
-	var why []string
 	if x.Answer.Outcome != c.expect {
 		why = append(why, fmt.Sprintf("expect: want %s, got %s: %s", c.expect, x.Answer.Outcome, x.Answer.Text))
 	}
 	if cmp.Or(c.rule, decides) != decides {
 		why = append(why, fmt.Sprintf("rule: want %s, got %s", c.rule, decides))
+		var known []string
+		for _, r := range f.Rules() {
+			known = append(known, r.Name())
+		}
+		if !slices.Contains(known, c.rule) {
+			why = append(why, strings.TrimSuffix(fmt.Sprintf("there is no rule %s: %s", c.rule, spelling.DidYouMean(c.rule, known)), ": "))
+		}
 	}
 	return strings.Join(why, "\n"), nil
 }

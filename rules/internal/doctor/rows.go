@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"context"
@@ -13,46 +13,42 @@ import (
 	"github.com/echomfa/echomfa/client"
 )
 
-// row is one point that GenAuth's documents leave open, as docs/genauth-setup.md
-// names it, and what this GenAuth does.
-type row struct{ point, finding string }
-
 func undetermined(format string, args ...any) string {
-	return "not determined: " + fmt.Sprintf(format, args...)
+	return notDetermined + fmt.Sprintf(format, args...)
 }
 
 // rows has a line for each row of "What is unsettled", in its order.
-func (d *doctor) rows(ctx context.Context) []row {
-	return []row{
-		{"Are SMS and EMAIL listed without having been enrolled?", d.implicit()},
-		{"Is PASSKEY listed?", d.passkey()},
-		{"`data` as one object, as the sample shows it, not an array:", d.shape()},
-		{"`data: null` in a success:", d.null()},
-		{"Name of the app-id header:", d.headers(ctx)},
-		{"Is the app-id header needed?", d.headerNeeded(ctx)},
-		{"Answer to an expired or revoked token:", d.badToken(ctx)},
-		{"Are tokens of other apps taken?", d.otherApp()},
-		{"Are mfaTokens taken?", d.mfaToken(ctx)},
-		{"Are ID tokens taken?", d.idToken()},
-		{"`Retry-After` on a 429:", d.retryAfter()},
-		{"Form of factor ids:", d.ids()},
-		{"Is there an event for a factor that is enrolled or removed?", undetermined("no call tells; look for a webhook in the console")},
+func (d *Doctor) rows(ctx context.Context) []Row {
+	return []Row{
+		{Point: "Are SMS and EMAIL listed without having been enrolled?", Finding: d.implicit()},
+		{Point: "Is PASSKEY listed?", Finding: d.passkey()},
+		{Point: "`data` as one object, as the sample shows it, not an array", Finding: d.shape()},
+		{Point: "`data: null` in a success", Finding: d.null()},
+		{Point: "Name of the app-id header", Finding: d.headers(ctx)},
+		{Point: "Is the app-id header needed?", Finding: d.headerNeeded(ctx)},
+		{Point: "Answer to an expired or revoked token", Finding: d.badToken(ctx)},
+		{Point: "Are tokens of other apps taken?", Finding: d.otherApp()},
+		{Point: "Are mfaTokens taken?", Finding: d.mfaToken(ctx)},
+		{Point: "Are ID tokens taken?", Finding: d.idToken()},
+		{Point: "`Retry-After` on a 429", Finding: d.retryAfter()},
+		{Point: "Form of factor ids", Finding: d.ids()},
+		{Point: "Is there an event for a factor that is enrolled or removed?", Finding: undetermined("no call tells; look for a webhook in the console")},
 	}
 }
 
 // unlisted says why there is no list to look at, or "".
-func (d *doctor) unlisted() string {
+func (d *Doctor) unlisted() string {
 	if verdictOf(d.listed) != accepted {
 		return undetermined("there is no list of factors")
 	}
 	return ""
 }
 
-func (d *doctor) has(t client.FactorType) bool {
+func (d *Doctor) has(t client.FactorType) bool {
 	return slices.ContainsFunc(d.factors, func(f client.Factor) bool { return f.Type.Normalize() == t })
 }
 
-func (d *doctor) implicit() string {
+func (d *Doctor) implicit() string {
 	if why := d.unlisted(); why != "" {
 		return why
 	}
@@ -65,18 +61,18 @@ func (d *doctor) implicit() string {
 
 // implicitOf compares what is listed with what the user says to have enrolled, what
 // can still be enrolled, and what the profile has.
-func (d *doctor) implicitOf(t client.FactorType) string {
-	listed, said := d.has(t), d.enrolled != nil
+func (d *Doctor) implicitOf(t client.FactorType) string {
+	listed, said := d.has(t), d.Enrolled != nil
 	has := d.contact != nil && (t == client.SMS && d.contact.phone || t == client.Email && d.contact.email)
 	switch {
 	case listed && d.offered[t]:
 		return "yes: it is listed, and can still be enrolled"
-	case listed && said && !slices.Contains(d.enrolled, string(t)):
-		return "yes: it is listed, and -enrolled does not name it"
+	case listed && said && !slices.Contains(d.Enrolled, t):
+		return "yes: it is listed, and --enrolled does not name it"
 	case listed && said:
 		return undetermined("the user has enrolled it")
 	case listed:
-		return undetermined("it is listed; say by -enrolled whether the user has enrolled it")
+		return undetermined("it is listed; say by --enrolled whether the user has enrolled it")
 	case d.unread() != "":
 		return undetermined("it may be a row that cannot be read")
 	case d.contact == nil:
@@ -87,7 +83,7 @@ func (d *doctor) implicitOf(t client.FactorType) string {
 	return "no: the user's profile has an address, and it is not listed"
 }
 
-func (d *doctor) passkey() string {
+func (d *Doctor) passkey() string {
 	switch why := d.unlisted(); {
 	case why != "":
 		return why
@@ -97,7 +93,7 @@ func (d *doctor) passkey() string {
 	return undetermined("there is none in this user's list")
 }
 
-func (d *doctor) shape() string {
+func (d *Doctor) shape() string {
 	text := string(d.data)
 	switch why := d.unlisted(); {
 	case why != "":
@@ -110,7 +106,7 @@ func (d *doctor) shape() string {
 	return undetermined("it is neither")
 }
 
-func (d *doctor) null() string {
+func (d *Doctor) null() string {
 	var api *client.APIError
 	switch {
 	case errors.As(d.listed, &api) && api.StatusCode == http.StatusOK && string(d.data) == "null":
@@ -125,10 +121,10 @@ func (d *doctor) null() string {
 	return undetermined("the user has factors")
 }
 
-func (d *doctor) headers(ctx context.Context) string {
+func (d *Doctor) headers(ctx context.Context) string {
 	asked := []struct{ told, name string }{{authingHeader, authingHeader}, {genauthHeader, genauthHeader}}
 	if own := d.headerName(); !strings.EqualFold(own, authingHeader) && !strings.EqualFold(own, genauthHeader) {
-		asked = append(asked, struct{ told, name string }{"that of -app-id-header", own})
+		asked = append(asked, struct{ told, name string }{"that of --app-id-header", own})
 	}
 	findings := make([]string, 0, len(asked))
 	anyone := false
@@ -145,9 +141,9 @@ func (d *doctor) headers(ctx context.Context) string {
 
 // header asks twice: what is honored lets the right application in and an unknown
 // one not. It reports too whether the right one was let in.
-func (d *doctor) header(ctx context.Context, name string) (finding string, taken bool) {
-	right := d.listAs(ctx, name, d.client.AppID(), d.token)
-	wrong := d.listAs(ctx, name, madeUpApp, d.token)
+func (d *Doctor) header(ctx context.Context, name string) (finding string, taken bool) {
+	right := d.listAs(ctx, name, d.client.AppID(), d.Token)
+	wrong := d.listAs(ctx, name, madeUpApp, d.Token)
 	switch r, w := verdictOf(right), verdictOf(wrong); {
 	case r == unknown || w == unknown:
 		return "is " + undetermined("a call failed"), r == accepted
@@ -159,11 +155,11 @@ func (d *doctor) header(ctx context.Context, name string) (finding string, taken
 	return "is not honored", false
 }
 
-func (d *doctor) headerNeeded(ctx context.Context) string {
+func (d *Doctor) headerNeeded(ctx context.Context) string {
 	if why := d.unlisted(); why != "" {
 		return why
 	}
-	err := d.listAs(ctx, "", d.client.AppID(), d.token)
+	err := d.listAs(ctx, "", d.client.AppID(), d.Token)
 	switch verdictOf(err) {
 	case accepted:
 		return "no"
@@ -174,7 +170,7 @@ func (d *doctor) headerNeeded(ctx context.Context) string {
 	return undetermined("the call failed: %s", codes(err))
 }
 
-func (d *doctor) badToken(ctx context.Context) string {
+func (d *Doctor) badToken(ctx context.Context) string {
 	made := d.listAs(ctx, d.headerName(), d.client.AppID(), madeUpToken)
 	answer := "a made-up token is answered by " + codes(made)
 	switch {
@@ -188,16 +184,16 @@ func (d *doctor) badToken(ctx context.Context) string {
 	return undetermined("this needs such a token; %s", answer)
 }
 
-func (d *doctor) headerName() string {
-	if d.config.AppIDHeader != "" {
-		return d.config.AppIDHeader
+func (d *Doctor) headerName() string {
+	if d.Config.AppIDHeader != "" {
+		return d.Config.AppIDHeader
 	}
 	return authingHeader
 }
 
 // taken tells whether a token of a kind was taken, unless it was refused for its
 // age.
-func (d *doctor) taken() string {
+func (d *Doctor) taken() string {
 	switch v := verdictOf(d.listed); {
 	case v == accepted:
 		return "yes"
@@ -209,7 +205,7 @@ func (d *doctor) taken() string {
 	return undetermined("the call failed: %s", codes(d.listed))
 }
 
-func (d *doctor) otherApp() string {
+func (d *Doctor) otherApp() string {
 	switch named, this := d.claims.isFor(d.client.AppID()); {
 	case !named:
 		return undetermined("the token names no app")
@@ -219,8 +215,8 @@ func (d *doctor) otherApp() string {
 	return d.taken()
 }
 
-func (d *doctor) mfaToken(ctx context.Context) string {
-	info, err := d.client.IntrospectMFAToken(ctx, d.token)
+func (d *Doctor) mfaToken(ctx context.Context) string {
+	info, err := d.client.IntrospectMFAToken(ctx, d.Token)
 	switch {
 	case err != nil:
 		return undetermined("the introspection failed: %s", codes(err))
@@ -230,14 +226,14 @@ func (d *doctor) mfaToken(ctx context.Context) string {
 	return d.taken()
 }
 
-func (d *doctor) idToken() string {
+func (d *Doctor) idToken() string {
 	if !d.claims.isID() {
 		return undetermined("the token has neither nonce nor at_hash")
 	}
 	return d.taken()
 }
 
-func (d *doctor) retryAfter() string {
+func (d *Doctor) retryAfter() string {
 	switch {
 	case d.tap.retryAfter:
 		return "yes"
@@ -248,7 +244,7 @@ func (d *doctor) retryAfter() string {
 }
 
 // ids tells the forms of factor ids, and no id.
-func (d *doctor) ids() string {
+func (d *Doctor) ids() string {
 	if why := d.unlisted(); why != "" {
 		return why
 	}

@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"encoding/base64"
@@ -98,23 +98,23 @@ func known(value any, standard ...string) string {
 	return "other"
 }
 
-// tell says what kind of token it is, and what it holds.
-func (c claims) tell(now time.Time) []string {
+// tell says what kind of token it is, what it holds, and how long it is good.
+func (c claims) tell(now time.Time) (kind, holds, life string) {
 	if !c.jwt {
-		return []string{"token: opaque, or not a JWT of three parts", "life of the token: not determined: the token does not say"}
+		return "opaque, or not a JWT of three parts", "", undetermined("the token does not say")
 	}
 	alg := known(c.header["alg"], "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "HS256", "HS384", "HS512", "none")
-	lines := []string{
-		fmt.Sprintf("token: JWT, alg=%s, typ=%s, header has: %s", alg, known(c.header["typ"], "JWT", "at+jwt", "application/at+jwt"), names(c.header)),
-		"claims: " + names(c.payload),
-	}
+	kind = fmt.Sprintf("JWT, alg=%s, typ=%s, header has: %s", alg, known(c.header["typ"], "JWT", "at+jwt", "application/at+jwt"), names(c.header))
 	issued, hasIssued := c.seconds("iat")
 	expires, hasExpires := c.seconds("exp")
+	left := expires - now.Unix()
 	switch {
 	case !hasExpires:
-		return append(lines, "life of the token: not determined: there is no exp")
+		life = undetermined("there is no exp")
 	case !hasIssued:
-		return append(lines, fmt.Sprintf("life of the token: not determined: there is no iat; %d s are left", expires-now.Unix()))
+		life = undetermined("there is no iat; %d s are left", left)
+	default:
+		life = fmt.Sprintf("%d s (exp - iat), %d s are left", expires-issued, left)
 	}
-	return append(lines, fmt.Sprintf("life of the token: %d s (exp - iat), %d s are left", expires-issued, expires-now.Unix()))
+	return kind, names(c.payload), life
 }

@@ -1,4 +1,9 @@
-package main
+// Package doctor finds out whether the settings for GenAuth are right, and how this GenAuth
+// behaves where its documents leave a point open: docs/genauth-setup.md lists these points.
+//
+// What it tells is made to be pasted into a report: it has no token, no subject, no
+// profile, no number or address, and neither the address of GenAuth nor the application.
+package doctor
 
 import (
 	"context"
@@ -26,15 +31,27 @@ const (
 	madeUpToken = "made-up-token-of-doctor"
 )
 
-// doctor asks GenAuth, and keeps what there is to tell.
-type doctor struct {
-	options
-	token   string
+// Timeout is for a person who waits, not for a request.
+const Timeout = 10 * time.Second
+
+// Options are what a doctor goes by.
+type Options struct {
+	// Config is how GenAuth is asked. Its HTTPClient and Timeout are not used.
+	Config client.Config
+	// Token is the access token of a user. Without it, only what needs none is asked.
+	Token string
+	// Enrolled is what the user of the token has enrolled. Nil: it is not said.
+	Enrolled []client.FactorType
+}
+
+// Doctor asks GenAuth.
+type Doctor struct {
+	Options
+
 	claims  claims
 	secrets secrets
 	tap     *tap
 	client  *client.Client
-	lines   []string
 
 	// What was found out.
 	factors []client.Factor
@@ -47,22 +64,26 @@ type doctor struct {
 // contact is what the user's profile has that may count as a factor by itself.
 type contact struct{ phone, email bool }
 
-func newDoctor(o options, token string) (*doctor, error) {
+// New returns a Doctor. Its error quotes no setting.
+func New(o Options) (*Doctor, error) {
 	next, ok := http.DefaultTransport.(*http.Transport)
 	if !ok {
 		return nil, errors.New("this build has another transport")
 	}
 	next = next.Clone()
 	next.DisableCompression = true
-	d := &doctor{options: o, token: token, claims: readClaims(token), tap: &tap{next: next}}
-	d.config.HTTPClient = &http.Client{Transport: d.tap}
-	d.config.Timeout = 10 * time.Second // a person is waiting, not a request
-	c, err := client.New(d.config)
+	d := &Doctor{Options: o, claims: readClaims(o.Token), tap: &tap{next: next}}
+	d.Config.HTTPClient = &http.Client{Transport: d.tap}
+	d.Config.Timeout = Timeout
+	c, err := client.New(d.Config)
 	if err != nil {
 		return nil, err
 	}
 	d.client = c
-	d.secrets = secrets{token, c.BaseURL(), c.AppID()}
+	d.secrets = secrets{c.BaseURL(), c.AppID()}
+	if o.Token != "" {
+		d.secrets = append(d.secrets, o.Token)
+	}
 	if u, err := url.Parse(c.BaseURL()); err == nil && u.Hostname() != "" {
 		d.secrets = append(d.secrets, u.Host, u.Hostname())
 	}
@@ -71,45 +92,43 @@ func newDoctor(o options, token string) (*doctor, error) {
 	return d, nil
 }
 
-func (d *doctor) close() { d.client.CloseIdleConnections() }
+// Close closes the connections.
+func (d *Doctor) Close() { d.tap.next.CloseIdleConnections() }
 
-func (d *doctor) say(format string, args ...any) {
-	d.lines = append(d.lines, fmt.Sprintf(format, args...))
-}
+// Settings are the address and the application, which no report has.
+func (d *Doctor) Settings() (address, appID string) { return d.client.BaseURL(), d.client.AppID() }
 
-// examine asks all that there is to ask, and reports whether all is well. The
-// token is sent only to a host that has shown to be a GenAuth.
-func (d *doctor) examine(ctx context.Context) bool {
+// Examine asks all that there is to ask. The token is sent only to a host that has shown to
+// be a GenAuth that knows the application.
+func (d *Doctor) Examine(ctx context.Context) Report {
+	r := Report{Rows: []Row{}}
 	if err := d.client.Check(ctx); err != nil {
-		var failed *client.CheckError
-		if !errors.As(err, &failed) {
-			d.say("check: failed: the program was ended")
-			return false
+		r.Problem = "the check was interrupted"
+		if failed := (*client.CheckError)(nil); errors.As(err, &failed) {
+			r.Problem, r.Answer = failed.Problem, codes(err)
 		}
-		d.say("check: failed: %s (%s)", failed.Problem, codes(err))
-		return false
+		return r.cleaned(d.secrets)
 	}
-	d.say("check: good: this is a GenAuth, and it does not deny the application")
-	d.lines = append(d.lines, d.claims.tell(time.Now())...)
+	if r.Good = true; d.Token == "" {
+		return r
+	}
+	r.Token = &Token{}
+	r.Token.Kind, r.Token.Claims, r.Token.Life = d.claims.tell(time.Now())
 	d.ask(ctx)
-	if verdictOf(d.listed) == accepted {
-		d.say("list-enrolled-factors: accepted: %s%s", d.types(), d.unread())
+	if r.Token.Listed = verdictOf(d.listed) == accepted; r.Token.Listed {
+		r.Token.Factors = d.types() + d.unread()
 	} else {
-		d.say("list-enrolled-factors: failed: %s", codes(d.listed))
+		r.Token.Answer = codes(d.listed)
 	}
-	for _, row := range d.rows(ctx) {
-		d.say("%s %s", row.point, row.finding)
-	}
-	why := d.refusal(ctx)
-	if why != "" {
-		d.say("echomfa rejects this token: %s", why)
-	}
-	return why == "" && verdictOf(d.listed) == accepted
+	r.Rows = d.rows(ctx)
+	r.Token.Rejected = d.refusal(ctx)
+	r.Good = r.Token.Listed && r.Token.Rejected == ""
+	return r.cleaned(d.secrets)
 }
 
 // refusal says why the middleware would answer 401 to the token, or "". It asks the
 // middleware, which hears from GenAuth what has been heard.
-func (d *doctor) refusal(ctx context.Context) string {
+func (d *Doctor) refusal(ctx context.Context) string {
 	heard := func(context.Context, string) ([]client.Factor, error) { return d.factors, d.listed }
 	mfa, err := echomfa.New(echomfa.Config{ //nolint:contextcheck // New has no context
 		Client: echomfa.FactorListerFunc(heard), Namespace: "doctor", Audience: []string{d.client.AppID()},
@@ -119,7 +138,7 @@ func (d *doctor) refusal(ctx context.Context) string {
 	}
 	defer func() { _ = mfa.Close() }()
 	var refused *echomfa.TokenError
-	if _, err = mfa.Decide(ctx, d.token, echomfa.AnyOf(echomfa.OTP)); !errors.As(err, &refused) {
+	if _, err = mfa.Decide(ctx, d.Token, echomfa.AnyOf(echomfa.OTP)); !errors.As(err, &refused) {
 		return ""
 	}
 	switch named, this := d.claims.isFor(d.client.AppID()); {
@@ -136,8 +155,8 @@ func (d *doctor) refusal(ctx context.Context) string {
 }
 
 // ask makes the calls that more than one row needs.
-func (d *doctor) ask(ctx context.Context) {
-	d.factors, d.listed = d.client.ListEnrolledFactors(ctx, d.token)
+func (d *Doctor) ask(ctx context.Context) {
+	d.factors, d.listed = d.client.ListEnrolledFactors(ctx, d.Token)
 	d.data = d.tap.data
 	for _, f := range d.factors {
 		d.secrets.addText(f.ID)
@@ -146,7 +165,7 @@ func (d *doctor) ask(ctx context.Context) {
 	if verdictOf(d.listed) != accepted {
 		return
 	}
-	if types, err := d.client.ListFactorsToEnroll(ctx, d.token); err == nil {
+	if types, err := d.client.ListFactorsToEnroll(ctx, d.Token); err == nil {
 		d.offered = make(map[client.FactorType]bool)
 		for _, t := range types {
 			d.offered[t.Normalize()] = true
@@ -157,15 +176,15 @@ func (d *doctor) ask(ctx context.Context) {
 
 // askProfile finds out whether the user's profile has a number and an address, by
 // GET /api/v3/get-profile. It returns nil if GenAuth does not tell.
-func (d *doctor) askProfile(ctx context.Context) *contact {
-	ctx, cancel := context.WithTimeout(ctx, d.config.Timeout)
+func (d *Doctor) askProfile(ctx context.Context) *contact {
+	ctx, cancel := context.WithTimeout(ctx, d.Config.Timeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.client.BaseURL()+"/api/v3/get-profile", http.NoBody)
 	if err != nil {
 		return nil
 	}
-	req.Header.Set("Authorization", "Bearer "+d.token)
-	name := d.config.AppIDHeader
+	req.Header.Set("Authorization", "Bearer "+d.Token)
+	name := d.Config.AppIDHeader
 	if name == "" {
 		name = authingHeader
 	}
@@ -187,8 +206,8 @@ func (d *doctor) askProfile(ctx context.Context) *contact {
 
 // listAs asks with another header, application or token. An empty header sends no
 // application.
-func (d *doctor) listAs(ctx context.Context, header, appID, token string) error {
-	config := d.config
+func (d *Doctor) listAs(ctx context.Context, header, appID, token string) error {
+	config := d.Config
 	other := &tap{next: d.tap.next}
 	if header == "" {
 		header = authingHeader
@@ -206,7 +225,7 @@ func (d *doctor) listAs(ctx context.Context, header, appID, token string) error 
 }
 
 // types names the kinds of factors in the list.
-func (d *doctor) types() string {
+func (d *Doctor) types() string {
 	if len(d.factors) == 0 {
 		return "no factors"
 	}
@@ -222,7 +241,7 @@ func (d *doctor) types() string {
 }
 
 // unread says how many rows of the list are none that the client can read, or "".
-func (d *doctor) unread() string {
+func (d *Doctor) unread() string {
 	var partial *client.PartialError
 	if !errors.As(d.listed, &partial) {
 		return ""

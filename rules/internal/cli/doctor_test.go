@@ -1,10 +1,11 @@
-package main
+package cli_test
 
 import (
 	"bytes"
-	"context"
+	"encoding/json"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,8 @@ import (
 	"github.com/echomfa/echomfa/genauthtest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/echomfa/echomfa/rules/internal/cli"
 )
 
 const appID = "65a1b2c3d4e5f6071829canary"
@@ -27,10 +30,17 @@ func alice(factors ...genauthtest.FactorType) genauthtest.User {
 func doctorOf(t *testing.T, s *genauthtest.Server, token string, args ...string) (out string, code int) {
 	t.Helper()
 	env := map[string]string{"GENAUTH_HOST": s.URL(), "GENAUTH_APP_ID": s.AppID()}
+	code, out, errOut := doctorIn(t, env, strings.NewReader(token+"\n"), append([]string{"--token-file", "-"}, args...)...)
+	assert.Empty(t, errOut)
+	return out, code
+}
+
+// doctorIn runs the program in an environment.
+func doctorIn(t *testing.T, env map[string]string, in io.Reader, args ...string) (code int, out, errOut string) {
+	t.Helper()
 	var stdout, stderr bytes.Buffer
-	code = run(t.Context(), args, func(name string) string { return env[name] }, strings.NewReader(token+"\n"), &stdout, &stderr)
-	assert.Empty(t, stderr.String())
-	return stdout.String(), code
+	code = cli.Run(t.Context(), append([]string{"doctor"}, args...), cli.IO{In: in, Out: &stdout, Err: &stderr, Now: now, Getenv: func(name string) string { return env[name] }})
+	return code, stdout.String(), stderr.String()
 }
 
 // hasNoSecret checks what may be pasted into a report.
@@ -74,7 +84,7 @@ func TestDoctorAgainstEachMode(t *testing.T) {
 		fault   genauthtest.Fault
 		advance time.Duration
 		args    []string
-		bad     bool // the exit status is 1
+		bad     bool // the exit status is 3
 		has     []string
 	}{
 		"as documented": {factors: factors(genauthtest.OTP, genauthtest.Face), has: []string{
@@ -91,14 +101,14 @@ func TestDoctorAgainstEachMode(t *testing.T) {
 		}},
 		"implicit, said what is enrolled": {
 			cfg: genauthtest.Config{ImplicitSMS: true, ImplicitEmail: true}, factors: factors(genauthtest.Email),
-			args: []string{"-enrolled", "email"},
-			has:  []string{"SMS: yes: it is listed, and -enrolled does not name it; EMAIL: not determined: the user has enrolled it"},
+			args: []string{"--enrolled", "email"},
+			has:  []string{"SMS: yes: it is listed, and --enrolled does not name it; EMAIL: not determined: the user has enrolled it"},
 		},
 		"implicit, nothing enrolled": {
-			cfg: genauthtest.Config{ImplicitSMS: true}, args: []string{"-enrolled=none"},
+			cfg: genauthtest.Config{ImplicitSMS: true}, args: []string{"--enrolled=none"},
 			has: []string{"SMS: yes: ", "EMAIL: no: "},
 		},
-		"implicit, not said": {cfg: genauthtest.Config{ImplicitSMS: true}, has: []string{"SMS: not determined: it is listed; say by -enrolled"}},
+		"implicit, not said": {cfg: genauthtest.Config{ImplicitSMS: true}, has: []string{"SMS: not determined: it is listed; say by --enrolled"}},
 		"implicit, and still offered": {
 			cfg:   genauthtest.Config{ImplicitSMS: true},
 			fault: genauthtest.Fault{Path: "/api/v3/list-factors-to-enroll", Change: genauthtest.Data(`[{"factorType":"SMS"}]`)},
@@ -128,12 +138,12 @@ func TestDoctorAgainstEachMode(t *testing.T) {
 			has: []string{"x-authing-app-id is honored; x-genauth-app-id is not honored\n"},
 		},
 		"the other header": {
-			cfg: genauthtest.Config{AppIDHeaders: []string{"x-genauth-app-id"}}, factors: otp, args: []string{"-app-id-header", "x-genauth-app-id"},
+			cfg: genauthtest.Config{AppIDHeaders: []string{"x-genauth-app-id"}}, factors: otp, args: []string{"--app-id-header", "x-genauth-app-id"},
 			has: []string{"x-authing-app-id is not honored; x-genauth-app-id is honored\n"},
 		},
 		"a third header": {
-			cfg: genauthtest.Config{AppIDHeaders: []string{"x-canary-app-id"}}, factors: otp, args: []string{"-app-id-header=x-canary-app-id"},
-			has: []string{"x-genauth-app-id is not honored; that of -app-id-header is honored\n"},
+			cfg: genauthtest.Config{AppIDHeaders: []string{"x-canary-app-id"}}, factors: otp, args: []string{"--app-id-header=x-canary-app-id"},
+			has: []string{"x-genauth-app-id is not honored; that of --app-id-header is honored\n"},
 		},
 		"no header": {
 			cfg: genauthtest.Config{AppIDHeaders: []string{}, AppIDOptional: true}, factors: otp,
@@ -199,8 +209,7 @@ func TestDoctorAgainstEachMode(t *testing.T) {
 				s.SetFault(tt.fault)
 			}
 			out, code := doctorOf(t, s, token, tt.args...)
-			assert.Equal(t, tt.bad, code == exitBad, out)
-			assert.NotEqual(t, exitUsage, code)
+			assert.Equal(t, map[bool]int{true: 3}[tt.bad], code, out)
 			for _, text := range tt.has {
 				assert.Contains(t, out, text)
 			}
@@ -215,21 +224,21 @@ func TestDoctorSendsNoTokenToAnotherHost(t *testing.T) {
 	t.Parallel()
 	s := genauthtest.Start(t, genauthtest.Config{AppID: appID})
 	token := s.AccessToken(s.AddUser(alice()).ID)
-	out, code := doctorOf(t, s, token, "-app-id", "another-app-canary")
-	assert.Equal(t, exitBad, code)
+	out, code := doctorOf(t, s, token, "--app-id", "another-app-canary")
+	assert.Equal(t, 3, code)
 	assert.Contains(t, out, "check: failed: GenAuth knows no such application")
 	assert.Contains(t, out, "apiCode 2011")
 	hasNoSecret(t, out, s, token)
 
 	s.SetFault(genauthtest.Fault{Path: "*", Change: genauthtest.HTML()})
 	out, code = doctorOf(t, s, token)
-	assert.Equal(t, exitBad, code)
+	assert.Equal(t, 3, code)
 	assert.Contains(t, out, "check: failed: a web page")
 	hasNoSecret(t, out, s, token)
 
 	s.Stop()
 	out, code = doctorOf(t, s, token)
-	assert.Equal(t, exitBad, code)
+	assert.Equal(t, 3, code)
 	assert.Contains(t, out, "check: failed: the connection is refused")
 	hasNoSecret(t, out, s, token)
 	assert.Equal(t, 1, s.Calls(genauthtest.ListEnrolledFactorsPath), "the one without a token")
@@ -240,51 +249,60 @@ func TestDoctorShowsTheHostOnlyIfAsked(t *testing.T) {
 	t.Parallel()
 	s := genauthtest.Start(t, genauthtest.Config{AppID: appID})
 	token := s.AccessToken(s.AddUser(alice()).ID)
-	out, code := doctorOf(t, s, token, "-show-host")
-	assert.Equal(t, exitGood, code)
+	out, code := doctorOf(t, s, token, "--show-host")
+	assert.Equal(t, 0, code)
 	assert.Contains(t, out, "address: "+s.URL()+"\napp id: "+appID+"\n")
 	assert.NotContains(t, out, token)
 }
 
-// TestDoctorCalledWrongly shows that a token which is put in the wrong place is not
-// repeated, and that nothing is asked.
-func TestDoctorCalledWrongly(t *testing.T) {
+// TestDoctorAsJSON has the same report as a document, with the token of a file.
+func TestDoctorAsJSON(t *testing.T) {
 	t.Parallel()
-	env := map[string]string{"GENAUTH_HOST": "https://example.genauth.ai", "GENAUTH_APP_ID": appID}
-	for name, tt := range map[string]struct {
-		args []string
-		env  map[string]string
-		in   string
-		says string
-	}{
-		"token as an argument": {[]string{"token-canary"}, env, "", "standard input"},
-		"token as a flag":      {[]string{"-token-canary"}, env, "", "not known"},
-		"flag without a value": {[]string{"-host"}, env, "", "without its value"},
-		"no token":             {nil, env, "\n", "no token"},
-		"nothing at all":       {nil, env, "", "no token"},
-		"not a token":          {nil, env, "token canary\n", "not a bearer token"},
-		"too long a token":     {nil, env, strings.Repeat("canary", 10_000), "not a bearer token"},
-		"no settings":          {nil, nil, "token", "set GENAUTH_HOST (BaseURL) and GENAUTH_APP_ID (AppID), or -host and -app-id"},
-		"misspelled -enrolled": {[]string{"-enrolled", "OPT"}, env, "token", "-enrolled has a type that is not known"},
-		"token in -enrolled":   {[]string{"-enrolled", "OTP,token-canary"}, env, "token", "-enrolled has a type that is not known"},
-		"bad address":          {[]string{"-host", "http://canary.example"}, env, "token", "BaseURL"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			var stdout, stderr bytes.Buffer
-			code := run(t.Context(), tt.args, func(name string) string { return tt.env[name] }, strings.NewReader(tt.in), &stdout, &stderr)
-			assert.Equal(t, exitUsage, code)
-			assert.Contains(t, stderr.String(), tt.says)
-			assert.Empty(t, stdout.String())
-			assert.NotContains(t, stderr.String(), "canary")
-		})
+	s := genauthtest.Start(t, genauthtest.Config{AppID: appID})
+	token := s.AccessToken(s.AddUser(alice(genauthtest.OTP)).ID)
+	file := filepath.Join(t.TempDir(), "token.txt")
+	require.NoError(t, os.WriteFile(file, []byte("Bearer "+token+"\r\n"), 0o600))
+	env := map[string]string{"GENAUTH_HOST": s.URL(), "GENAUTH_APP_ID": s.AppID()}
+	code, out, errOut := doctorIn(t, env, strings.NewReader(""), "--token-file", file, "--json")
+	assert.Zero(t, code)
+	assert.Empty(t, errOut)
+	hasNoSecret(t, out, s, token)
+	assert.NotContains(t, out, `"address":`)
+	var told cli.Doctor
+	require.NoError(t, json.Unmarshal([]byte(out), &told))
+	assert.True(t, told.Good)
+	require.NotNil(t, told.Token)
+	assert.True(t, told.Token.Listed)
+	assert.Equal(t, "OTP", told.Token.Factors)
+	assert.Equal(t, "aud exp iat iss jti scope sub", told.Token.Claims)
+	determined := make(map[string]bool)
+	for _, row := range told.Rows {
+		determined[row.Point] = row.Determined
 	}
+	assert.Len(t, determined, 13)
+	assert.True(t, determined["Form of factor ids"])
+	assert.False(t, determined["Are ID tokens taken?"])
+
+	code, out, _ = doctorIn(t, env, strings.NewReader(""), "--token-file", file, "--json", "--show-host")
+	assert.Zero(t, code)
+	require.NoError(t, json.Unmarshal([]byte(out), &told))
+	assert.Equal(t, s.URL(), told.Address)
+	assert.Equal(t, appID, told.AppID)
+	assert.NotContains(t, out, token)
+
+	s.SetFault(genauthtest.Fault{Path: genauthtest.ListEnrolledFactorsPath, Change: nullData})
+	code, out, _ = doctorIn(t, env, strings.NewReader(""), "--token-file", file, "--json")
+	assert.Equal(t, 3, code)
+	told = cli.Doctor{}
+	require.NoError(t, json.Unmarshal([]byte(out), &told))
+	assert.False(t, told.Good)
+	assert.Equal(t, "malformed: HTTP 200, statusCode 200, apiCode 0", told.Token.Answer)
 }
 
 // TestDoctorHasEveryRow compares the points with the table of the documents.
 func TestDoctorHasEveryRow(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("../../docs/genauth-setup.md")
+	text, err := os.ReadFile("../../../docs/genauth-setup.md")
 	require.NoError(t, err)
 	_, text, found := bytes.Cut(text, []byte("## What is unsettled"))
 	require.True(t, found)
@@ -306,29 +324,4 @@ func TestDoctorHasEveryRow(t *testing.T) {
 	}
 	assert.Equal(t, points, told)
 	assert.Len(t, points, 13)
-}
-
-// TestSecretsAreTakenOut shows the second line of defense.
-func TestSecretsAreTakenOut(t *testing.T) {
-	t.Parallel()
-	var s secrets
-	s.addText(map[string]any{"a": []any{"long-value", "short"}, "b": true, "c": nil})
-	assert.Equal(t, "a [redacted] short", s.clean("a long-value short"))
-	// An app id may be short: then it is taken out as a whole word only.
-	assert.Equal(t, `accepted: app id "[redacted]", ([redacted])`, secrets{"a"}.clean(`accepted: app id "a", (a)`))
-}
-
-// TestDoctorEndsWhileItWaitsForAToken has somebody who changes their mind before
-// there is a token.
-func TestDoctorEndsWhileItWaitsForAToken(t *testing.T) {
-	t.Parallel()
-	ctx, cancel := context.WithCancel(t.Context())
-	in, silent := io.Pipe()
-	defer func() { _ = silent.Close() }()
-	cancel()
-	env := map[string]string{"GENAUTH_HOST": "https://example.genauth.ai", "GENAUTH_APP_ID": appID}
-	var stdout, stderr bytes.Buffer
-	assert.Equal(t, exitUsage, run(ctx, nil, func(name string) string { return env[name] }, in, &stdout, &stderr))
-	assert.Equal(t, "doctor: the program was ended\n", stderr.String())
-	assert.Empty(t, stdout.String())
 }
