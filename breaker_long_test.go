@@ -63,7 +63,7 @@ func TestBreakerRule4LongTokensFindNoConnection(t *testing.T) {
 					o.later(row.token(i))
 					pass(100 * time.Millisecond)
 				}
-				o.wg.Wait()
+				o.over()
 				assert.Positive(t, o.calls())
 				assert.Equal(t, row.open, o.open(), "%+v", o.e.Stats())
 				if !row.open {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -86,6 +87,13 @@ func (o *office) ListEnrolledFactors(ctx context.Context, token string) ([]clien
 	return []client.Factor{{ID: "id", Type: echomfa.OTP}}, nil
 }
 
+// over waits until all requests have their answers, and the lookups that end in the same
+// moment have given back their places.
+func (o *office) over() {
+	o.wg.Wait()
+	synctest.Wait()
+}
+
 // does changes how GenAuth does; nil is well.
 func (o *office) does(behave func(ctx context.Context, token string) error) {
 	o.mu.Lock()
@@ -154,7 +162,7 @@ func (o *office) work(d time.Duration, others func(i int)) {
 		}
 		pass(tick)
 	}
-	o.wg.Wait()
+	o.over()
 }
 
 // userOf returns whose request the nth is: in another order than they came.

@@ -91,7 +91,7 @@ func TestBreakerCOutage(t *testing.T) {
 					work(200 + i)
 					pass(tick)
 				}
-				o.wg.Wait()
+				o.over()
 				assert.LessOrEqual(t, o.calls(), 3*10, "calls in ten seconds")
 				assert.GreaterOrEqual(t, o.calls(), 5, "it is tried")
 				atOnce := 2 // one of a known token and one of a new one
@@ -115,7 +115,7 @@ func (o *office) outage(behave func(context.Context, string) error) {
 			o.later(workers()[userOf(i*15+u)])
 		}
 	})
-	o.wg.Wait()
+	o.over()
 }
 
 // TestBreakerDRecoveryWithKnownUsers has GenAuth be there again after an outage: also in
@@ -137,7 +137,7 @@ func TestBreakerDRecoveryWithKnownUsers(t *testing.T) {
 					require.True(t, o.open())
 					o.does(nil)
 					o.until(2*time.Second, func() bool { return !o.open() }, step)
-					o.wg.Wait()
+					o.over()
 				})
 			})
 		}
@@ -157,7 +157,7 @@ func TestBreakerTheFirstSecondIsForKnownTokens(t *testing.T) {
 			o.later(fmt.Sprintf("made-up-%d", i%100))
 			pass(tick)
 		}
-		o.wg.Wait()
+		o.over()
 		require.NotEmpty(t, o.began)
 		assert.GreaterOrEqual(t, o.began[0].Sub(opened), 1900*time.Millisecond)
 		assert.Greater(t, len(o.began), 2, "then they are")
@@ -191,11 +191,11 @@ func TestBreakerERecoveryWithNewTokensOnly(t *testing.T) {
 					step(i)
 					pass(tick)
 				}
-				o.wg.Wait()
+				o.over()
 				require.True(t, o.open())
 				o.does(nil)
 				o.until(3*time.Second, func() bool { return !o.open() }, step)
-				o.wg.Wait()
+				o.over()
 			})
 		})
 	}
@@ -225,7 +225,7 @@ func TestBreakerFColdStart(t *testing.T) {
 					step(i)
 					pass(tick)
 				}
-				o.wg.Wait()
+				o.over()
 				assert.LessOrEqual(t, o.most, 4, "at once")
 				assert.Positive(t, o.most)
 				s := o.e.Stats()
@@ -249,7 +249,7 @@ func TestBreakerFColdStart(t *testing.T) {
 				pass(3 * time.Second)
 				assert.Equal(t, echomfa.Allowed, o.ask("one-more"))
 				assert.False(t, cold())
-				o.wg.Wait()
+				o.over()
 			})
 		})
 	}
@@ -297,7 +297,7 @@ func TestBreakerHRubbishIsRefusedInAnOutage(t *testing.T) {
 			pass(tick)
 			require.True(t, o.open(), "it stays open")
 		}
-		o.wg.Wait()
+		o.over()
 	})
 }
 
@@ -347,7 +347,7 @@ func TestBreakerIAttackDuringAColdStart(t *testing.T) {
 							})
 						}
 					})
-					o.wg.Wait()
+					o.over()
 					assert.False(t, o.e.Stats().ColdStart, "for good")
 				})
 			})

@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -76,6 +77,27 @@ func TestLookupsAreMeasured(t *testing.T) {
 			assert.Empty(t, lookups[0].Links)
 		})
 	}
+}
+
+// TestBuckets has the buckets of latencies: those of the document, and they tell what comes
+// in time from what does not: by default a lookup takes 2 s at most, and waits for half a
+// second before, and report-only mode waits for 0.1 s.
+func TestBuckets(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.serve(t, echomfa.HandlerConfig{Policy: otp()}, "token-of-enrolled")
+	histogram, ok := r.collected(t)["echomfa.lookup.duration"].Data.(metricdata.Histogram[float64])
+	require.True(t, ok)
+	require.Len(t, histogram.DataPoints, 1)
+	bounds := histogram.DataPoints[0].Bounds
+	assert.InDelta(t, 0.005, bounds[0], 0)
+	assert.InDelta(t, 10, bounds[len(bounds)-1], 0)
+	assert.Subset(t, bounds, []float64{0.1, 0.5, 2, 2.5})
+	var said []string
+	for _, bound := range bounds {
+		said = append(said, strconv.FormatFloat(bound, 'g', -1, 64))
+	}
+	assert.Contains(t, strings.Join(strings.Fields(read(t, "../docs/metrics.md")), " "), "at "+strings.Join(said, ", ")+" s")
 }
 
 // TestLookupWithoutATurn has a lookup that waits for its turn in vain, and one that

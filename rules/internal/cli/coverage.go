@@ -73,7 +73,7 @@ func what(path string) string {
 
 // usable says what is wrong with a coverage that could be read: no app has one like it.
 func usable(c *rules.Coverage) error {
-	if len(c.Routes) == 0 {
+	if !slices.ContainsFunc(c.Routes, func(r rules.CoveredRoute) bool { return r.Kind != rules.Unmatched }) {
 		return errors.New("it has no routes")
 	}
 	odd := func(r rune) bool { return !unicode.IsPrint(r) }

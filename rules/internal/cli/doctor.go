@@ -81,7 +81,7 @@ func doctorFlagError(command *cobra.Command, err error) error {
 		alone   *pflag.ValueRequiredError
 	)
 	switch {
-	case errors.As(err, &alone) && alone.GetFlag() != nil:
+	case errors.As(err, &alone):
 		return fmt.Errorf("--%s: its value is missing", alone.GetFlag().Name)
 	case errors.As(err, &unknown):
 		if strings.HasSuffix(unknown.GetSpecifiedName(), "token") {

@@ -80,7 +80,7 @@ func (a *app) emulator(command *cobra.Command, flags *emulatorFlags) error {
 		u = s.AddUser(u)
 		user := EmulatorUser{u.Username, u.Password, append([]genauthtest.FactorType{}, u.Factors...), s.AccessToken(u.ID)}
 		told.Users = append(told.Users, user)
-		fmt.Fprintf(&b, "\n# %s, password %s, has %s\nTOKEN=%s\n", user.Username, user.Password, listed(user.Factors), user.Token)
+		fmt.Fprintf(&b, "\n# %s, password %s, has %s\nACCESS_TOKEN=%s\n", user.Username, user.Password, listed(user.Factors), user.Token)
 	}
 	if err := a.print(b.String(), told); err != nil {
 		return err

@@ -117,10 +117,22 @@ func wantsJSON(args []string) bool {
 	return wants
 }
 
-// flagError adds to the error of an unknown flag the one that may be meant.
+// flagError says what is wrong with a flag without the words of Go, and which one may be
+// meant.
 func flagError(command *cobra.Command, err error) error {
-	unknown := (*pflag.NotExistError)(nil)
-	if !errors.As(err, &unknown) {
+	var (
+		unknown *pflag.NotExistError
+		alone   *pflag.ValueRequiredError
+		wrong   *pflag.InvalidValueError
+	)
+	switch {
+	case errors.As(err, &alone):
+		return fmt.Errorf("--%s: its value is missing", alone.GetSpecifiedName())
+	case errors.As(err, &wrong) && wrong.GetFlag().Value.Type() == "bool":
+		return fmt.Errorf("--%s: %q is not true or false", wrong.GetFlag().Name, wrong.GetValue())
+	case errors.As(err, &wrong) && wrong.GetFlag().Value.Type() == "duration":
+		return fmt.Errorf("--%s: %q is not a duration, such as 90m", wrong.GetFlag().Name, wrong.GetValue())
+	case !errors.As(err, &unknown):
 		return err
 	}
 	name, written := unknown.GetSpecifiedName(), "--"+unknown.GetSpecifiedName()

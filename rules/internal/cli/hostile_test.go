@@ -32,6 +32,7 @@ func TestCoverageThatCannotBe(t *testing.T) {
 		"what a terminal obeys":     {"echo/v4", []string{`{"method": "GET", "path": "/\u001b[2Jx", "guards": []}`}, `routes[0]: "/\x1b[2Jx" is not a path`},
 		"two lines":                 {"echo/v4", []string{`{"method": "GET", "path": "/\nopen: /admin", "guards": []}`}, `is not a path`},
 		"another kind":              {"echo/v4", []string{`{"method": "GET", "path": "/", "kind": "odd", "guards": []}`}, `routes[0]: "odd" is not a kind of routes`},
+		"no routes but none":        {"echo/v4", []string{`{"method": "ANY", "path": "", "kind": "unmatched", "guards": []}`}, `it has no routes`},
 		"no routes":                 {"echo/v4", nil, `: this is not the JSON of an app's coverage: it has no routes`},
 		"too many parameters":       {"echo/v4", []string{route("GET", "", strings.Repeat("/:a", 1000))}, ""},
 		"another framework":         {"gin", []string{route("GET", "", "/")}, `--routes: the framework "gin" is not known: `},

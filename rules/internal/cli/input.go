@@ -131,6 +131,9 @@ func factorTypes() []echomfa.FactorType {
 func factors(names []string) (echomfa.FactorSet, error) {
 	types := make([]echomfa.FactorType, 0, len(names))
 	for _, name := range names {
+		if strings.EqualFold(name, none) && len(names) > 1 {
+			return echomfa.FactorSet{}, fmt.Errorf("%q stands alone: it is a user without a factor", none)
+		}
 		policy, err := echomfa.ParsePolicy(name)
 		if err != nil || len(policy.Types()) != 1 || strings.ContainsAny(name, " ()") {
 			if strings.EqualFold(name, none) && len(names) == 1 {
