@@ -322,7 +322,7 @@ func (l *policies) add(p Policy) bool {
 		known := l.all()
 		return len(known) < maxPolicies && !slices.ContainsFunc(known, p.same)
 	}
-	if p.Err() != nil || p.p.exempt || p.p.listed.Load() == l.id {
+	if p.Err() != nil || p.p.exempt || l.id != 0 && p.p.listed.Load() == l.id {
 		return false // by far the most requests end here: to look through the list takes longer the more there are
 	}
 	if !isNew() {
