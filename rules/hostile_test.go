@@ -211,7 +211,9 @@ func read(t *testing.T, given, want string) {
 	parsed := time.Since(started)
 	if want == "" {
 		require.NoError(t, err)
-		reload(t, given)
+		if len(given) <= mostReloaded {
+			reload(t, given)
+		}
 	} else {
 		require.ErrorContains(t, err, want)
 		assert.Regexp(t, `^mfa\.yaml:\d+:\d+: `, err.Error())

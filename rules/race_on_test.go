@@ -6,5 +6,9 @@ package rules_test
 // makes each ten times as slow, and `make slow` has a thousand without it.
 const randomFiles = 200
 
-// manyRules is how many rules the largest files of TestHostileFiles have.
-const manyRules = 2_000
+const (
+	// manyRules is how many rules the largest files of TestHostileFiles have.
+	manyRules = 500
+	// mostReloaded is how large a file is that it also reloads.
+	mostReloaded = 64 << 10
+)
