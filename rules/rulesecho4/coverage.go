@@ -95,7 +95,7 @@ func unseen() []string {
 		"what middleware of Pre and Use answers itself, such as Static and Proxy",
 		"middleware of Use that asks for a policy beside the rules",
 		"the routes of a handler that is a router itself, such as a wrapped ServeMux",
-		"a method or a host that middleware of Use changes: the rules then see the changed one",
+		"a method or a host that middleware of Use changes, or of Pre by SetRequest: the rules then see the changed one",
 	}
 }
 
