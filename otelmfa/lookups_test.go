@@ -79,6 +79,18 @@ func TestLookupsAreMeasured(t *testing.T) {
 	}
 }
 
+// TestErrorTypesAreFixed has a failure that this version does not know.
+func TestErrorTypesAreFixed(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	for _, failure := range []string{"made up 1", "made up 2", "refused"} {
+		_, ended := r.telemetry.ObserveLookup(t.Context(), t.Context())
+		ended(echomfa.LookupResult{Failure: failure})
+	}
+	counts, _ := r.lookups(t)
+	assert.Equal(t, map[string]uint64{"error.type=_OTHER": 2, "error.type=refused": 1}, counts)
+}
+
 // TestBuckets has the buckets of latencies: those of the document, and they tell what comes
 // in time from what does not: by default a lookup takes 2 s at most, and waits for half a
 // second before, and report-only mode waits for 0.1 s.
