@@ -46,7 +46,7 @@ fips: ## run the tests with nothing but FIPS 140 cryptography, but for the emula
 slow: ## what takes too long for test.sh: a release, and apps that are built from its tags alone, all rows of the faults, axe over every page in every state, with and without JavaScript, Chromium on https, every way in which scripts navigate, a walk with Firefox
 	@command -v firefox-esr >/dev/null || { echo 'make slow: install it with: sudo apt-get install -y --no-install-recommends firefox-esr'; exit 2; }
 	cd integration && go test -tags slow -count=1 -timeout 30m -run '^TestRelease$$' .
-	cd rules && go test -count=1 -run '^(TestBruteForce|TestExplainAgrees)$$' .
+	cd rules && go test -count=1 -run '^(TestBruteForce|TestExplainAgrees|TestHostileFiles)$$' .
 	cd integration && go test -race -tags slow -count=1 -run '^(TestF0|TestF1|TestF2|TestF30|TestF31|TestF40)' .
 	cd integration && go test -tags slow -count=1 -run '^(TestPages|TestDark|TestRefusalPages|TestHTTPS|TestTokenIsRenewedDuringAStep|TestHistory|TestSessionEndsInTheMiddle|TestErrorsAreInView|TestFieldF17WantedPageRedirectsAway|TestFieldF18ScriptsThatNavigate|TestForcedColors|TestMessages|TestCountdown|TestBackToTheNumber|TestFirefox)$$' ./browser
 

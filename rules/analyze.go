@@ -1,87 +1,25 @@
 package rules
 
 import (
-	"iter"
-	"maps"
 	"slices"
-	"strings"
 
 	"github.com/echomfa/echomfa"
 )
 
-// fresh is an element of a path that no file has: it stands for all that a file does not
-// name.
-const fresh = "\x00"
-
-// maxConditional is how many rules with a when one route may meet.
-const maxConditional = 16
-
-// spots yields routes that stand for all there are: every path that the rules name, for
-// each path of under something below it, and what nothing matches; all of it for each host
-// that the rules name, too. Two routes that no spot tells apart meet the same rules.
-func spots(files ...*compiled) iter.Seq[string] {
-	set := map[string]bool{"": true, "/" + fresh: true}
-	hosts := make(map[string]bool)
-	for _, c := range files {
-		for route := range c.exact {
-			set[route] = true
-		}
-		for host, n := range c.under {
-			n.walk(host, func(path string) { set[path], set[strings.TrimSuffix(path, "/")+"/"+fresh] = true, true })
-		}
-		maps.Copy(hosts, c.hosts())
-	}
-	delete(hosts, "")
-	return func(yield func(string) bool) {
-		for _, route := range slices.Sorted(maps.Keys(set)) {
-			if !yield(route) {
-				return
-			}
-			if _, hasHost := withoutHost(route); hasHost || route == "" {
-				continue
-			}
-			for _, host := range slices.Sorted(maps.Keys(hosts)) {
-				if !set[host+route] && !yield(host+route) {
-					return
-				}
-			}
-		}
-	}
-}
-
-// hosts returns the hosts that rules name.
-func (c *compiled) hosts() map[string]bool {
-	hosts := make(map[string]bool)
-	for route := range c.exact {
-		path, _ := withoutHost(route)
-		hosts[route[:len(route)-len(path)]] = true
-	}
-	for host := range c.under {
-		hosts[host] = true
-	}
-	return hosts
-}
-
-// walk calls visit with the path of each node that rules match the subtree of.
-func (n *node) walk(path string, visit func(path string)) {
-	if len(n.entries) > 0 {
-		if path == "" || path[len(path)-1] != '/' && !strings.Contains(path, "/") {
-			visit(path + "/")
-		} else {
-			visit(path)
-		}
-	}
-	for element, child := range n.children {
-		child.walk(path+"/"+element, visit)
-	}
-}
+const (
+	// maxConditional is how many rules with a when one route may meet.
+	maxConditional = 16
+	// maxPairs is how many pairs of a rule with a when and a later one that meets the same
+	// route a file may have: each is compared.
+	maxPairs = 50_000
+)
 
 // analyze finds rules that can never decide, and rules with a when that ask for less than
 // what applies without it.
 func (p *parser) analyze(f *File) {
-	a := analysis{parser: p, met: make(map[*matcher]bool), judged: make(map[[2]*Rule]bool)}
-	for name := range spots(f.compiled) {
-		if !a.visit(f.compiled, name) {
+	a := analysis{parser: p, met: make(map[*matcher]bool), pairs: make(map[[2]*Rule]overlap)}
+	for at := range spots(f.compiled) {
+		if a.resolver.resolve(f.compiled, at.host, at.path); !a.visit() {
 			return
 		}
 	}
@@ -99,45 +37,75 @@ func (p *parser) analyze(f *File) {
 type analysis struct {
 	*parser
 
-	met    map[*matcher]bool
-	judged map[[2]*Rule]bool
+	resolver resolver // of the spot
+	met      map[*matcher]bool
+	pairs    map[[2]*Rule]overlap // of a rule with a when and a later one
 }
 
+// overlap says for which of the roles and tenants of a rule the when of an earlier one
+// holds: a bit for each.
+type overlap struct{ roles, tenants uint64 }
+
 // visit judges the rules of one spot. It reports false if there are too many to go on.
-func (a *analysis) visit(c *compiled, name string) bool {
-	matching := c.entries(name)
-	chains := c.resolveOf(name, matching).chains
-	var last *chain
-	for _, ch := range chains {
-		if ch == last {
-			continue
+func (a *analysis) visit() bool {
+	for i, ch := range a.resolver.made {
+		if ch.conditional && !a.judge(ch) {
+			return false
 		}
-		last = ch
-		conditional := 0
-		for i, r := range ch.rules {
-			if !r.Conditional() {
-				continue
-			}
-			if conditional++; conditional > maxConditional {
-				a.fail(r.whenAt, "when", "", "more than %d rules with when match the same routes", maxConditional)
-				return false
-			}
-			for _, other := range ch.rules[i+1:] {
-				if !r.meets(other) {
-					continue
-				}
-				a.once(r, other, func() { a.compare(r, other) })
-			}
-		}
-	}
-	for method, ch := range chains {
-		for _, e := range matching {
-			if e.methods.has(method) && !a.met[e.by] && ch.decides(e.rule) {
+		for _, e := range a.resolver.matching {
+			if e.by != nil && e.methods&a.resolver.same[i] != 0 && !a.met[e.by] && a.decides(ch, e.rule) {
 				a.met[e.by] = true
 			}
 		}
 	}
 	return true
+}
+
+// judge compares the rules of a chain, those with a when with all after them.
+func (a *analysis) judge(ch *chain) bool {
+	conditional := 0
+	for i, r := range ch.rules {
+		if !r.Conditional() {
+			continue
+		}
+		if conditional++; conditional > maxConditional {
+			a.fail(r.whenAt, "when", "", "more than %d rules with when match the same routes", maxConditional)
+			return false
+		}
+		for _, other := range ch.rules[i+1:] {
+			pair := [2]*Rule{r, other}
+			if _, known := a.pairs[pair]; known {
+				continue
+			}
+			if len(a.pairs) == maxPairs {
+				a.fail(r.whenAt, "size", "", "the rules with when meet the routes of more than %d others", maxPairs)
+				return false
+			}
+			a.pairs[pair] = r.overlap(other)
+			if r.meets(other) {
+				a.compare(r, other)
+			}
+		}
+	}
+	return true
+}
+
+// overlap returns where the when of a rule holds for another one. There are at most
+// maxValuesOfWhen values in each list.
+func (r *Rule) overlap(other *Rule) overlap {
+	bits := func(has, of []string) uint64 {
+		if has == nil {
+			return ^uint64(0)
+		}
+		set := uint64(0) // also of a rule for everybody
+		for i, value := range of {
+			if slices.Contains(has, value) {
+				set |= 1 << i
+			}
+		}
+		return set
+	}
+	return overlap{bits(r.roles, other.roles), bits(r.tenants, other.tenants)}
 }
 
 // meets reports whether a user may be one that two rules are for.
@@ -149,34 +117,26 @@ func (r *Rule) meets(other *Rule) bool {
 
 // decides reports whether there is a user about whom a rule decides: for none of the rules
 // before it the when holds.
-func (ch *chain) decides(r *Rule) bool {
+func (a *analysis) decides(ch *chain, r *Rule) bool {
 	place := slices.Index(ch.rules, r)
 	if place < 0 {
 		return false
 	}
-	roles, tenants := r.roles, r.tenants
-	if roles == nil {
-		roles = []string{fresh}
-	}
-	if tenants == nil {
-		tenants = []string{fresh}
-	}
-	for _, role := range roles {
-		for _, tenant := range tenants {
-			who := Identity{Roles: []string{role}, Tenant: tenant}
-			if !slices.ContainsFunc(ch.rules[:place], func(before *Rule) bool { return before.Conditional() && before.holds(&who) }) {
-				return true
+	all := ^uint64(0) >> (64 - max(len(r.tenants), 1))
+	for role := range max(len(r.roles), 1) {
+		held := uint64(0) // tenants that rules before it are for
+		for _, before := range ch.rules[:place] {
+			if before.Conditional() {
+				if o := a.pairs[[2]*Rule{before, r}]; o.roles&(1<<role) != 0 {
+					held |= o.tenants
+				}
 			}
+		}
+		if held&all != all {
+			return true
 		}
 	}
 	return false
-}
-
-func (a *analysis) once(r, other *Rule, judge func()) {
-	if pair := [2]*Rule{r, other}; !a.judged[pair] {
-		a.judged[pair] = true
-		judge()
-	}
 }
 
 // compare notes a rule with a when that asks for less than a later one which applies where

@@ -23,6 +23,22 @@ type CheckOptions struct {
 	Factors []echomfa.FactorType
 	// Routes are the app's registered routes. Nil: it is not known which there are.
 	Routes []Route
+	// PageRoutes are the routes that the app's router chooses for such pages.
+	PageRoutes []PageRoute
+	// NoIdentity says that the app does not say who its users are: a rule with a when is a
+	// mistake.
+	NoIdentity bool
+}
+
+// PageRoute is the route that the router of an app, or of one of its hosts, chooses for a
+// page.
+type PageRoute struct {
+	// Page is the page's path.
+	Page string
+	// Host is the host whose router chooses, as it was registered, or empty.
+	Host string
+	// Path is the route's path as it was registered, or empty for none.
+	Path string
 }
 
 // Check returns what is wrong with a file at a time and for an app, all at once: exemptions
@@ -34,6 +50,7 @@ func (f *File) Check(opts CheckOptions) Mistakes {
 	c := checker{decoder: decoder{file: f.name}, file: f, opts: opts}
 	c.times()
 	c.pages()
+	c.pageRoutes()
 	c.identities()
 	c.factors()
 	for _, n := range f.unused {
@@ -99,6 +116,23 @@ func (c *checker) pages() {
 	}
 }
 
+// pageRoutes notes which of the pages' routes are guarded, or open for a time only.
+func (c *checker) pageRoutes() {
+	for _, page := range c.opts.PageRoutes {
+		route := strings.ToLower(page.Host) + page.Path
+		may := c.file.Match("GET", route).Rules()
+		if len(may) == 0 || may[0].kind == Public {
+			continue
+		}
+		r, what := may[0], "guards"
+		if r.kind == Exempt {
+			what = "opens for a time only"
+		}
+		c.fail(r.at, "guarded-page", "name the route in a public rule that comes first: routes: ["+quoted(route)+"]",
+			"the rule %s %s the route of %s, which users without a factor must reach", r.name, what, page.Page)
+	}
+}
+
 // firstGuard returns the rule that asks somebody for a factor at a time, or nil: a rule
 // with a when does so before an open one.
 func (m Match) firstGuard(at time.Time) *Rule {
@@ -147,8 +181,10 @@ func patternMatches(pattern, path string) bool {
 		switch {
 		case want == "{$}":
 			return path == "/"
-		case strings.HasPrefix(want, "*"), strings.HasSuffix(want, "...}"):
+		case strings.HasSuffix(want, "...}"):
 			return true
+		case strings.Contains(want, "*"):
+			return strings.HasPrefix(is, want[:strings.IndexByte(want, '*')])
 		case strings.HasPrefix(want, ":"), strings.HasPrefix(want, "{"):
 		case want != is:
 			return false
@@ -168,13 +204,16 @@ func slashed(rest string) string {
 // identities notes values of when that no user has.
 func (c *checker) identities() {
 	for _, r := range c.file.rules {
+		if c.opts.NoIdentity && r.Conditional() {
+			c.fail(r.whenAt, "no-identity", "set Identity", "the rule %s has a when, and the app does not say who its users are", r.name)
+		}
 		for _, list := range []struct {
 			what         string
 			values, have []string
 		}{{"role", r.roles, c.opts.Roles}, {"tenant", r.tenants, c.opts.Tenants}} {
 			for _, value := range list.values {
 				if list.have != nil && !slices.Contains(list.have, value) {
-					c.fail(r.whenAt, "unknown-value", didYouMean(value, list.have), "the rule %s is for the %s %q, which the app does not have", r.name, list.what, value)
+					c.fail(r.whenAt, "unknown-value", c.suggest(value, list.have), "the rule %s is for the %s %q, which the app does not have", r.name, list.what, value)
 				}
 			}
 		}
@@ -218,6 +257,9 @@ func (c *checker) routes() {
 
 // nearRoute suggests a route that a rule may mean.
 func (c *checker) nearRoute(r *Rule) string {
+	if c.mistakes.full() {
+		return ""
+	}
 	known := make([]string, 0, len(c.opts.Routes))
 	for _, route := range c.opts.Routes {
 		known = append(known, route.Path)

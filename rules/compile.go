@@ -9,8 +9,8 @@ import (
 
 // compiled finds the rules of a route.
 type compiled struct {
-	exact     map[string][]entry // by route, as the file has it, with or without a host
-	under     map[string]*node   // by host, "" for all
+	exact     map[string]map[string][]entry // by host, "" for all, and path
+	under     map[string]*node              // by host
 	byDefault *Rule
 	learned   *table
 }
@@ -25,7 +25,7 @@ type matcher struct {
 type entry struct {
 	rule    *Rule
 	methods methodSet
-	by      *matcher
+	by      *matcher // nil if it is met by a * only, which is no reason to keep it
 }
 
 // node is an element of the paths that rules match the subtrees of.
@@ -46,19 +46,25 @@ type chain struct {
 
 // compileRules makes it of rules, the default last.
 func compileRules(rules []*Rule) *compiled {
-	c := &compiled{exact: make(map[string][]entry), under: make(map[string]*node), byDefault: rules[len(rules)-1], learned: newTable()}
+	c := &compiled{exact: make(map[string]map[string][]entry), under: make(map[string]*node), byDefault: rules[len(rules)-1], learned: newTable()}
 	for _, r := range rules[:len(rules)-1] {
 		for i := range r.routes {
 			by := &r.routes[i]
-			c.exact[by.Path] = append(c.exact[by.Path], entry{r, registeredMethods(by.Method), by})
+			host, path := splitHost(by.Path)
+			if c.exact[host] == nil {
+				c.exact[host] = make(map[string][]entry)
+			}
+			c.exact[host][path] = append(c.exact[host][path], entry{r, registeredMethods(by.Method), by})
 		}
 		for i := range r.under {
 			n := c.subtree(r.under[i].Path)
 			n.entries = append(n.entries, entry{r, allMethods, &r.under[i]})
 		}
 	}
-	for path, entries := range c.exact {
-		c.exact[path] = effective(entries)
+	for _, paths := range c.exact {
+		for path, entries := range paths {
+			paths[path] = effective(entries)
+		}
 	}
 	for _, n := range c.under {
 		n.shorten()
@@ -97,8 +103,7 @@ func effective(entries []entry) []entry {
 
 // subtree returns the node of a path, which it makes if there is none.
 func (c *compiled) subtree(route string) *node {
-	path, _ := withoutHost(route)
-	host := route[:len(route)-len(path)]
+	host, path := splitHost(route)
 	n := c.under[host]
 	if n == nil {
 		n = &node{}
@@ -121,18 +126,15 @@ func (c *compiled) subtree(route string) *node {
 	return n
 }
 
-// entries returns what matches a route, in the order of the file.
-func (c *compiled) entries(route string) []entry {
-	path, hasHost := withoutHost(route)
-	var found []entry
-	if path != "" && path[0] == '/' {
-		found = c.below(found, "", path)
-		if hasHost {
-			found = append(found, c.exact[path]...)
-			found = c.below(found, route[:len(route)-len(path)], path)
-		}
+// matching appends what matches a route, in the order of the file.
+func (c *compiled) matching(found []entry, host, path string) []entry {
+	if path == "" || path[0] != '/' {
+		return found
 	}
-	found = append(found, c.exact[route]...)
+	found = append(c.below(found, "", path), c.exact[""][path]...)
+	if host != "" {
+		found = append(c.below(found, host, path), c.exact[host][path]...)
+	}
 	slices.SortStableFunc(found, func(a, b entry) int { return a.rule.index - b.rule.index })
 	return found
 }
@@ -148,6 +150,7 @@ func (c *compiled) below(found []entry, host, path string) []entry {
 		return found
 	}
 	for element := range strings.SplitSeq(path[1:], "/") {
+		found = n.glued(found, element)
 		if n = n.children[element]; n == nil {
 			break
 		}
@@ -156,9 +159,28 @@ func (c *compiled) below(found []entry, host, path string) []entry {
 	return found
 }
 
-// chainOf makes the chain of a method from what matches its route.
-func (c *compiled) chainOf(method int, matching []entry) *chain {
-	ch := &chain{}
+// glued appends what requires a policy of a child that an element of a route begins with,
+// if a * comes next: a router passes "/admin*" all requests for /admin and below it. It also
+// passes it those for /administration, so that what opens /admin does not open "/admin*".
+func (n *node) glued(found []entry, element string) []entry {
+	for i := 1; i < min(len(element), maxPath); i++ {
+		if element[i] != '*' {
+			continue
+		}
+		if child := n.children[element[:i]]; child != nil {
+			for _, e := range child.entries {
+				if e.rule.kind == Require {
+					found = append(found, entry{e.rule, e.methods, nil})
+				}
+			}
+		}
+	}
+	return found
+}
+
+// fill makes the chain of a method from what matches its route.
+func (ch *chain) fill(method int, matching []entry, byDefault *Rule) {
+	*ch = chain{rules: ch.rules[:0]}
 	for _, e := range matching {
 		r := e.rule
 		switch {
@@ -173,17 +195,28 @@ func (c *compiled) chainOf(method int, matching []entry) *chain {
 		ch.conditional = ch.conditional || r.Conditional()
 		ch.timed = ch.timed || r.kind == Exempt
 		if ch.ends() {
-			return ch
+			break
 		}
 	}
-	ch.rules = append(ch.rules, c.byDefault)
-	return ch
+	if len(ch.rules) == 0 || !ch.ends() {
+		ch.rules = append(ch.rules, byDefault)
+	}
+	if len(ch.rules) == 1 {
+		ch.only = ch.rules[0]
+	}
 }
 
 // ends reports whether the last rule decides in any case.
 func (ch *chain) ends() bool {
 	last := ch.rules[len(ch.rules)-1]
 	return last.kind != Exempt && !last.Conditional()
+}
+
+// kept returns a chain that stays as it is.
+func (ch *chain) kept() *chain {
+	same := *ch
+	same.rules = slices.Clone(ch.rules)
+	return &same
 }
 
 // rule returns the rule that decides.
@@ -208,32 +241,57 @@ type route struct {
 	chains [methods]*chain
 }
 
-// resolve makes the chains of a route. Methods that the same rules match share one.
-func (c *compiled) resolve(name string) *route { return c.resolveOf(name, c.entries(name)) }
+// resolve makes the chains of a route.
+func (c *compiled) resolve(name string) *route {
+	var r resolver
+	host, path := splitHost(name)
+	r.resolve(c, host, path)
+	return &route{name, r.chains}
+}
 
-func (c *compiled) resolveOf(name string, matching []entry) *route {
-	r := &route{name: name}
+// resolver makes the chains of one route after the other, in the same memory.
+type resolver struct {
+	matching []entry
+	chains   [methods]*chain
+	made     []*chain    // those that are not the same
+	same     []methodSet // whose they are
+	unused   []*chain
+}
+
+// resolve makes the chains of a route. Methods that the same rules match share one.
+func (r *resolver) resolve(c *compiled, host, path string) {
+	r.matching = c.matching(r.matching[:0], host, path)
+	r.unused = append(r.unused, r.made...)
+	r.made, r.same = r.made[:0], r.same[:0]
 	done := methodSet(0)
 	for method := range methods {
 		if done.has(method) {
 			continue
 		}
 		same := allMethods &^ done
-		for _, e := range matching {
+		for _, e := range r.matching {
 			if e.methods.has(method) {
 				same &= e.methods
 			} else {
 				same &^= e.methods
 			}
 		}
-		ch := c.chainOf(method, matching)
-		if len(ch.rules) == 1 {
-			ch.only = ch.rules[0]
-		}
+		ch := r.next()
+		ch.fill(method, r.matching, c.byDefault)
 		for left := same; left != 0; left &= left - 1 {
 			r.chains[bits.TrailingZeros16(uint16(left))] = ch
 		}
+		r.made, r.same = append(r.made, ch), append(r.same, same)
 		done |= same
 	}
-	return r
+}
+
+func (r *resolver) next() *chain {
+	last := len(r.unused) - 1
+	if last < 0 {
+		return &chain{}
+	}
+	ch := r.unused[last]
+	r.unused = r.unused[:last]
+	return ch
 }

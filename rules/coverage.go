@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/echomfa/echomfa"
@@ -54,7 +55,8 @@ type CoveredRoute struct {
 	// Method is the method, or AnyMethod. A route of all methods has a row for each of
 	// them if the rules tell them apart.
 	Method string `json:"method"`
-	// Host is the host whose router has the route, or empty.
+	// Host is the host whose router has the route, as it was registered, or empty. Rules
+	// name it in lower case.
 	Host string `json:"host,omitempty"`
 	// Path is the route's path as it was registered.
 	Path string `json:"path"`
@@ -117,7 +119,7 @@ type App struct {
 type Registered struct {
 	// Method is the method, or what [Route] has for all of them.
 	Method string
-	// Host is the host whose router has the route, or empty.
+	// Host is the host whose router has the route, as it was registered, or empty.
 	Host string
 	// Path is the route's path as it was registered.
 	Path string
@@ -196,7 +198,7 @@ func rowsOf(f *File, r *Registered) []CoveredRoute {
 		return []CoveredRoute{row}
 	}
 	var rows []CoveredRoute
-	groups := f.Guards(Route{Method: r.Method, Path: r.Host + r.Path})
+	groups := f.Guards(Route{Method: r.Method, Path: strings.ToLower(r.Host) + r.Path})
 	for _, group := range groups {
 		row.Guards = slices.Concat([]CoveredBy{coveredByRules(group.Match.Rules())}, mounts)
 		if len(groups) == 1 {

@@ -1,8 +1,10 @@
 package rules
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/echomfa/echomfa"
 )
@@ -30,31 +32,45 @@ func (s *Set) Pages() []string {
 	return paths
 }
 
-// CheckPage returns an error if a page that users without a factor must reach is guarded,
-// or is open for a time only. Route is the one that the router chooses for it, or "" if
-// it is of another app.
-func (c *Coverage) CheckPage(page, route string) error {
-	if route == "" {
-		return nil
+// CheckPages returns an error for each page that users without a factor must reach and that
+// is guarded, or open for a time only, and of the other pages those that the app has.
+func (c *Coverage) CheckPages(pages []PageRoute) (open []PageRoute, err error) {
+	var errs []error
+	for _, page := range pages {
+		chosen := c.rowOf(page)
+		if chosen == nil {
+			continue
+		}
+		if i := slices.IndexFunc(chosen.Guards, func(by CoveredBy) bool {
+			return by.Public == "" || len(by.Stricter) > 0 // a rule with a when is before the public one
+		}); i >= 0 {
+			errs = append(errs, fmt.Errorf("rules: %s, which users without a factor must reach, is guarded: %s -> %s: name the route in a public rule that comes first", page.Page, chosen.name(), chosen.Guards[i]))
+			continue
+		}
+		open = append(open, page)
 	}
+	return open, errors.Join(errs...)
+}
+
+// rowOf returns the row of a GET of a page's route, or nil if it is of another app: that of
+// the method before one of all methods, and a route before a handler for what has none.
+func (c *Coverage) rowOf(page PageRoute) *CoveredRoute {
 	var chosen *CoveredRoute
+	best := 0
 	for i := range c.Routes {
-		r := &c.Routes[i]
-		switch {
-		case r.Host != "" || r.Path != route || r.Kind != Ordinary && r.Kind != NotFound:
-		case r.Method == http.MethodGet && r.Kind == Ordinary:
-			chosen = r
-		case chosen == nil && r.Method == AnyMethod:
-			chosen = r
+		r, rank := &c.Routes[i], 1
+		if r.Host != page.Host || r.Path != page.Path || page.Path == "" || r.Kind != Ordinary && r.Kind != NotFound || r.Method != http.MethodGet && r.Method != AnyMethod {
+			continue
+		}
+		if r.Method == http.MethodGet {
+			rank++
+		}
+		if r.Kind == Ordinary {
+			rank += 2
+		}
+		if rank > best {
+			chosen, best = r, rank
 		}
 	}
-	if chosen == nil {
-		return nil
-	}
-	for _, by := range chosen.Guards {
-		if by.Public == "" || len(by.Stricter) > 0 { // a rule with a when is before the public one
-			return fmt.Errorf("rules: %s, which users without a factor must reach, is guarded: %s -> %s: name the route in a public rule that comes first", page, chosen.name(), by)
-		}
-	}
-	return nil
+	return chosen
 }

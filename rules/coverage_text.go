@@ -16,7 +16,7 @@ func (c *Coverage) Registered() []Route {
 	var routes []Route
 	for i := range c.Routes {
 		if r := &c.Routes[i]; r.Kind != Unmatched {
-			routes = append(routes, Route{Method: r.Method, Path: r.Host + r.Path})
+			routes = append(routes, Route{Method: r.Method, Path: strings.ToLower(r.Host) + r.Path})
 		}
 	}
 	return routes

@@ -38,8 +38,11 @@ type findings struct {
 	left int // how many were not kept
 }
 
+// full reports whether no more are kept.
+func (f *findings) full() bool { return len(f.Mistakes) == maxMistakes }
+
 func (f *findings) add(m Mistake) {
-	if len(f.Mistakes) == maxMistakes {
+	if f.full() {
 		f.left++
 		return
 	}
@@ -49,6 +52,14 @@ func (f *findings) add(m Mistake) {
 // fail notes a mistake.
 func (d *decoder) fail(at place, code, suggestion, format string, args ...any) {
 	d.mistakes.add(d.mistake(at, code, suggestion, format, args...))
+}
+
+// suggest is a suggestion, or "" also if nobody will see it.
+func (d *decoder) suggest(word string, known []string) string {
+	if d.mistakes.full() {
+		return ""
+	}
+	return didYouMean(word, known)
 }
 
 // note notes what the file may be meant to say.
@@ -242,7 +253,7 @@ func (d *decoder) mapping(n *yaml.Node, what string, known ...string) (map[strin
 		case twice:
 			d.fail(at(key), "duplicate-key", "", "the key %s is there twice, first in line %d", name, before.key.Line)
 		case known != nil && !slices.Contains(known, name):
-			suggestion := didYouMean(name, known)
+			suggestion := d.suggest(name, known)
 			if suggestion == "" {
 				suggestion = suggestKeys(known)
 			}

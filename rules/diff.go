@@ -15,7 +15,8 @@ type Relation uint8
 // The relations. The zero value is Incomparable.
 const (
 	// Incomparable: neither is at least as strict as the other, for one user or for
-	// different ones.
+	// different ones. So are rules for so many roles and tenants that comparing them would
+	// take too long.
 	Incomparable Relation = iota
 	// Equal: the same factors let the same users through.
 	Equal
@@ -46,7 +47,7 @@ type Change struct {
 	// Path is the registered path, or "" for requests that no route matches.
 	Path string
 	// Below says that the change is of the routes below Path that no file names, and not
-	// of Path.
+	// of Path. For a Path that ends with a * these are the routes that begin with it.
 	Below bool
 	// Before and After are the rules.
 	Before, After Match
@@ -106,68 +107,154 @@ func (r *Rule) String() string {
 
 // Diff compares two files by what routes require, at a time and after the end of each
 // exemption. Without routes (nil) it compares every path that one of the files names, and
-// what is below the paths of under.
+// what the paths of under stand for beside themselves: what is below them and, where that
+// changes in another way, routes that begin with them and a *.
 // What is the same in both files is left out; what asks for the same by other rules is
 // Equal.
 func Diff(before, after *File, routes []Route, at time.Time) []Change {
 	var changes []Change
-	if routes != nil {
-		for _, route := range routes {
-			changes = append(changes, changesOf(before, after, route, at)...)
-		}
+	d := newDiffer(before, after, at)
+	if routes == nil {
+		d.spots(func(c *change) { changes = append(changes, c.public()) })
 		return changes
 	}
-	for spot := range spots(before.compiled, after.compiled) {
-		for _, c := range changesOf(before, after, Route{AnyMethod, spot}, at) {
-			if path, below := strings.CutSuffix(spot, "/"+fresh); below {
-				c.Below, c.Path = true, path
-				if path, _ = withoutHost(path); path == "" || path[0] != '/' {
-					c.Path += "/"
-				}
+	for _, route := range routes {
+		host, path := splitHost(route.Path)
+		for _, c := range d.changes(spot{host, path}, registeredMethods(route.Method)) {
+			changes = append(changes, c.public())
+		}
+	}
+	return changes
+}
+
+// change is a Change as the differ finds it. The chains are the differ's.
+type change struct {
+	at       spot
+	methods  methodSet
+	was, is  *chain
+	relation Relation
+}
+
+func (c *change) public() Change {
+	path, below := strings.CutSuffix(c.at.path, fresh)
+	if below && path != "/" {
+		path = strings.TrimSuffix(path, "/")
+	}
+	return Change{Methods: c.methods.names(), Path: c.at.host + path, Below: below, Before: Match{c.was.kept()}, After: Match{c.is.kept()}, Relation: c.relation}
+}
+
+// differ compares two files, one route after the other in the same memory.
+type differ struct {
+	before, after *File
+	at            time.Time
+	same          map[*Rule]*Rule // rules of both files that do not differ
+	now, below    [2]resolver     // of a route, and of those below a path
+	found         []change        // of a route
+	left          int             // what comparing may still cost
+
+	last struct { // what was compared last
+		before, after []*Rule
+		relation      Relation
+	}
+	roles        [2][]string
+	tenants, who []string
+	ends         []time.Time
+}
+
+func newDiffer(before, after *File, at time.Time) *differ {
+	d := &differ{before: before, after: after, at: at, same: make(map[*Rule]*Rule), left: maxCompared}
+	named := make(map[string]*Rule, len(after.rules))
+	for _, r := range after.rules {
+		named[r.name] = r
+	}
+	for _, r := range before.rules {
+		if other := named[r.name]; other != nil && r.String() == other.String() {
+			d.same[r] = other
+		}
+	}
+	return d
+}
+
+// spots calls visit with the changes of all routes.
+func (d *differ) spots(visit func(c *change)) {
+	for at := range spots(d.before.compiled, d.after.compiled) {
+		changes := d.changes(at, allMethods)
+		for i := range changes {
+			if !d.asBelow(&changes[i]) {
+				visit(&changes[i])
 			}
-			changes = append(changes, c)
 		}
 	}
-	return changes
 }
 
-// changesOf compares what two files say of one route.
-func changesOf(before, after *File, route Route, at time.Time) []Change {
-	type pair struct{ before, after *chain }
-	groups := make(map[pair]methodSet)
-	var order []pair
-	was, is := before.compiled.resolve(route.Path), after.compiled.resolve(route.Path)
+// asBelow reports whether no file names the route of a path and a *, and it changes as the
+// routes below the path do.
+func (d *differ) asBelow(c *change) bool {
+	path, wildcard := strings.CutSuffix(c.at.path, "*")
+	if !wildcard || path == "" || path[len(path)-1] == '/' {
+		return false
+	}
+	for i, f := range []*File{d.before, d.after} {
+		if len(f.compiled.exact[""][c.at.path])+len(f.compiled.exact[c.at.host][c.at.path]) > 0 {
+			return false
+		}
+		d.below[i].resolve(f.compiled, c.at.host, path+"/"+fresh)
+	}
 	for method := range methods {
-		if !registeredMethods(route.Method).has(method) {
-			continue
+		same := slices.Equal(d.below[0].chains[method].rules, c.was.rules) && slices.Equal(d.below[1].chains[method].rules, c.is.rules)
+		if c.methods.has(method) && !same {
+			return false
 		}
-		p := pair{was.chains[method], is.chains[method]}
-		if groups[p] == 0 {
-			order = append(order, p)
-		}
-		groups[p] |= 1 << method
 	}
-	var changes []Change
-	for _, p := range order {
-		if describe(Match{p.before}) == describe(Match{p.after}) {
-			continue
-		}
-		changes = append(changes, Change{
-			Methods: groups[p].names(), Path: route.Path, Before: Match{p.before}, After: Match{p.after}, Relation: relate(p.before, p.after, at),
-		})
-	}
-	return changes
+	return true
 }
 
-// relate compares two chains for all identities, now and from the end of each exemption.
-func relate(before, after *chain, at time.Time) Relation {
-	all, ok := identities(before, after)
-	if !ok {
+// changes compares what two files say of one route. What it returns is as it is until the
+// next call.
+func (d *differ) changes(at spot, of methodSet) []change {
+	d.now[0].resolve(d.before.compiled, at.host, at.path)
+	d.now[1].resolve(d.after.compiled, at.host, at.path)
+	d.found = d.found[:0]
+	for i, was := range d.now[0].made {
+		for j, is := range d.now[1].made {
+			if both := d.now[0].same[i] & d.now[1].same[j] & of; both != 0 && !d.equal(was, is) {
+				d.found = append(d.found, change{at, both, was, is, d.relate(was, is)})
+			}
+		}
+	}
+	return d.found
+}
+
+// equal reports whether two chains have the same rules in the same order.
+func (d *differ) equal(before, after *chain) bool {
+	return slices.EqualFunc(before.rules, after.rules, func(was, is *Rule) bool { return d.same[was] == is })
+}
+
+// relate compares two chains, if they are not those that were compared last: many routes
+// change in the same way as the one before.
+func (d *differ) relate(before, after *chain) Relation {
+	if !slices.Equal(d.last.before, before.rules) || !slices.Equal(d.last.after, after.rules) {
+		d.last.before, d.last.after = append(d.last.before[:0], before.rules...), append(d.last.after[:0], after.rules...)
+		d.last.relation = d.relateAll(before, after)
+	}
+	return d.last.relation
+}
+
+// relateAll compares two chains for all identities, now and from the end of each exemption.
+// What takes too long to compare is Incomparable.
+func (d *differ) relateAll(before, after *chain) Relation {
+	d.identities(before, after)
+	first, second := d.roles[0], d.roles[1]
+	count := len(first) * len(second) * len(d.tenants)
+	if count > min(maxIdentities, d.left) {
 		return Incomparable
 	}
+	d.left -= count
 	stricter, looser := false, false
-	for _, now := range append(ends(at, before, after), at) {
-		for _, who := range all {
+	for _, now := range d.times(before, after) {
+		for i := range count {
+			d.who = append(d.who[:0], first[i%len(first)], second[i/len(first)%len(second)])
+			who := Identity{Roles: d.who, Tenant: d.tenants[i/len(first)/len(second)]}
 			switch relateRules(before.rule(now, &who), after.rule(now, &who)) {
 			case Stricter:
 				stricter = true
@@ -190,17 +277,17 @@ func relate(before, after *chain, at time.Time) Relation {
 	return Equal
 }
 
-// ends returns when the exemptions of chains end, after a time. A chain has one at most.
-func ends(at time.Time, chains ...*chain) []time.Time {
-	var times []time.Time
-	for _, ch := range chains {
+// times returns when to compare chains: now, and when their exemptions end.
+func (d *differ) times(before, after *chain) []time.Time {
+	d.ends = append(d.ends[:0], d.at)
+	for _, ch := range []*chain{before, after} {
 		for _, r := range ch.rules {
-			if r.kind == Exempt && at.Before(r.expires) {
-				times = append(times, r.expires)
+			if r.kind == Exempt && d.at.Before(r.expires) {
+				d.ends = append(d.ends, r.expires)
 			}
 		}
 	}
-	return times
+	return d.ends
 }
 
 // relateRules compares what two rules ask for: first who gets through, then what is
@@ -246,36 +333,27 @@ func relatePolicies(before, after *echomfa.Policy) Relation {
 	return Incomparable
 }
 
-// maxIdentities bounds what comparing two chains may cost.
-const maxIdentities = 10_000
+const (
+	// maxIdentities bounds what comparing two chains may cost.
+	maxIdentities = 10_000
+	// maxCompared bounds what comparing two files may cost, in identities.
+	maxCompared = 2_000_000
+)
 
-// identities returns users who stand for all there are. A rule's when needs one role and
-// one tenant, and a user with more roles only meets more of them: where one rule decides
-// before and another one after, a user with a role of each and a tenant shows it.
-func identities(before, after *chain) ([]Identity, bool) {
-	var roles [2][]string
-	tenants := []string{fresh}
+// identities finds roles and tenants of users who stand for all there are. A rule's when
+// needs one role and one tenant, and a user with more roles only meets more of them: where
+// one rule decides before and another one after, a user with a role of each and a tenant
+// shows it.
+func (d *differ) identities(before, after *chain) {
+	d.tenants = append(d.tenants[:0], fresh)
 	for i, ch := range []*chain{before, after} {
-		roles[i] = []string{fresh}
+		d.roles[i] = append(d.roles[i][:0], fresh)
 		for _, r := range ch.rules {
-			roles[i] = append(roles[i], r.roles...)
-			tenants = append(tenants, r.tenants...)
+			d.roles[i], d.tenants = append(d.roles[i], r.roles...), append(d.tenants, r.tenants...)
 		}
-		slices.Sort(roles[i])
-		roles[i] = slices.Compact(roles[i])
+		slices.Sort(d.roles[i])
+		d.roles[i] = slices.Compact(d.roles[i])
 	}
-	slices.Sort(tenants)
-	tenants = slices.Compact(tenants)
-	if len(roles[0])*len(roles[1])*len(tenants) > maxIdentities {
-		return nil, false
-	}
-	var all []Identity
-	for _, first := range roles[0] {
-		for _, second := range roles[1] {
-			for _, tenant := range tenants {
-				all = append(all, Identity{Roles: []string{first, second}, Tenant: tenant})
-			}
-		}
-	}
-	return all, true
+	slices.Sort(d.tenants)
+	d.tenants = slices.Compact(d.tenants)
 }

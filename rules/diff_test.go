@@ -42,6 +42,9 @@ func TestDiff(t *testing.T) {
 		"the default": {head, "version: 1\ndefault: {require: OTP and FACE}\n", nil, []string{
 			"stricter: no route: default (OTP) -> default (OTP and FACE)", "stricter: below /: default (OTP) -> default (OTP and FACE)",
 		}},
+		"a directory": {admin("OTP", ""), rule("name: admin", "public: b", `under: ["/admin"]`), nil, []string{
+			"looser: /admin: admin (OTP) -> admin (public)", "equal: /admin*: admin (OTP) -> default (OTP)", "looser: below /admin: admin (OTP) -> admin (public)",
+		}},
 		"a method": {head, rule("name: a", "public: b", `routes: ["POST /a"]`), nil, []string{"looser: POST /a: default (OTP) -> a (public)"}},
 		"an exemption": {head, rule("name: a", "exempt: {reason: b, owner: c, expires: 2026-12-31}", `routes: ["/a"]`), nil, []string{
 			"looser: /a: default (OTP) -> a (exempt until 2027-01-01T00:00:00Z), else default (OTP)",
@@ -58,7 +61,7 @@ func TestDiff(t *testing.T) {
 			"equal: /a: default (OTP) -> a (exempt until 2026-01-01T00:00:00Z), else default (OTP)",
 		}},
 		"a host": {head, rule("name: a", "public: b", `routes: ["/a"]`, `under: ["h.example/b"]`), nil, []string{
-			"looser: /a: default (OTP) -> a (public)", "looser: h.example/a: default (OTP) -> a (public)",
+			"looser: /a: default (OTP) -> a (public)",
 			"looser: h.example/b: default (OTP) -> a (public)", "looser: below h.example/b: default (OTP) -> a (public)",
 		}},
 		"for a role": {head, rule("name: a", "require: OTP and FACE", "when: {role: [admin]}", `routes: ["/a"]`), nil, []string{

@@ -149,7 +149,9 @@ func (r *Rule) Routes() []Route {
 	return routes
 }
 
-// Under returns the paths whose registered routes, and all below them, the rule matches.
+// Under returns the paths whose registered routes, and all below them, the rule matches. If
+// it requires a policy, it also matches routes that begin with one of them and a *, such as
+// "/admin*": a router passes these all requests for "/admin" and below it.
 func (r *Rule) Under() []string {
 	paths := make([]string, 0, len(r.under))
 	for _, m := range r.under {

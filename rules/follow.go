@@ -97,17 +97,23 @@ func (s *Set) follow(ctx context.Context, events <-chan fsnotify.Event, failures
 // look takes the file if its content is not that of the rules and the same as it was when
 // it was looked at before. Otherwise it returns the content's hash, for the next time.
 func (s *Set) look(ctx context.Context, seen string) string {
+	hash, changed := s.lookNow(ctx, seen)
+	changed.log(ctx, s)
+	return hash
+}
+
+func (s *Set) lookNow(ctx context.Context, seen string) (string, changedFile) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.warnExpired(ctx)
 	data, err := readFile(s.path)
 	if err == nil {
 		if hash := hashOf(data); hash != seen && hash != s.File().hash {
-			return hash
+			return hash, changedFile{}
 		}
 	}
-	_ = s.load(ctx, data, err) // it is in the log
-	return ""
+	changed, _ := s.load(ctx, data, err) // it is in the log
+	return "", changed
 }
 
 // Reload reads the file now, and returns what is wrong with it: then the rules stay. It
@@ -116,28 +122,38 @@ func (s *Set) Reload() error {
 	if s == nil || s.path == "" {
 		return nil
 	}
+	changed, err := s.reloadNow()
+	changed.log(context.Background(), s)
+	return err
+}
+
+func (s *Set) reloadNow() (changedFile, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	data, err := readFile(s.path)
 	return s.load(context.Background(), data, err)
 }
 
+// changedFile is a change that has been taken. The zero value is none.
+type changedFile struct{ before, after *File }
+
 // load takes what was read, or says what is wrong with it. It is called with the lock held.
-func (s *Set) load(ctx context.Context, data []byte, err error) error {
+// What it returns is for the log: to compare two files takes time.
+func (s *Set) load(ctx context.Context, data []byte, err error) (changedFile, error) {
 	before := s.revision()
 	if err == nil && before != nil && before.file.hash == hashOf(data) {
 		if s.stale.CompareAndSwap(true, false) {
 			s.refused = ""
 			s.logRestored(ctx)
 		}
-		return nil
+		return changedFile{}, nil
 	}
 	var f *File
 	if err == nil {
 		f, err = Parse(data, s.path)
 	}
 	if err == nil {
-		err = s.accepts(f)
+		_, err = s.admit(f)
 	}
 	if err != nil {
 		if before != nil {
@@ -145,10 +161,9 @@ func (s *Set) load(ctx context.Context, data []byte, err error) error {
 			s.stale.Store(true)
 			s.logRefused(ctx, err)
 		}
-		return err
+		return changedFile{}, err
 	}
-	s.take(ctx, f)
-	return nil
+	return changedFile{s.take(ctx, before, f), f}, nil
 }
 
 // readFile reads a file of at most maxBytes and one more. It does not wait for one that is

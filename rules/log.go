@@ -11,18 +11,21 @@ import (
 // maxLogged is how many changes or mistakes a log line has.
 const maxLogged = 20
 
-// logChange says which rules decide now, and what they change.
-func (s *Set) logChange(ctx context.Context, before, after *File) {
-	changes := Diff(before, after, nil, time.Now())
-	level := slog.LevelInfo
-	lines := make([]string, 0, min(len(changes), maxLogged))
-	counts := make(map[Relation]int)
-	for _, c := range changes {
-		counts[c.Relation]++
-		if len(lines) < maxLogged {
-			lines = append(lines, c.String())
-		}
+// log says which rules decide now, and what they change.
+func (changed changedFile) log(ctx context.Context, s *Set) {
+	if changed.before == nil {
+		return
 	}
+	before, after := changed.before, changed.after
+	level := slog.LevelInfo
+	lines := make([]string, 0, maxLogged)
+	counts := make(map[Relation]int)
+	newDiffer(before, after, time.Now()).spots(func(c *change) {
+		counts[c.relation]++
+		if len(lines) < maxLogged {
+			lines = append(lines, c.public().String())
+		}
+	})
 	if counts[Looser]+counts[Incomparable] > 0 {
 		level = slog.LevelWarn
 	}

@@ -96,3 +96,9 @@ func withoutHost(route string) (path string, hasHost bool) {
 	}
 	return route, false
 }
+
+// splitHost returns the host of a route, or "", and its path.
+func splitHost(route string) (host, path string) {
+	path, _ = withoutHost(route)
+	return route[:len(route)-len(path)], path
+}

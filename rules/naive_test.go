@@ -174,9 +174,17 @@ func onHost(path, route string, same func(path, route string) bool) bool {
 	return (wantHost == "" || wantHost == host) && same(wantPath, rest)
 }
 
+// matchesWildcard reports whether a route is that of a path of under and all below it, and
+// more: only what is guarded is matched by it.
+func matchesWildcard(path, route string) bool {
+	return onHost(path, route, func(path, route string) bool { return path != "/" && strings.HasPrefix(route, path+"*") })
+}
+
 func (r naiveRule) matches(method, route string) bool {
 	return slices.ContainsFunc(r.routes, func(value string) bool { return matchesRoute(value, method, route) }) ||
-		slices.ContainsFunc(r.under, func(path string) bool { return matchesUnder(path, route) })
+		slices.ContainsFunc(r.under, func(path string) bool {
+			return matchesUnder(path, route) || r.kind == "require" && matchesWildcard(path, route)
+		})
 }
 
 type naiveUser struct {
@@ -229,12 +237,13 @@ func (r naiveRule) allowed(has map[string]bool) bool {
 
 // The world that random files are of.
 func pathsOfWorld() []string {
-	return []string{"/", "/a", "/a/:id", "/a/b", "/a/b/*", "/c", "h.example/a", "h.example/a/:id"}
+	return []string{"/", "/a", "/a/:id", "/a/b", "/a/b/*", "/a*", "/c", "h.example/a", "h.example/a/:id"}
 }
 
 func routesOfWorld() []string {
 	return append(pathsOfWorld(), "", "/z", "/a/z", "/a/b/z", "/ab", "/c/z", "h.example/z", "h.example/a/z", "h.example/a/b/z", "h.example/c", "i.example/a",
-		"h.example/", "h.example/a/b", "h.example/a/b/*", "h.example/c/z")
+		"h.example/", "h.example/a/b", "h.example/a/b/*", "h.example/c/z",
+		"/a/b*", "/a*z", "/a**", "/a*/b*", "/z*", "/c*/z", "h.example/a*", "h.example/a*z", "h.example/c*", "i.example/a*")
 }
 
 func methodsOfWorld() []string { return []string{"GET", "HEAD", "POST", "DELETE", "PURGE"} }
@@ -318,7 +327,7 @@ func (g generator) file() naiveFile {
 			}
 			r.routes = append(r.routes, path)
 		}
-		r.under = g.some([]string{"/", "/a", "/a/b", "/c", "h.example/a"}, 1)
+		r.under = g.some([]string{"/", "/a", "/a/b", "/a*", "/c", "h.example/a"}, 1)
 		if len(r.routes)+len(r.under) == 0 {
 			continue
 		}

@@ -182,9 +182,11 @@ func (p *parser) parsePolicy(n *yaml.Node) echomfa.Policy {
 		known.used = true
 		return known.policy
 	}
-	names := slices.Sorted(maps.Keys(p.policies))
-	if why, _ := notAName(text); why == "" && !isFactorType(text) {
-		if suggestion := didYouMean(text, names); suggestion != "" {
+	if policy, ok := p.texts[text]; ok {
+		return policy
+	}
+	if why, _ := notAName(text); why == "" && !isFactorType(text) && !p.mistakes.full() {
+		if suggestion := didYouMean(text, slices.Sorted(maps.Keys(p.policies))); suggestion != "" {
 			p.fail(at(n), "policy", suggestion, "unknown policy %q", text)
 			return echomfa.Policy{}
 		}

@@ -51,6 +51,12 @@ func TestMistakes(t *testing.T) {
 		"no require":        {"version: 1\ndefault: {}\n", []string{"2:10: default has no require"}},
 		"default is public": {"version: 1\ndefault: {public: yes}\n", []string{"2:10: default has no require", `2:11: unknown key "public" in default: its keys are require, mode`}},
 		"default as text":   {"version: 1\ndefault: OTP\n", []string{`2:10: default must be a mapping, not the text "OTP": its keys are require, mode`}},
+		"a directory that an earlier rule guards": {head + "rules:\n  - {name: a, require: FACE, mode: report-only, under: [/admin]}\n  - {name: b, require: FACE, routes: [\"GET /admin*\"]}\n", []string{
+			"5:39: the rule b is never met by GET /admin*: the rule a is before it: put it before that rule, or remove it",
+		}},
+		"a guard of nothing but a directory": {head + "rules:\n  - {name: a, public: b, under: [/admin]}\n  - {name: b, require: FACE, under: [/admin]}\n", []string{
+			"5:38: the rule b is never met by /admin: the rule a is before it: put it before that rule, or remove it",
+		}},
 		"several mistakes": {"version: 1\ndefault: {require: OTB}\nrules:\n  - name: A b\n    requier: OTP\n    routes: [\"PSOT /a\", b]\n", []string{
 			`2:20: unknown factor type "OTB": did you mean OTP? (a custom type is quoted)`,
 			"4:5: a rule has one of require, public and exempt, not none",

@@ -78,7 +78,10 @@ type Set struct {
 	refused string     // the last refusal that was logged
 	expired map[*Rule]bool
 
-	hooks  sync.Mutex // held while they are called
+	holding sync.Mutex // held while a file is checked and taken, so that none slips by Hold
+	held    map[any]func(*CheckOptions)
+
+	hooks  sync.Mutex // not held while they are called
 	called []*func(before, after *File)
 
 	close func()
@@ -103,10 +106,11 @@ func New(f *File, cfg Config) (*Set, error) {
 	s := &Set{cfg: cfg, close: func() {}}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.accepts(f); err != nil {
+	before, err := s.admit(f)
+	if err != nil {
 		return nil, err
 	}
-	s.take(context.Background(), f)
+	s.take(context.Background(), before, f)
 	return s, nil
 }
 
@@ -135,7 +139,8 @@ func (s *Set) Revision() Revision {
 }
 
 // OnChange has a function called after each change of the rules, one call at a time. It
-// must not call OnChange, Reload or Close. The function that is returned ends that.
+// must not call Reload or Close. The function that is returned ends that, also from within a
+// call: none begins after it has returned.
 func (s *Set) OnChange(changed func(before, after *File)) (stop func()) {
 	s.hooks.Lock()
 	defer s.hooks.Unlock()
@@ -143,7 +148,7 @@ func (s *Set) OnChange(changed func(before, after *File)) (stop func()) {
 	return func() {
 		s.hooks.Lock()
 		defer s.hooks.Unlock()
-		s.called = slices.DeleteFunc(s.called, func(f *func(before, after *File)) bool { return f == &changed })
+		s.called = slices.DeleteFunc(slices.Clone(s.called), func(f *func(before, after *File)) bool { return f == &changed })
 	}
 }
 
@@ -199,13 +204,57 @@ func (s *Set) Stats() Stats {
 	return stats
 }
 
+// Hold holds files against what is known of an app beside the Config: each that is read
+// from now on, and the one that decides. Amend adds that to the options; what it added for
+// the same key before no longer counts, and nil adds nothing. The error is what is wrong
+// with the file that decides: then the key is as with nil. Packages that mount the rules
+// call it. Amend must not call Hold, Reload or Close.
+func (s *Set) Hold(key any, amend func(*CheckOptions)) error {
+	r := s.revision()
+	if r == nil {
+		return errNoRules
+	}
+	s.holding.Lock()
+	defer s.holding.Unlock()
+	if s.held == nil {
+		s.held = make(map[any]func(*CheckOptions))
+	}
+	delete(s.held, key)
+	if amend == nil {
+		return nil
+	}
+	s.held[key] = amend
+	err := s.accepts(s.File())
+	if err != nil {
+		delete(s.held, key)
+	}
+	return err
+}
+
+// admit makes a file's rules those that decide, if it has no mistake for this app now, and
+// returns what decided before.
+func (s *Set) admit(f *File) (before *revision, err error) {
+	s.holding.Lock()
+	defer s.holding.Unlock()
+	if err := s.accepts(f); err != nil {
+		return nil, err
+	}
+	before = s.revision()
+	s.rules.Store(&revision{f, time.Now()})
+	return before, nil
+}
+
 // accepts returns what is wrong with a file for this app now. That an exemption has
-// expired is not: its routes are guarded.
+// expired is not: its routes are guarded. It is called with the lock of holding held.
 func (s *Set) accepts(f *File) error {
-	found := f.Check(CheckOptions{
+	options := CheckOptions{
 		At: time.Now(), Pages: append(s.cfg.Enforcer.Pages(), s.cfg.Pages...),
 		Roles: append([]string{}, s.cfg.Roles...), Tenants: s.cfg.Tenants, Factors: s.cfg.Factors,
-	})
+	}
+	for _, amend := range s.held {
+		amend(&options)
+	}
+	found := f.Check(options)
 	found = slices.DeleteFunc(found, func(m Mistake) bool { return m.Note || m.Code == codeExpired })
 	if len(found) > 0 {
 		return found
@@ -213,20 +262,19 @@ func (s *Set) accepts(f *File) error {
 	return nil
 }
 
-// take makes a file's rules those that decide. It is called with the lock held.
-func (s *Set) take(ctx context.Context, f *File) {
-	before := s.revision()
-	s.rules.Store(&revision{f, time.Now()})
+// take applies a file that has been admitted. It is called with the lock held, and returns
+// the file that decided before, or nil.
+func (s *Set) take(ctx context.Context, before *revision, f *File) *File {
 	s.stale.Store(false)
 	s.refused, s.expired = "", make(map[*Rule]bool)
 	s.applyOnUnavailable(ctx, before, f)
 	s.warnExpired(ctx)
 	if before == nil {
-		return
+		return nil
 	}
 	s.reloads.Add(1)
-	s.logChange(ctx, before.file, f)
 	s.callHooks(ctx, before.file, f)
+	return before.file
 }
 
 // applyOnUnavailable tells the Enforcer what the file says of failing lookups. A file
@@ -249,11 +297,19 @@ func (s *Set) applyOnUnavailable(ctx context.Context, before *revision, f *File)
 	}
 }
 
-// callHooks calls what waits for changes. A panic of one ends nothing else.
+// callHooks calls what waits for changes, and is called with the lock held. A panic of one
+// ends nothing else.
 func (s *Set) callHooks(ctx context.Context, before, after *File) {
 	s.hooks.Lock()
-	defer s.hooks.Unlock()
-	for _, hook := range s.called {
+	called := s.called
+	s.hooks.Unlock()
+	for _, hook := range called {
+		s.hooks.Lock()
+		stopped := !slices.Contains(s.called, hook)
+		s.hooks.Unlock()
+		if stopped {
+			continue
+		}
 		func() {
 			defer func() {
 				if v := recover(); v != nil {

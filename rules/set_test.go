@@ -240,6 +240,30 @@ func TestConfigMapSwap(t *testing.T) {
 	assert.EqualValues(t, 3, s.Stats().Reloads)
 }
 
+// TestHooksEndAndBeginInACall shows that a function which is called after changes may end
+// itself and others and begin new ones, and is not called again then.
+func TestHooksEndAndBeginInACall(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "mfa.yaml")
+	write(t, path, looseAdmin)
+	s := open(t, path, rules.Config{Enforcer: newEnforcer(t), Poll: time.Hour})
+	var called []string
+	var stopOnce, stopNext func()
+	stopOnce = s.OnChange(func(_, _ *rules.File) {
+		called = append(called, "once")
+		stopOnce()
+		stopNext()
+		s.OnChange(func(_, _ *rules.File) { called = append(called, "begun") })
+	})
+	stopNext = s.OnChange(func(_, _ *rules.File) { called = append(called, "next") })
+	s.OnChange(func(_, _ *rules.File) { called = append(called, "last") })
+	for _, text := range []string{strictAdmin, looseAdmin} {
+		write(t, path, text)
+		require.NoError(t, s.Reload())
+	}
+	assert.Equal(t, []string{"once", "last", "last", "begun"}, called)
+}
+
 // TestHalfWrittenFile shows that a file is taken when it has stayed the same for a while:
 // the first half of one would open routes.
 func TestHalfWrittenFile(t *testing.T) {

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -17,7 +16,8 @@ import (
 
 // CheckCoverage returns all that keeps an app from being guarded on every route, at once:
 // an [*rules.UnguardedError] with the routes that nothing guards, what [Set.Coverage]
-// returns as an error, and an enrollment or sign-in page that is guarded itself. Call it
+// returns as an error, and an enrollment or sign-in page that is guarded itself. From then
+// on a changed file that guards such a page is refused. Call it
 // in a test, and after the last route has been registered. It runs no handler, and no
 // middleware of the app.
 func (s *Set) CheckCoverage(e *echo.Echo) error {
@@ -32,6 +32,7 @@ func (s *Set) CheckCoverage(e *echo.Echo) error {
 func (s *Set) Coverage(e *echo.Echo) (rules.Coverage, error) {
 	s.mu.Lock()
 	app := s.apps[e]
+	twice := app != nil && app.twice
 	s.mu.Unlock()
 	about := rules.App{
 		Service: s.cfg.Service, Version: s.cfg.Version, Revision: s.cfg.Revision,
@@ -43,7 +44,7 @@ func (s *Set) Coverage(e *echo.Echo) (rules.Coverage, error) {
 		errs = append(errs, errors.New("rulesecho4: not installed: call Install before the first route"))
 		app = &installed{}
 	}
-	if app.twice {
+	if twice {
 		errs = append(errs, errors.New("rulesecho4: Install was called twice"))
 	}
 	if app.before > 0 {
@@ -57,7 +58,7 @@ func (s *Set) Coverage(e *echo.Echo) (rules.Coverage, error) {
 	app.mu.Lock()
 	defer app.mu.Unlock()
 	for _, at := range slices.SortedFunc(maps.Keys(present), compare) {
-		r := rules.Registered{Method: at.method, Host: strings.ToLower(at.host), Path: at.path}
+		r := rules.Registered{Method: at.method, Host: at.host, Path: at.path}
 		seen := app.seen[at]
 		if !none && (seen == nil || present[at] == bypassed) {
 			errs = append(errs, fmt.Errorf("rulesecho4: %s %s%s: not seen: it is older than Install, was not added by a method of Echo or of a Group, or OnAddRouteHandler was replaced", at.method, at.host, at.path))
@@ -99,16 +100,26 @@ func unseen() []string {
 }
 
 // checkPages returns an error for each page that users without a factor must reach and
-// that is not open. Which route leads to it, the router says.
+// that is not open, and has files that are read from now on held against those that are.
+// Which route leads to a page, the routers of the app and of its hosts say.
 func (s *Set) checkPages(e *echo.Echo, coverage *rules.Coverage) error {
 	if s.guard == nil {
 		return nil
 	}
-	var errs []error
+	var pages []rules.PageRoute
 	for _, page := range s.cfg.Rules.Pages() {
-		c := e.NewContext(&http.Request{Method: http.MethodGet, URL: &url.URL{Path: page}}, nil)
-		e.Router().Find(http.MethodGet, page, c)
-		errs = append(errs, coverage.CheckPage(page, c.Path()))
+		routers := withDefault(e)
+		for _, host := range slices.Sorted(maps.Keys(routers)) {
+			c := e.NewContext(&http.Request{Method: http.MethodGet, URL: &url.URL{Path: page}}, nil)
+			routers[host].Find(http.MethodGet, page, c)
+			if host == "" || c.Path() == page { // another route of a host is none for the page
+				pages = append(pages, rules.PageRoute{Page: page, Host: host, Path: c.Path()})
+			}
+		}
 	}
-	return errors.Join(errs...)
+	open, err := coverage.CheckPages(pages)
+	if err != nil {
+		return errors.Join(err, s.cfg.Rules.Hold(e, nil))
+	}
+	return s.cfg.Rules.Hold(e, func(o *rules.CheckOptions) { o.PageRoutes = append(o.PageRoutes, open...) })
 }

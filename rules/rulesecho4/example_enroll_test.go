@@ -12,12 +12,13 @@ import (
 	"github.com/echomfa/echomfa"
 
 	"github.com/echomfa/echomfa/rules"
+	"github.com/echomfa/echomfa/rules/internal/adaptertest"
 )
 
 // The enrollment pages ask for what the rule of the page that was wanted asks for.
 func Example_enrollmentPages() {
 	mfa, err := echomfa.New(echomfa.Config{
-		Client: echomfa.FactorListerFunc(lister), Namespace: "shop", InsecureAnyAudience: true, // of this example
+		Client: echomfa.FactorListerFunc(adaptertest.Lister), Namespace: "shop", InsecureAnyAudience: true, // of this example
 	})
 	if err != nil {
 		log.Fatal(err)

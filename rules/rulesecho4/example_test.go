@@ -10,13 +10,14 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/echomfa/echomfa/rules"
+	"github.com/echomfa/echomfa/rules/internal/adaptertest"
 	"github.com/echomfa/echomfa/rules/rulesecho4"
 	"github.com/echomfa/echomfa/rules/rulestest"
 )
 
 func Example() {
 	mfa, err := echomfa.New(echomfa.Config{
-		Client: echomfa.FactorListerFunc(lister), Namespace: "shop", InsecureAnyAudience: true, // of this example
+		Client: echomfa.FactorListerFunc(adaptertest.Lister), Namespace: "shop", InsecureAnyAudience: true, // of this example
 	})
 	if err != nil {
 		log.Fatal(err)

@@ -23,7 +23,8 @@ func (s *Set) BeforeServe(server *http.Server) error {
 
 // CheckCoverage returns all that keeps an app from being guarded on every route, at once:
 // an [*rules.UnguardedError] with the routes that nothing guards, what [Set.Coverage]
-// returns as an error, and an enrollment or sign-in page that is guarded itself. Call it
+// returns as an error, and an enrollment or sign-in page that is guarded itself. From then
+// on a changed file that guards such a page is refused. Call it
 // in a test, and after the last route has been registered. It runs no handler, and no
 // middleware of the app.
 func (s *Set) CheckCoverage(e *echo.Echo) error {
@@ -38,6 +39,7 @@ func (s *Set) CheckCoverage(e *echo.Echo) error {
 func (s *Set) Coverage(e *echo.Echo) (rules.Coverage, error) {
 	s.mu.Lock()
 	app := s.apps[e]
+	twice := app != nil && app.twice
 	s.mu.Unlock()
 	about := rules.App{
 		Service: s.cfg.Service, Version: s.cfg.Version, Revision: s.cfg.Revision,
@@ -49,7 +51,7 @@ func (s *Set) Coverage(e *echo.Echo) (rules.Coverage, error) {
 		errs = append(errs, errors.New("rulesecho5: not installed: call Install before the first route"))
 		app = &installed{}
 	}
-	if app.twice {
+	if twice {
 		errs = append(errs, errors.New("rulesecho5: Install was called twice"))
 	}
 	if app.before > 0 {
@@ -105,16 +107,21 @@ func unseen() []string {
 }
 
 // checkPages returns an error for each page that users without a factor must reach and
-// that is not open. Which route leads to it, the router says.
+// that is not open, and has files that are read from now on held against those that are.
+// Which route leads to a page, the router says.
 func (s *Set) checkPages(e *echo.Echo, coverage *rules.Coverage) error {
 	if s.guard == nil {
 		return nil
 	}
-	var errs []error
+	var pages []rules.PageRoute
 	for _, page := range s.cfg.Rules.Pages() {
 		c := e.NewContext(&http.Request{Method: http.MethodGet, URL: &url.URL{Path: page}}, nil)
 		e.Router().Route(c)
-		errs = append(errs, coverage.CheckPage(page, c.Path()))
+		pages = append(pages, rules.PageRoute{Page: page, Path: c.Path()})
 	}
-	return errors.Join(errs...)
+	open, err := coverage.CheckPages(pages)
+	if err != nil {
+		return errors.Join(err, s.cfg.Rules.Hold(e, nil))
+	}
+	return s.cfg.Rules.Hold(e, func(o *rules.CheckOptions) { o.PageRoutes = append(o.PageRoutes, open...) })
 }

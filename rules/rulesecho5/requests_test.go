@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/echomfa/echomfa/rules"
+	"github.com/echomfa/echomfa/rules/internal/adaptertest"
 	"github.com/echomfa/echomfa/rules/rulesecho5"
 )
 
@@ -37,7 +38,7 @@ rules:
     under: ["/tried"]
   - name: admin
     require: FACE
-    under: ["/admin"]
+    under: ["/admin", "/files", "/group/files"]
 `
 
 // appOfRequests is an app with a route for each rule of the file.
@@ -58,6 +59,9 @@ func appOfRequests(t *testing.T, r *rig) http.Handler {
 	e.GET("/tried/x", ok)
 	admin := e.Group("/admin", func(next echo.HandlerFunc) echo.HandlerFunc { return next })
 	admin.GET("/users", ok)
+	e.Static("/files", "testdata")
+	e.Group("/group").Static("/files", "testdata")
+	e.Static("/mfa", "testdata")
 	e.Any("/mixed", ok)
 	e.GET("/mixed", ok)
 	return e
@@ -91,6 +95,12 @@ func TestRequestsFindTheirRule(t *testing.T) {
 		"a group":                         {"GET /admin/users", "OTP", 403, "admin"},
 		"a group's 404":                   {"GET /admin/nothing", "OTP", 403, "admin"},
 		"a group's 404, allowed":          {"GET /admin/nothing", "FACE", 404, "admin"},
+		"a directory":                     {"GET /files/mfa-coverage.golden", "OTP", 403, "admin"},
+		"a directory, allowed":            {"GET /files/mfa-coverage.golden", "FACE", 200, "admin"},
+		"a directory of a group":          {"GET /group/files/mfa-coverage.golden", "OTP", 403, "admin"},
+		"what its route has beside it":    {"GET /files-of-others", "OTP", 403, "admin"},
+		"beside an open path":             {"GET /mfa-coverage.golden", "", 401, "default"},
+		"a directory that is not open":    {"GET /mfa/mfa-coverage.golden", "", 401, "default"},
 		"no route":                        {"GET /nothing", "", 401, "default"},
 		"no route, allowed":               {"GET /nothing", "OTP", 404, "default"},
 		"a path that looks public":        {"GET /healthz/../admin/users", "", 401, "default"},
@@ -102,10 +112,10 @@ func TestRequestsFindTheirRule(t *testing.T) {
 			t.Parallel()
 			r := newRig(t)
 			method, target, _ := strings.Cut(row.request, " ")
-			w := ask(t, appOfRequests(t, r), method, target, row.has)
+			w := adaptertest.Ask(t, appOfRequests(t, r), method, target, row.has)
 			assert.Equal(t, row.status, w.Code)
-			require.Len(t, r.seen, 1)
-			assert.Equal(t, row.rule, r.seen[0].Rule)
+			require.Len(t, r.Seen, 1)
+			assert.Equal(t, row.rule, r.Seen[0].Rule)
 		})
 	}
 }
@@ -115,14 +125,14 @@ func TestRequestsFindTheirRule(t *testing.T) {
 func TestHeadIsAnsweredByAGetRoute(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	set, err := rulesecho5.New(rulesecho5.Config{Rules: r.rules(t, fileOfRequests)})
+	set, err := rulesecho5.New(rulesecho5.Config{Rules: r.Rules(t, fileOfRequests)})
 	require.NoError(t, err)
 	e := echo.NewWithConfig(echo.Config{Router: echo.NewRouter(echo.RouterConfig{AutoHandleHEAD: true})})
 	set.Install(e)
 	e.GET("/healthz", ok)
 	e.GET("/admin/x", ok)
-	assert.Equal(t, http.StatusOK, ask(t, e, "HEAD", "/healthz", "").Code)
-	assert.Equal(t, http.StatusForbidden, ask(t, e, "HEAD", "/admin/x", "OTP").Code)
+	assert.Equal(t, http.StatusOK, adaptertest.Ask(t, e, "HEAD", "/healthz", "").Code)
+	assert.Equal(t, http.StatusForbidden, adaptertest.Ask(t, e, "HEAD", "/admin/x", "OTP").Code)
 }
 
 // TestRuleIsNamedInAnswerAndLog shows the rule where somebody looks for why.
@@ -131,11 +141,11 @@ func TestRuleIsNamedInAnswerAndLog(t *testing.T) {
 	r := newRig(t)
 	e, _ := r.install(t, fileOfRequests)
 	e.GET("/admin/users", ok)
-	w := ask(t, e, "GET", "/admin/users", "OTP")
+	w := adaptertest.Ask(t, e, "GET", "/admin/users", "OTP")
 	var problem, line map[string]any
 	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &problem))
 	assert.Equal(t, "admin", problem["rule"])
-	require.NoError(t, json.Unmarshal(r.log.Bytes(), &line), "one line: %s", r.log.String())
+	require.NoError(t, json.Unmarshal(r.Log.Bytes(), &line), "one line: %s", r.Log.String())
 	assert.Equal(t, "admin", line["rule"])
 }
 
@@ -168,9 +178,9 @@ func TestRuleAndMountBothHold(t *testing.T) {
 			r := newRig(t)
 			e, _ := r.install(t, "version: 1\ndefault: {require: OTP, mode: "+row.mode+"}\n")
 			e.GET("/x", ok, echov5.WithConfig(echov5.MiddlewareConfig{Enforcer: r.Enforcer, Policy: echomfa.AllOf(echomfa.Face), Mode: row.mountMode}))
-			assert.Equal(t, row.status, ask(t, e, "GET", "/x", row.has).Code)
+			assert.Equal(t, row.status, adaptertest.Ask(t, e, "GET", "/x", row.has).Code)
 			var logged []refusal
-			for text := range strings.Lines(r.log.String()) {
+			for text := range strings.Lines(r.Log.String()) {
 				var line struct {
 					Event, Rule string
 					Enforced    bool
@@ -199,16 +209,15 @@ func TestRulesAskWhoTheUserIs(t *testing.T) {
 		"another role":    {func(*echo.Context) (rules.Identity, error) { return rules.Identity{Roles: []string{"clerk"}}, nil }, 200},
 		"an unknown role": {func(*echo.Context) (rules.Identity, error) { return rules.Identity{Roles: []string{"root"}}, nil }, 500},
 		"an error":        {func(*echo.Context) (rules.Identity, error) { return rules.Identity{}, echomfa.ErrUnauthenticated }, 500},
-		"nobody to ask":   {nil, 500},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			set, err := rulesecho5.New(rulesecho5.Config{Rules: r.rules(t, text), Identity: row.identity})
+			set, err := rulesecho5.New(rulesecho5.Config{Rules: r.Rules(t, text), Identity: row.identity})
 			require.NoError(t, err)
 			e := newApp()
 			set.Install(e)
 			e.GET("/x", ok)
-			assert.Equal(t, row.status, ask(t, e, "GET", "/x", "OTP").Code)
+			assert.Equal(t, row.status, adaptertest.Ask(t, e, "GET", "/x", "OTP").Code)
 		})
 	}
 }
@@ -219,7 +228,7 @@ func TestZeroSetRefuses(t *testing.T) {
 	e := newApp()
 	new(rulesecho5.Set).Install(e)
 	e.GET("/x", ok)
-	assert.Equal(t, http.StatusInternalServerError, ask(t, e, "GET", "/x", "OTP").Code)
+	assert.Equal(t, http.StatusInternalServerError, adaptertest.Ask(t, e, "GET", "/x", "OTP").Code)
 
 	_, err := rulesecho5.New(rulesecho5.Config{})
 	require.ErrorContains(t, err, "Rules")
@@ -231,7 +240,7 @@ func TestZeroSetRefuses(t *testing.T) {
 func TestHookOfTheAppIsCalled(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	set, err := rulesecho5.New(rulesecho5.Config{Rules: r.rules(t, fileOfRequests)})
+	set, err := rulesecho5.New(rulesecho5.Config{Rules: r.Rules(t, fileOfRequests)})
 	require.NoError(t, err)
 	e := newApp()
 	var added []string

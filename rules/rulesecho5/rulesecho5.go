@@ -15,6 +15,7 @@ package rulesecho5
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 
@@ -30,8 +31,8 @@ type Config struct {
 	// Rules decide. Required.
 	Rules *rules.Set
 	// Identity returns the user's role and tenant, from a source that the app has
-	// verified, for rules with a when. Optional, if no file has such a rule: without it
-	// they are answered by a 500.
+	// verified, for rules with a when. Optional, if no file has such a rule: without it a
+	// file that has one is refused, also when it is read again.
 	Identity func(c *echo.Context) (rules.Identity, error)
 	// Token, Subject and ErrorHandler are those of [echov5.MiddlewareConfig]. Optional.
 	Token        func(c *echo.Context) (string, error)
@@ -69,7 +70,13 @@ func New(cfg Config) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Set{cfg: cfg, guard: guard, made: true}, nil
+	s := &Set{cfg: cfg, guard: guard, made: true}
+	if cfg.Identity == nil {
+		if err := cfg.Rules.Hold(s, func(o *rules.CheckOptions) { o.NoIdentity = true }); err != nil {
+			return nil, fmt.Errorf("rulesecho5: Identity: required for these rules:\n%w", err)
+		}
+	}
+	return s, nil
 }
 
 // WithoutRules returns a Set for an app that has no rules, and guards its routes by mounts
@@ -117,8 +124,8 @@ var errNotMade = errors.New("rulesecho5: the Set was not made by New or WithoutR
 
 // installed is what is known of an app.
 type installed struct {
-	before int // routes that were there before Install
-	twice  bool
+	before int  // routes that were there before Install
+	twice  bool // with the lock of the Set
 
 	mu   sync.Mutex
 	seen map[place][]registered

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/echomfa/echomfa"
@@ -25,9 +24,8 @@ type Mux struct {
 // Handle registers a handler as [http.ServeMux.Handle] does.
 func (m *Mux) Handle(pattern string, handler http.Handler) {
 	m.mux.Handle(pattern, handler)
-	method, route := cut(pattern)
-	path := route[strings.IndexByte(route, '/'):]
-	r := rules.Registered{Method: method, Host: strings.TrimSuffix(route, path), Path: path}
+	method, host, path := parts(pattern)
+	r := rules.Registered{Method: method, Host: host, Path: path}
 	if mount, ours := echomfa.DescribeHandler(handler); ours {
 		r.Mounts = []echomfa.Mount{mount}
 	}
@@ -48,9 +46,22 @@ func (m *Mux) Handler(r *http.Request) (h http.Handler, pattern string) { return
 // what [Set.Guard] does.
 func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) { m.mux.ServeHTTP(w, r) }
 
+// hosts returns the hosts of the patterns, and "" for those without.
+func (m *Mux) hosts() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	hosts := []string{""}
+	for i := range m.patterns {
+		hosts = append(hosts, m.patterns[i].Host)
+	}
+	slices.Sort(hosts)
+	return slices.Compact(hosts)
+}
+
 // CheckCoverage returns all that keeps a mux from being guarded on every pattern, at once:
 // an [*rules.UnguardedError] with the patterns that nothing guards, what [Set.Coverage]
-// returns as an error, and an enrollment or sign-in page that is guarded itself. Call it
+// returns as an error, and an enrollment or sign-in page that is guarded itself. From then
+// on a changed file that guards such a page is refused. Call it
 // in a test, and after the last pattern has been registered. It runs no handler.
 func (s *Set) CheckCoverage(m *Mux) error {
 	coverage, err := s.Coverage(m)
@@ -90,16 +101,25 @@ func unseen() []string {
 }
 
 // checkPages returns an error for each page that users without a factor must reach and
-// that is not open. Which pattern leads to it, the mux says.
+// that is not open, and has files that are read from now on held against those that are.
+// Which route leads to a page, the mux says.
 func (s *Set) checkPages(m *Mux, coverage *rules.Coverage) error {
 	if s.guard == nil {
 		return nil
 	}
-	var errs []error
+	var pages []rules.PageRoute
 	for _, page := range s.cfg.Rules.Pages() {
-		_, pattern := m.Handler(&http.Request{Method: http.MethodGet, URL: &url.URL{Path: page}})
-		_, route := cut(pattern)
-		errs = append(errs, coverage.CheckPage(page, route))
+		for _, of := range m.hosts() {
+			_, pattern := m.Handler(&http.Request{Method: http.MethodGet, Host: of, URL: &url.URL{Path: page}})
+			_, host, path := parts(pattern)
+			if of == "" || host == of && path == page { // another pattern of a host is none for the page
+				pages = append(pages, rules.PageRoute{Page: page, Host: host, Path: path})
+			}
+		}
 	}
-	return errors.Join(errs...)
+	open, err := coverage.CheckPages(pages)
+	if err != nil {
+		return errors.Join(err, s.cfg.Rules.Hold(m, nil))
+	}
+	return s.cfg.Rules.Hold(m, func(o *rules.CheckOptions) { o.PageRoutes = append(o.PageRoutes, open...) })
 }

@@ -19,6 +19,7 @@ package ruleshttp
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -33,8 +34,8 @@ type Config struct {
 	// Rules decide. Required.
 	Rules *rules.Set
 	// Identity returns the user's role and tenant, from a source that the app has
-	// verified, for rules with a when. Optional, if no file has such a rule: without it
-	// they are answered by a 500.
+	// verified, for rules with a when. Optional, if no file has such a rule: without it a
+	// file that has one is refused, also when it is read again.
 	Identity func(r *http.Request) (rules.Identity, error)
 	// Token, Subject and ErrorHandler are those of [echomfa.HandlerConfig]. Optional.
 	Token        func(r *http.Request) (string, error)
@@ -54,7 +55,7 @@ type Set struct {
 	made  bool
 
 	mu      sync.Mutex
-	guarded map[Router]bool
+	guarded map[*Mux]bool
 }
 
 // Router chooses the handler of a request by patterns: an [*http.ServeMux], or a [*Mux].
@@ -71,15 +72,20 @@ func New(cfg Config) (*Set, error) {
 	}
 	guard, err := cfg.Rules.Enforcer().NewMiddleware(echomfa.HandlerConfig{
 		RequireFunc: func(r *http.Request) (echomfa.Requirement, error) {
-			_, route := cut(r.Pattern)
-			return rules.Requirement(cfg.Rules, r, r.Method, route, cfg.Identity)
+			return rules.Requirement(cfg.Rules, r, r.Method, routeOf(r.Pattern), cfg.Identity)
 		},
 		Token: cfg.Token, Subject: cfg.Subject, ErrorHandler: cfg.ErrorHandler,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &Set{cfg: cfg, guard: guard, made: true}, nil
+	s := &Set{cfg: cfg, guard: guard, made: true}
+	if cfg.Identity == nil {
+		if err := cfg.Rules.Hold(s, func(o *rules.CheckOptions) { o.NoIdentity = true }); err != nil {
+			return nil, fmt.Errorf("ruleshttp: Identity: required for these rules:\n%w", err)
+		}
+	}
+	return s, nil
 }
 
 // WithoutRules returns a Set for an app that has no rules, and guards its handlers by the
@@ -92,12 +98,14 @@ func WithoutRules(cfg Config) *Set {
 // Guard returns a handler that holds requests against the rule of the pattern by which
 // the mux chooses their handler, and passes them on to the mux. It asks the mux twice.
 func (s *Set) Guard(mux Router) http.Handler {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.guarded == nil {
-		s.guarded = make(map[Router]bool)
+	if m, ok := mux.(*Mux); ok { // the coverage is asked of no other
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.guarded == nil {
+			s.guarded = make(map[*Mux]bool)
+		}
+		s.guarded[m] = true
 	}
-	s.guarded[mux] = true
 	switch {
 	case !s.made:
 		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -113,15 +121,20 @@ func (s *Set) Guard(mux Router) http.Handler {
 	})
 }
 
-// cut takes the method off a pattern. What is left is a route as rules name it.
-func cut(pattern string) (method, route string) {
+// routeOf returns the route of a pattern as rules name it.
+func routeOf(pattern string) string {
+	_, host, path := parts(pattern)
+	if lower := strings.ToLower(host); lower != host {
+		return lower + path
+	}
+	return pattern[len(pattern)-len(host)-len(path):]
+}
+
+// parts takes a pattern apart.
+func parts(pattern string) (method, host, path string) {
 	if i := strings.IndexAny(pattern, " \t"); i >= 0 {
 		method, pattern = pattern[:i], strings.TrimLeft(pattern[i+1:], " \t")
 	}
-	if slash := strings.IndexByte(pattern, '/'); slash > 0 {
-		if host := pattern[:slash]; host != strings.ToLower(host) { // rules have hosts in lower case
-			pattern = strings.ToLower(host) + pattern[slash:]
-		}
-	}
-	return method, pattern
+	slash := max(strings.IndexByte(pattern, '/'), 0)
+	return method, pattern[:slash], pattern[slash:]
 }

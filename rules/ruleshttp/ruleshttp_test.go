@@ -1,91 +1,44 @@
 package ruleshttp_test
 
 import (
-	"context"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/echomfa/echomfa"
-	"github.com/echomfa/echomfa/client"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
 	"github.com/echomfa/echomfa/rules"
+	"github.com/echomfa/echomfa/rules/internal/adaptertest"
 	"github.com/echomfa/echomfa/rules/ruleshttp"
 	"github.com/echomfa/echomfa/rules/rulestest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// lister knows tokens by the factors of their users, such as "OTP+FACE".
-func lister(_ context.Context, token string) ([]client.Factor, error) {
-	var factors []client.Factor
-	for name := range strings.SplitSeq(token, "+") {
-		if name != "nothing" {
-			factors = append(factors, client.Factor{ID: name, Type: client.FactorType(name)})
-		}
-	}
-	return factors, nil
-}
-
 // rig is an Enforcer that remembers its decisions.
-type rig struct {
-	*echomfa.Enforcer
-
-	mu   sync.Mutex
-	seen []echomfa.Decision
-}
-
-// ObserveDecision remembers a decision.
-func (r *rig) ObserveDecision(_ context.Context, d echomfa.Decision, _, _ string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.seen = append(r.seen, d)
-}
+type rig struct{ *adaptertest.Rig }
 
 func newRig(t *testing.T, change ...func(*echomfa.Config)) *rig {
 	t.Helper()
-	r := &rig{}
-	cfg := echomfa.Config{Client: echomfa.FactorListerFunc(lister), Namespace: "test", InsecureAnyAudience: true, Observer: r}
-	for _, f := range change {
-		f(&cfg)
-	}
-	e, err := echomfa.New(cfg)
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, e.Close()) })
-	r.Enforcer = e
-	return r
+	return &rig{adaptertest.NewRig(t, change...)}
 }
 
 // set returns a Set of the rules in a text.
 func (r *rig) set(t *testing.T, text string) *ruleshttp.Set {
 	t.Helper()
-	f, err := rules.Parse([]byte(text), "rules.yaml")
-	require.NoError(t, err)
-	file, err := rules.New(f, rules.Config{Enforcer: r.Enforcer})
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, file.Close()) })
-	set, err := ruleshttp.New(ruleshttp.Config{Rules: file})
+	set, err := ruleshttp.New(ruleshttp.Config{Rules: r.Rules(t, text)})
 	require.NoError(t, err)
 	return set
 }
 
-// ask sends a request of a user who has some factors, such as "OTP+FACE", or "nothing", or
-// "" for no token.
+// ask returns the status that a user gets.
 func ask(t *testing.T, app http.Handler, method, target, has string) int {
 	t.Helper()
-	req := httptest.NewRequestWithContext(t.Context(), method, target, nil)
-	if has != "" {
-		req.Header.Set("Authorization", "Bearer "+has)
-	}
-	w := httptest.NewRecorder()
-	app.ServeHTTP(w, req)
-	return w.Code
+	return adaptertest.Ask(t, app, method, target, has).Code
 }
 
 func ok(w http.ResponseWriter, r *http.Request) { _, _ = fmt.Fprint(w, r.Pattern) }
@@ -139,8 +92,8 @@ func TestRequestsFindTheirRule(t *testing.T) {
 			r := newRig(t)
 			method, target, _ := strings.Cut(row.request, " ")
 			assert.Equal(t, row.status, ask(t, r.set(t, file).Guard(mux), method, target, row.has))
-			require.Len(t, r.seen, 1)
-			assert.Equal(t, row.rule, r.seen[0].Rule)
+			require.Len(t, r.Seen, 1)
+			assert.Equal(t, row.rule, r.Seen[0].Rule)
 		})
 	}
 }
@@ -191,7 +144,7 @@ func TestCoverageOfAMux(t *testing.T) {
 		names = append(names, route.Method+" "+route.Host+route.Path)
 	}
 	assert.ElementsMatch(t, []string{
-		"GET /wrapped", "ANY /skipper", "GET /healthz", "ANY /any", "POST /any", "ANY /mfa/{step...}", "ANY api.example.com/open/{id}",
+		"GET /wrapped", "ANY /skipper", "GET /healthz", "ANY /any", "POST /any", "ANY /mfa/{step...}", "ANY API.example.com/open/{id}",
 	}, names)
 }
 
@@ -204,8 +157,28 @@ func TestPagesForEverybodyMustBeOpen(t *testing.T) {
 	mux.HandleFunc("/mfa/{step}", ok)
 	set.Guard(&mux)
 	require.NoError(t, set.CheckCoverage(&mux))
+	mux.HandleFunc("api.example/", ok) // another pattern of a host
+	require.NoError(t, set.CheckCoverage(&mux))
+	mux.HandleFunc("GET Partners.example/mfa/start", ok)
+	require.ErrorContains(t, set.CheckCoverage(&mux), "/mfa/start, which users without a factor must reach, is guarded: GET Partners.example/mfa/start -> rule default: OTP")
 	mux.HandleFunc("GET /mfa/start", ok)
 	assert.ErrorContains(t, set.CheckCoverage(&mux), "/mfa/start, which users without a factor must reach, is guarded: GET /mfa/start -> rule default: OTP")
+}
+
+// routers is a Router that cannot be compared.
+type routers []ruleshttp.Router
+
+func (r routers) Handler(req *http.Request) (http.Handler, string)   { return r[0].Handler(req) }
+func (r routers) ServeHTTP(w http.ResponseWriter, req *http.Request) { r[0].ServeHTTP(w, req) }
+
+// TestRouterOfAnyType guards one that is no key of a map.
+func TestRouterOfAnyType(t *testing.T) {
+	t.Parallel()
+	var mux ruleshttp.Mux
+	mux.HandleFunc("/admin/{id}", ok)
+	guarded := newRig(t).set(t, file).Guard(routers{&mux})
+	assert.Equal(t, http.StatusForbidden, ask(t, guarded, "GET", "/admin/7", "OTP"))
+	assert.Equal(t, http.StatusOK, ask(t, guarded, "GET", "/admin/7", "FACE"))
 }
 
 // TestZeroSetRefuses shows what an app gets that forgot New.

@@ -100,7 +100,7 @@ func rowOf(c *rules.Coverage, method, route string) *rules.CoveredRoute {
 	var chosen *rules.CoveredRoute
 	best := 0
 	for i := range c.Routes {
-		if row := &c.Routes[i]; row.Host+row.Path == route {
+		if row := &c.Routes[i]; routeOfRow(row) == route {
 			if is := rank(row, method); is > best {
 				chosen, best = row, is
 			}
@@ -108,6 +108,9 @@ func rowOf(c *rules.Coverage, method, route string) *rules.CoveredRoute {
 	}
 	return chosen
 }
+
+// routeOfRow returns a row's route as rules name it, with the host in lower case.
+func routeOfRow(row *rules.CoveredRoute) string { return strings.ToLower(row.Host) + row.Path }
 
 // rank orders the rows of a path for a request's method. It is 0 for a row of others.
 func rank(row *rules.CoveredRoute, method string) int {
@@ -153,7 +156,7 @@ func noRoute(c *rules.Coverage, method, route string) string {
 	same := "" // but for the names of parameters
 	for i := range c.Routes {
 		row := &c.Routes[i]
-		path := row.Host + row.Path
+		path := routeOfRow(row)
 		switch {
 		case row.Kind == rules.Unmatched:
 		case path == route:

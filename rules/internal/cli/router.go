@@ -144,7 +144,8 @@ func routeOfMux(rows []rules.CoveredRoute, r *http.Request) string {
 	}
 	_, pattern := mux.Handler(r)
 	if _, path, ok := strings.Cut(pattern, " "); ok {
-		return path
+		pattern = path
 	}
-	return pattern
+	slash := max(strings.IndexByte(pattern, '/'), 0)
+	return strings.ToLower(pattern[:slash]) + pattern[slash:] // rules have hosts in lower case
 }

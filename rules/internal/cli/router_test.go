@@ -36,7 +36,7 @@ func ofEcho4(t *testing.T) world {
 	e.Use(func(echo4.HandlerFunc) echo4.HandlerFunc {
 		return func(c echo4.Context) error {
 			if route = c.Path(); route != "" && c.Echo().Routers()[c.Request().Host] != nil {
-				route = c.Request().Host + route
+				route = strings.ToLower(c.Request().Host) + route
 			}
 			return nil
 		}
@@ -54,6 +54,8 @@ func ofEcho4(t *testing.T) world {
 	host := e.Host("api.example")
 	host.GET("/users/:name", ok)
 	host.GET("/users/:name/zones", ok)
+	e.Host("Mixed.example").GET("/users/:name", ok) // a router compares hosts as they are
+	e.Host("mixed.example").GET("/users/:login", ok)
 	coverage, err := set.Coverage(e)
 	require.NoError(t, err)
 	return world{coverage, func(r *http.Request) string {
@@ -100,7 +102,7 @@ func ofMux(t *testing.T) world {
 	ok := func(http.ResponseWriter, *http.Request) {}
 	for _, pattern := range []string{
 		"GET /{$}", "GET /users/{id}", "POST /users/new", "GET /users/new", "GET /users/{id}/files/{rest...}", "/any", "/spa/", "GET /group/in",
-		"GET api.example/users/{name}", "/users/{id}/mail",
+		"GET api.example/users/{name}", "/users/{id}/mail", "GET Mixed.example/users/{name}", "GET mixed.example/users/{login}",
 	} {
 		mux.HandleFunc(pattern, ok)
 	}
@@ -109,12 +111,7 @@ func ofMux(t *testing.T) world {
 	require.NoError(t, err)
 	return world{coverage, func(r *http.Request) string {
 		_, pattern := mux.Handler(r)
-		for i := range pattern {
-			if pattern[i] == ' ' {
-				return pattern[i+1:]
-			}
-		}
-		return pattern
+		return strings.ReplaceAll(pattern[strings.IndexByte(pattern, ' ')+1:], "Mixed", "mixed")
 	}}
 }
 
@@ -134,6 +131,7 @@ func TestURLFindsTheRouteOfTheRouter(t *testing.T) {
 			for _, url := range []string{
 				"/", "/users/7", "/users/new", "/users/7/files/a/b", "/users/7/files/", "/users/7/files", "/users/7/mail", "/users/", "/users", "/any", "/anything",
 				"/spa/x/y", "/spa", "/group/in", "/group/out", "/group", "/nowhere", "/users/a%2Fb", "/users/%6Eew", "http://api.example/users/7", "http://api.example/users/7/zones", "http://api.example/any", "http://API.example/users/7",
+				"http://Mixed.example/users/7", "http://mixed.example/users/7", "http://MIXED.example/users/7",
 			} {
 				for _, method := range []string{"GET", "HEAD", "POST", "DELETE", "PROPFIND", "PURGE"} {
 					r := httptest.NewRequestWithContext(t.Context(), method, url, http.NoBody)
@@ -199,4 +197,18 @@ func TestMountsOfARoute(t *testing.T) {
 		assert.Equal(t, 2, code)
 		assert.Contains(t, errOut, want)
 	}
+}
+
+// TestPageBehindARule is a mistake also if the rule is for some users only, and the page is
+// open for all others.
+func TestPageBehindARule(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file, routes := filepath.Join(dir, "mfa.yaml"), filepath.Join(dir, "coverage.json")
+	require.NoError(t, os.WriteFile(routes, []byte(`{"format": 1, "framework": "echo/v4", "routes": [{"method": "GET", "path": "/mfa", "guards": []}]}`), 0o600))
+	require.NoError(t, os.WriteFile(file, []byte("version: 1\ndefault: {require: OTP}\nrules:\n"+
+		"  - {name: admins, require: OTP and FACE, under: [/], when: {role: [admin]}}\n  - {name: pages, public: pages, under: [/mfa]}\n"), 0o600))
+	code, out, _ := run(t, "check", file, "--pages", "/mfa", "--routes", routes)
+	assert.Equal(t, 3, code)
+	assert.Contains(t, out, "the rule admins guards /mfa, which users without a factor must reach")
 }
