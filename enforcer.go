@@ -56,7 +56,7 @@ func New(cfg Config) (*Enforcer, error) {
 		e.userRef = func(userID string) string { return UserRef(key, userID) }
 		e.cfg.UserRefKey = nil
 	}
-	e.decider = newDecider(&e.cfg)
+	e.decider, e.required.id = newDecider(&e.cfg), lists.Add(1)
 	e.insecure = danger.New(e.logInsecure)
 	if e.cfg.OnUnavailable == InsecureAllow {
 		e.insecure.Start(time.Time{})
@@ -310,6 +310,7 @@ const maxPolicies = 64
 // policies is a list of distinct policies that grows as mounts are made and as
 // RequireFuncs return others. Reading it takes no lock.
 type policies struct {
+	id   uint64     // of the list
 	mu   sync.Mutex // held by who adds
 	list atomic.Pointer[[]Policy]
 }
@@ -321,7 +322,11 @@ func (l *policies) add(p Policy) bool {
 		known := l.all()
 		return len(known) < maxPolicies && !slices.ContainsFunc(known, p.same)
 	}
-	if p.Err() != nil || p.p.exempt || !isNew() {
+	if p.Err() != nil || p.p.exempt || l.id != 0 && p.p.listed.Load() == l.id {
+		return false // by far the most requests end here: to look through the list takes longer the more there are
+	}
+	if !isNew() {
+		p.p.listed.CompareAndSwap(0, l.id)
 		return false
 	}
 	l.mu.Lock()
@@ -333,6 +338,9 @@ func (l *policies) add(p Policy) bool {
 	l.list.Store(&longer)
 	return true
 }
+
+// lists counts the lists of all Enforcers: a pointer to one would keep it in memory.
+var lists atomic.Uint64 //nolint:gochecknoglobals // as above
 
 func (l *policies) all() []Policy {
 	if list := l.list.Load(); list != nil {

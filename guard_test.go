@@ -117,6 +117,28 @@ func TestRequirementIsTold(t *testing.T) {
 	assert.Len(t, e.Policies(), 64)
 }
 
+// TestPolicyOfSeveralEnforcers is known to each, however often it has been asked for.
+func TestPolicyOfSeveralEnforcers(t *testing.T) {
+	t.Parallel()
+	policy, keep := otp(), func(*echomfa.Config) {}
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+	withToken(answertest.Enrolled)(r)
+	enforcers := []*echomfa.Enforcer{table(t, keep), table(t, keep), table(t, keep)}
+	for _, e := range enforcers {
+		guard, err := echomfa.NewGuard(echomfa.GuardConfig[*http.Request]{Enforcer: e, RequireFunc: func(*http.Request) (echomfa.Requirement, error) {
+			return echomfa.Requirement{Policy: policy}, nil
+		}})
+		require.NoError(t, err)
+		for range 3 {
+			_, err = guard.Check(r, r, "/payouts")
+			require.NoError(t, err)
+		}
+	}
+	for _, e := range enforcers {
+		assert.Len(t, e.Policies(), 1)
+	}
+}
+
 // TestZeroGuardRefuses uses a Guard that was not made by NewGuard.
 func TestZeroGuardRefuses(t *testing.T) {
 	t.Parallel()

@@ -27,6 +27,7 @@ type Policy struct {
 type policy struct {
 	name   string
 	text   atomic.Pointer[string] // what String has returned: metrics name a policy on each request
+	listed atomic.Uint64          // the id of an Enforcer's list that has the same policy or is full, or 0
 	err    error                  // why it is invalid
 	reason string                 // of an exempt one
 	exempt bool                   //

@@ -14,6 +14,7 @@
 //	})
 //	...
 //	err = telemetry.Watch(mfa) // the figures of Enforcer.Stats
+//	err = telemetry.WatchRules(func() otelmfa.Rules { return otelmfa.Rules(set.Stats()) })
 //
 // It uses the API of OpenTelemetry and not its SDK: without one in the program,
 // nothing is recorded. It needs Go 1.26, as the API does.

@@ -199,50 +199,97 @@ func TestAlerts(t *testing.T) {
 	assert.Subset(t, prometheusNames(t), namesIn(rules))
 }
 
+// panel is a panel of the dashboard.
+type panel struct {
+	ID          int
+	Type, Title string
+	GridPos     struct{ H, W, X, Y int }
+	Datasource  struct{ Type, UID string }
+	FieldConfig struct{ Defaults struct{ Unit string } }
+	Targets     []struct {
+		RefID, Expr string
+		Datasource  struct{ Type, UID string }
+	}
+}
+
 // TestDashboard has what an import into Grafana needs. What its queries return is tested
 // with the portal, against a scrape.
 func TestDashboard(t *testing.T) {
 	t.Parallel()
 	text := read(t, "grafana/echomfa.json")
 	var dashboard struct {
-		UID, Title string
-		Templating struct {
-			List []struct{ Name, Type string }
-		}
-		Panels []struct {
-			ID          int
-			Type, Title string
-			GridPos     struct{ H, W, X, Y int }
-			Datasource  struct{ Type, UID string }
-			Targets     []struct {
-				Expr       string
-				Datasource struct{ Type, UID string }
+		ID            *int
+		UID, Title    string
+		SchemaVersion int
+		Templating    struct {
+			List []struct {
+				Name, Type string
+				Query      any
+				Datasource struct{ UID string }
 			}
 		}
+		Panels []panel
 	}
 	require.NoError(t, json.Unmarshal([]byte(text), &dashboard))
 	assert.Equal(t, "echomfa", dashboard.UID)
+	assert.NotEmpty(t, dashboard.Title)
+	assert.Nil(t, dashboard.ID, "an id belongs to one Grafana")
+	assert.GreaterOrEqual(t, dashboard.SchemaVersion, 36, "from there on a data source is an object")
 	require.NotEmpty(t, dashboard.Templating.List)
-	assert.Equal(t, "datasource", dashboard.Templating.List[0].Type)
+	for i, variable := range dashboard.Templating.List {
+		if i == 0 {
+			assert.Equal(t, []any{"datasource", "datasource", "prometheus"}, []any{variable.Name, variable.Type, variable.Query})
+			continue
+		}
+		assert.Equal(t, "${datasource}", variable.Datasource.UID, variable.Name)
+	}
+	for _, uid := range regexp.MustCompile(`"uid": "([^"]*)"`).FindAllStringSubmatch(text, -1) {
+		assert.Contains(t, []string{"echomfa", "${datasource}"}, uid[1], "no data source of one Grafana")
+	}
 	var rows []string
-	ids := make(map[int]bool)
+	ids, taken := make(map[int]bool), make(map[[2]int]string)
 	for _, panel := range dashboard.Panels {
 		assert.False(t, ids[panel.ID], "an id is there twice")
 		ids[panel.ID] = true
-		assert.LessOrEqual(t, panel.GridPos.X+panel.GridPos.W, 24, panel.Title)
+		at := panel.GridPos
+		assert.LessOrEqual(t, at.X+at.W, 24, panel.Title)
+		for x := range at.W {
+			for y := range at.H {
+				cell := [2]int{at.X + x, at.Y + y}
+				require.Empty(t, taken[cell], "%s lies there, too", panel.Title)
+				taken[cell] = panel.Title
+			}
+		}
 		if panel.Type == "row" {
 			rows = append(rows, panel.Title)
 			continue
 		}
-		assert.Equal(t, "${datasource}", panel.Datasource.UID, panel.Title)
-		assert.NotEmpty(t, panel.Targets, panel.Title)
-		for _, target := range panel.Targets {
-			assert.Equal(t, "${datasource}", target.Datasource.UID, panel.Title)
-			assert.Contains(t, target.Expr, `job="$job", instance=~"$instance"`, panel.Title)
-		}
+		assertPanel(t, &panel)
 	}
 	assert.Equal(t, []string{"Outcomes by rule", "Would block", "Lookups", "Latency", "Breaker", "Cache", "Store", "Rules"}, rows)
 	assert.ElementsMatch(t, prometheusNames(t), namesIn(text), "the dashboard shows every metric")
+}
+
+func assertPanel(t *testing.T, panel *panel) {
+	t.Helper()
+	assert.Contains(t, []string{"timeseries", "stat"}, panel.Type, panel.Title)
+	assert.NotEmpty(t, panel.Title)
+	assert.Equal(t, "${datasource}", panel.Datasource.UID, panel.Title)
+	assert.NotEmpty(t, panel.FieldConfig.Defaults.Unit, panel.Title)
+	assert.NotEmpty(t, panel.Targets, panel.Title)
+	refs := make(map[string]bool)
+	for _, target := range panel.Targets {
+		assert.False(t, refs[target.RefID], panel.Title)
+		refs[target.RefID] = true
+		assert.Equal(t, "prometheus", target.Datasource.Type, panel.Title)
+		assert.Equal(t, "${datasource}", target.Datasource.UID, panel.Title)
+		selectors := regexp.MustCompile(`echomfa_\w+\{([^}]*)\}`).FindAllStringSubmatch(target.Expr, -1)
+		assert.NotEmpty(t, selectors, panel.Title)
+		for _, selector := range selectors {
+			assert.Contains(t, selector[1], `job="$job", instance=~"$instance"`, panel.Title)
+		}
+		assert.NotRegexp(t, `(rate|increase)\(echomfa_\w+\{[^}]*\}\[[^$]`, target.Expr, "a range is $__rate_interval")
+	}
 }
 
 // prometheusNames returns the names of the metrics in Prometheus.

@@ -5,6 +5,7 @@ import (
 	"go/token"
 	"os"
 	"os/exec"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -46,4 +47,25 @@ func TestAPIAtRunTime(t *testing.T) {
 	for _, not := range []string{"go.opentelemetry.io/otel/sdk", "go.opentelemetry.io/otel/exporters", "github.com/prometheus/"} {
 		assert.NotContains(t, string(out), not)
 	}
+}
+
+// TestVersions has the versions of Go and of OpenTelemetry that the documents name: those of
+// go.mod, and Go's is no higher than what OpenTelemetry asks for.
+func TestVersions(t *testing.T) {
+	t.Parallel()
+	mod := read(t, "go.mod")
+	of := func(pattern string) string {
+		found := regexp.MustCompile(pattern).FindStringSubmatch(mod)
+		require.NotNil(t, found, pattern)
+		return found[1]
+	}
+	goes, otel := of(`(?m)^go (\S+)$`), of(`(?m)^\tgo.opentelemetry.io/otel v(\S+)$`)
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.GoVersion}}", "go.opentelemetry.io/otel").Output()
+	require.NoError(t, err)
+	assert.Equal(t, strings.TrimSpace(string(out)), goes)
+	short := func(version string) string { return version[:strings.LastIndex(version, ".")] }
+	for _, name := range []string{"doc.go", "../docs/metrics.md", "../README.md"} {
+		assert.Contains(t, read(t, name), "needs Go "+short(goes), name)
+	}
+	assert.Contains(t, read(t, "../README.md"), "| OpenTelemetry | "+short(otel)+", by")
 }

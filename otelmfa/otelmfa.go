@@ -21,8 +21,8 @@ type Config struct {
 	// TracerProvider makes the spans of lookups. Optional. Default: the global one.
 	TracerProvider trace.TracerProvider
 	// Name tells the Enforcers of a program apart: it is an attribute of all metrics and
-	// spans. Without one the figures of the last Enforcer hide those of the others. It must
-	// not be made of requests. Optional. Default: none.
+	// spans. Without one the gauges of the last Enforcer hide those of the others, and
+	// what can be added up is. Optional. Default: none.
 	Name string
 	// UserRef puts [echomfa.Decision].UserRef, which refusals have if
 	// [echomfa.Config].UserRefKey is set, on the span of the request. It is pseudonymous

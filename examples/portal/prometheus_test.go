@@ -260,8 +260,8 @@ func driveCrowd(t *testing.T, i *instance) float64 {
 }
 
 // TestOneRefusalIsOneCount walks a user who is refused once through the enrollment pages,
-// and back to the page that was wanted: one refusal is counted, and one request that is
-// let in.
+// and back to the page that was wanted: one refusal is counted and logged, and one request
+// that is let in.
 func TestOneRefusalIsOneCount(t *testing.T) {
 	t.Parallel()
 	genauth := genauthtest.Start(t)
@@ -295,4 +295,5 @@ func TestOneRefusalIsOneCount(t *testing.T) {
 	}
 	delete(counted, "exempt") // the pages that the rules have as public
 	assert.Equal(t, map[string]string{"not_enrolled": "1", "allowed": "1"}, counted)
+	assert.Len(t, i.ops.log("event=refused"), 1, "and one line")
 }
