@@ -3,6 +3,7 @@ package otelmfa
 import (
 	"context"
 	"maps"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -78,7 +79,8 @@ func (l labels) attributes(own []attribute.KeyValue) []attribute.KeyValue {
 		value string
 	}{{"echomfa.policy", l.policy}, {"echomfa.rule", l.rule}, {"http.route", l.route}, {"http.request.method", l.method}} {
 		if label.value != "" {
-			list = append(list, label.key.String(label.value))
+			// One label that is no text would have a collector reject all.
+			list = append(list, label.key.String(strings.ToValidUTF8(label.value, "\uFFFD")))
 		}
 	}
 	return list

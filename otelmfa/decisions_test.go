@@ -175,6 +175,22 @@ func TestLabelsAreBounded(t *testing.T) {
 	assert.Zero(t, odd, "the SDK has taken labels away")
 }
 
+// TestLabelsAreText has an adapter that hands on what a client has sent for a route: a
+// collector rejects all metrics if one label is not in UTF-8.
+func TestLabelsAreText(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	ctx, span := r.tracer.Start(t.Context(), "request")
+	for _, route := range []string{"/\xff", "/\xfe", "/\uFFFD"} {
+		r.telemetry.ObserveDecision(ctx, echomfa.Decision{Rule: route}, route, http.MethodGet)
+	}
+	span.End()
+	assert.Equal(t, map[string]int64{
+		"echomfa.mode=enforce echomfa.outcome=internal_error echomfa.rule=/\uFFFD echomfa.source=none http.request.method=GET http.route=/\uFFFD": 3,
+	}, r.decisions(t))
+	assert.Contains(t, spelled(r.ended("request")[0].Attributes), "echomfa.rule=/\uFFFD")
+}
+
 // TestNoCountIsLost has decisions of new and of known labels at once, up to the limit and
 // beyond it, while they are collected.
 func TestNoCountIsLost(t *testing.T) {

@@ -56,7 +56,7 @@ func (t *Telemetry) tellNext(ctx, request context.Context) (within context.Conte
 		}
 	}()
 	if ctx, end := told.ObserveLookup(ctx, request); ctx != nil && end != nil {
-		within, next = ctx, end //nolint:fatcontext // it is set once
+		within, next = ctx, end
 	}
 	return within, next
 }

@@ -16,7 +16,10 @@ import (
 	"github.com/echomfa/echomfa/client"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/metric/noop"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/echomfa/echomfa/otelmfa"
@@ -77,6 +80,18 @@ func TestLookupsAreMeasured(t *testing.T) {
 			assert.Empty(t, lookups[0].Links)
 		})
 	}
+}
+
+// TestErrorTypesAreFixed has a failure that this version does not know.
+func TestErrorTypesAreFixed(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	for _, failure := range []string{"made up 1", "made up 2", "refused"} {
+		_, ended := r.telemetry.ObserveLookup(t.Context(), t.Context())
+		ended(echomfa.LookupResult{Failure: failure})
+	}
+	counts, _ := r.lookups(t)
+	assert.Equal(t, map[string]uint64{"error.type=_OTHER": 2, "error.type=refused": 1}, counts)
 }
 
 // TestBuckets has the buckets of latencies: those of the document, and they tell what comes
@@ -279,14 +294,28 @@ func TestZeroTelemetry(t *testing.T) {
 	assert.ErrorContains(t, r.telemetry.Watch(r.mfa), "closed")
 }
 
-// TestGlobalProviders has a Telemetry without a configuration, in a program without an
-// SDK.
+// TestGlobalProviders has a Telemetry without a configuration, in a program that sets its
+// SDK up afterwards: nothing is recorded until then, and no decision is lost.
 func TestGlobalProviders(t *testing.T) {
 	t.Parallel()
 	telemetry, err := otelmfa.New(otelmfa.Config{})
 	require.NoError(t, err)
 	r := newRig(t, func(_ *otelmfa.Config, cfg *echomfa.Config) { cfg.Observer = telemetry })
 	assert.Equal(t, 200, r.serve(t, echomfa.HandlerConfig{Policy: otp()}, "token-of-enrolled"))
-	assert.NoError(t, telemetry.Watch(r.mfa))
-	assert.NoError(t, telemetry.Close())
+	require.NoError(t, telemetry.Watch(r.mfa))
+
+	r.reader = sdkmetric.NewManualReader()
+	meters := sdkmetric.NewMeterProvider(sdkmetric.WithReader(r.reader))
+	otel.SetMeterProvider(meters)
+	defer otel.SetMeterProvider(noop.NewMeterProvider())
+	assert.Equal(t, 200, r.serve(t, echomfa.HandlerConfig{Policy: otp()}, "token-of-enrolled"))
+	total := int64(0)
+	for _, n := range r.decisions(t) {
+		total += n
+	}
+	assert.EqualValues(t, 2, total)
+	assert.Contains(t, r.collected(t), "echomfa.cache.entries")
+	require.NoError(t, telemetry.Close())
+	assert.Empty(t, r.decisions(t))
+	require.NoError(t, meters.Shutdown(t.Context()))
 }

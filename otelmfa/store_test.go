@@ -36,8 +36,10 @@ func (s muteStore) Get(context.Context, echomfa.StoreKey, echomfa.StoreKey) (ech
 func (s muteStore) Set(context.Context, echomfa.StoredFacts, echomfa.StoreVersion, time.Duration) error {
 	return s.away()
 }
+
 func (s muteStore) Delete(context.Context, echomfa.StoreKey, echomfa.StoreKey) error { return s.away() }
-func (s muteStore) DeleteUser(context.Context, echomfa.StoreKey) error               { return s.away() }
+
+func (s muteStore) DeleteUser(context.Context, echomfa.StoreKey) error { return s.away() }
 
 func (s muteStore) Watch(ctx context.Context, hear func(echomfa.StoreEvent)) error {
 	again := time.NewTicker(250 * time.Millisecond)

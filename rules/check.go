@@ -65,6 +65,9 @@ func (f *File) Check(opts CheckOptions) Mistakes {
 // codeExpired is the one mistake that a file may begin to have by itself.
 const codeExpired = "expired"
 
+// codeNoRoute is a rule that an app has no route for.
+const codeNoRoute = "no-route"
+
 type checker struct {
 	decoder
 
@@ -250,7 +253,7 @@ func (c *checker) routes() {
 	}
 	for _, r := range c.file.rules {
 		if !r.IsDefault() && !met[r] {
-			c.fail(r.at, "no-route", c.nearRoute(r), "the rule %s meets no route of the app", r.name)
+			c.fail(r.at, codeNoRoute, c.nearRoute(r), "the rule %s meets no route of the app", r.name)
 		}
 	}
 }

@@ -124,6 +124,15 @@ func TestNew(t *testing.T) {
 	}
 }
 
+// TestOpenWithoutAPath shows that an empty path, such as that of a variable that is not set,
+// is a mistake, and not a Set without rules.
+func TestOpenWithoutAPath(t *testing.T) {
+	t.Parallel()
+	s, err := rules.Open("", rules.Config{Poll: time.Millisecond, Enforcer: newEnforcer(t)})
+	assert.Nil(t, s)
+	require.EqualError(t, err, "rules: the path of the file is empty\nrules: Poll: 1ms is below 1s")
+}
+
 // TestIdentity shows when the app is asked who a user is, and what its answers make.
 func TestIdentity(t *testing.T) {
 	t.Parallel()

@@ -32,9 +32,9 @@ func (s *Set) Pages() []string {
 	return paths
 }
 
-// CheckPages returns an error for each page that users without a factor must reach and that
+// checkPages returns an error for each page that users without a factor must reach and that
 // is guarded, or open for a time only, and of the other pages those that the app has.
-func (c *Coverage) CheckPages(pages []PageRoute) (open []PageRoute, err error) {
+func (c *Coverage) checkPages(pages []PageRoute) (open []PageRoute, err error) {
 	var errs []error
 	for _, page := range pages {
 		chosen := c.rowOf(page)

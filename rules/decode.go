@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
@@ -142,12 +143,17 @@ func (d *decoder) readable(data []byte) bool {
 	for number, line := range lines(data) {
 		here := func(offset int) place { return place{number, utf8.RuneCount(line[:offset]) + 1} }
 		for rest := line; ; {
-			offset := bytes.IndexFunc(rest, func(r rune) bool { return r == utf8.RuneError || r < ' ' && r != '\t' || r == 0x7f })
+			offset := bytes.IndexFunc(rest, func(r rune) bool { return r == utf8.RuneError || hidden(r) })
 			if offset < 0 {
 				break
 			}
 			offset += len(line) - len(rest)
-			if r, size := utf8.DecodeRune(line[offset:]); r != utf8.RuneError || size == 1 {
+			r, size := utf8.DecodeRune(line[offset:])
+			if r > utf8.RuneSelf && r != utf8.RuneError {
+				d.fail(here(offset), "hidden", "remove it", "the character %U, which editors do not show as what it is", r)
+				return false
+			}
+			if r != utf8.RuneError || size == 1 {
 				d.fail(here(offset), "encoding", "save the file as UTF-8", "a byte that is no text")
 				return false
 			}
@@ -163,6 +169,19 @@ func (d *decoder) readable(data []byte) bool {
 		}
 	}
 	return !d.failed()
+}
+
+// hidden reports whether a character lets a file read other than it is. YAML begins a new
+// line at some that editors show in the middle of one, such as in a comment; others turn
+// the text around, or control a terminal.
+func hidden(r rune) bool {
+	switch {
+	case r == '\t', r == '\n':
+		return false
+	case r >= '\u2028' && r <= '\u202e', r >= '\u2066' && r <= '\u2069':
+		return true
+	}
+	return unicode.IsControl(r)
 }
 
 // valuesOf counts the signs by which YAML tells values apart: a line has at most so many.
@@ -307,7 +326,19 @@ func (d *decoder) text(n *yaml.Node, what string) (string, bool) {
 		d.fail(at(n), "size", "", "%s has more than %d bytes", what, maxText)
 		return "", false
 	}
+	if i := strings.IndexFunc(n.Value, hidden); i >= 0 { // by an escape
+		r, _ := utf8.DecodeRuneInString(n.Value[i:])
+		d.fail(at(n), "hidden", "remove it", "%s has the character %U, which is not shown as what it is", what, r)
+		return "", false
+	}
 	return n.Value, true
+}
+
+// sentence returns a text for people, in one line: otherwise it could pass for more lines
+// of what shows it.
+func (d *decoder) sentence(n *yaml.Node, what string) string {
+	text, _ := d.text(n, what)
+	return strings.Join(strings.Fields(text), " ")
 }
 
 // plain reports whether a value is written out, without the devices of YAML by which a

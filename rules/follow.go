@@ -25,6 +25,9 @@ const settle = 100 * time.Millisecond
 // [Mistakes] if the file has mistakes.
 func Open(path string, cfg Config) (*Set, error) {
 	cfg, err := cfg.prepared()
+	if path == "" {
+		err = errors.Join(errors.New("rules: the path of the file is empty"), err)
+	}
 	if err != nil {
 		return nil, err
 	}

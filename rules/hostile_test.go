@@ -83,6 +83,7 @@ func hostile() map[string]hostileFile {
 		"lines":             {filled("", "a:\n", ""), "the file has more than 150000 values"},
 		"empty lines":       {filled("", "\n", ""), "the file has more than 150000 values"},
 		"comments":          {filled(head, "#\n", ""), "the file has more than 150000 values"},
+		"new lines of YAML": {filled("", "?\u0085", ""), "the character U+0085"},
 		"a long comment":    {filled(head+"#", "x", ""), ""},
 		"a long text":       {filled(head[:len(head)-1]+"\n\"", "x", "\": a"), "a key has more than 1024 bytes"},
 		"a long plain text": {filled(head+"rules: ", "x", ""), "rules must be a list"},

@@ -33,6 +33,7 @@ func (changed changedFile) log(ctx context.Context, s *Set) {
 		slog.String("event", "rules_changed"), slog.String("file", after.name), slog.String("rules", after.ShortHash()), slog.String("rules_before", before.ShortHash()),
 		slog.Int("stricter", counts[Stricter]), slog.Int("looser", counts[Looser]), slog.Int("incomparable", counts[Incomparable]), slog.Int("equal", counts[Equal]),
 		slog.Any("changes", lines))
+	s.warnUnmet(ctx, after)
 }
 
 // logRefused says that a changed file is not taken, once for each reason.

@@ -259,7 +259,7 @@ func (p *parser) moment(n *yaml.Node, what string, dates bool) time.Time {
 		return time.Time{}
 	}
 	if n.Kind == yaml.ScalarNode {
-		if t, err := time.Parse(time.RFC3339, n.Value); err == nil {
+		if t, err := time.Parse(time.RFC3339, n.Value); err == nil && isStrict(n.Value, t) {
 			return t
 		}
 		if day, err := time.Parse(time.DateOnly, n.Value); err == nil && dates {
@@ -276,6 +276,13 @@ func (p *parser) moment(n *yaml.Node, what string, dates bool) time.Time {
 	}
 	p.fail(at(n), "time", suggestion, "%s must be %s, not %s", what, want, kindOf(n))
 	return time.Time{}
+}
+
+// isStrict reports whether a time is written as RFC 3339 has it. [time.Parse] also takes an
+// hour of one digit, a comma, and an offset of a day.
+func isStrict(text string, t time.Time) bool {
+	_, offset := t.Zone()
+	return strings.HasPrefix(text, t.Format("2006-01-02T15:04:05")) && !strings.Contains(text, ",") && max(offset, -offset) < 24*60*60
 }
 
 // notAName says why a text is no name of a rule or a policy, and what could be one.

@@ -112,7 +112,7 @@ func (p *parser) parseKind(r *Rule, n *yaml.Node, fields map[string]field) {
 		return
 	case "public":
 		r.kind = Public
-		r.reason, _ = p.text(f.value, "the reason of public")
+		r.reason = p.sentence(f.value, "the reason of public")
 	case "exempt":
 		r.kind = Exempt
 		p.parseExempt(r, f.value)
@@ -140,9 +140,9 @@ func (p *parser) parseExempt(r *Rule, n *yaml.Node) {
 		case !ok:
 			p.fail(at(n), "exempt", "", "exempt has no %s", key)
 		case key == "reason":
-			r.reason, _ = p.text(f.value, key)
+			r.reason = p.sentence(f.value, key)
 		case key == "owner":
-			r.owner, _ = p.text(f.value, key)
+			r.owner = p.sentence(f.value, key)
 		default:
 			r.expires = p.moment(f.value, key, true)
 		}

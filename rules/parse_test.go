@@ -25,18 +25,21 @@ func TestMistakes(t *testing.T) {
 		given string
 		want  []string
 	}{
-		"empty":             {"", []string{"1:1: the file is empty"}},
-		"only a comment":    {"# nothing\n", []string{"1:1: the file is empty"}},
-		"byte order mark":   {"\xef\xbb\xbf" + head, []string{"1:1: the file begins with a byte order mark: save the file as UTF-8 without one"}},
-		"UTF-16":            {"\xff\xfev\x00", []string{"1:1: the file is in UTF-16: save the file as UTF-8"}},
-		"not text":          {head + "# \xff\n", []string{"3:3: a byte that is no text: save the file as UTF-8"}},
-		"control character": {head + "# \x00\n", []string{"3:3: a byte that is no text: save the file as UTF-8"}},
-		"tab":               {"version: 1\ndefault:\n\trequire: OTP\n", []string{"3:1: a tab at the beginning of a line: indent with spaces"}},
-		"two tabs":          {"version: 1\ndefault:\n  \trequire: OTP\n\tmode: enforce", []string{"3:3: a tab at the beginning of a line: indent with spaces", "4:1: a tab at the beginning of a line: indent with spaces"}},
-		"syntax":            {"version: 1\ndefault: {require: OTP\n", []string{"3:1: did not find expected ',' or '}'"}},
-		"two documents":     {head + "---\n" + head, []string{"3:1: the file has more than one document: remove the line ---"}},
-		"not a mapping":     {"- a\n", []string{"1:1: the file must be a mapping, not a list: its keys are version, policies, default, rules, on_unavailable"}},
-		"a text":            {"a\n", []string{`1:1: the file must be a mapping, not the text "a": its keys are version, policies, default, rules, on_unavailable`}},
+		"empty":                 {"", []string{"1:1: the file is empty"}},
+		"only a comment":        {"# nothing\n", []string{"1:1: the file is empty"}},
+		"byte order mark":       {"\xef\xbb\xbf" + head, []string{"1:1: the file begins with a byte order mark: save the file as UTF-8 without one"}},
+		"UTF-16":                {"\xff\xfev\x00", []string{"1:1: the file is in UTF-16: save the file as UTF-8"}},
+		"not text":              {head + "# \xff\n", []string{"3:3: a byte that is no text: save the file as UTF-8"}},
+		"control character":     {head + "# \x00\n", []string{"3:3: a byte that is no text: save the file as UTF-8"}},
+		"new line in a comment": {head + "# open \u2028rules: []\n", []string{"3:8: the character U+2028, which editors do not show as what it is: remove it"}},
+		"new line of YAML 1.1":  {head + "# open\u0085rules: []\n", []string{"3:7: the character U+0085, which editors do not show as what it is: remove it"}},
+		"text turned around":    {head + "# \u202eopen\n", []string{"3:3: the character U+202E, which editors do not show as what it is: remove it"}},
+		"tab":                   {"version: 1\ndefault:\n\trequire: OTP\n", []string{"3:1: a tab at the beginning of a line: indent with spaces"}},
+		"two tabs":              {"version: 1\ndefault:\n  \trequire: OTP\n\tmode: enforce", []string{"3:3: a tab at the beginning of a line: indent with spaces", "4:1: a tab at the beginning of a line: indent with spaces"}},
+		"syntax":                {"version: 1\ndefault: {require: OTP\n", []string{"3:1: did not find expected ',' or '}'"}},
+		"two documents":         {head + "---\n" + head, []string{"3:1: the file has more than one document: remove the line ---"}},
+		"not a mapping":         {"- a\n", []string{"1:1: the file must be a mapping, not a list: its keys are version, policies, default, rules, on_unavailable"}},
+		"a text":                {"a\n", []string{`1:1: the file must be a mapping, not the text "a": its keys are version, policies, default, rules, on_unavailable`}},
 		"nothing in it": {"{}\n", []string{
 			"1:1: the file has no version: begin with version: 1", "1:1: the file has no default: default: {require: ...} guards all other routes",
 		}},
@@ -84,6 +87,17 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
+// TestReasonsAreOneLine shows that a reason or an owner cannot pass for more lines of what
+// shows it, such as the routes that check lists.
+func TestReasonsAreOneLine(t *testing.T) {
+	t.Parallel()
+	f := parse(t, rule("name: a", `public: "b\nopen: c"`, `under: ["/a"]`)+"  - name: d\n    exempt:\n      reason: |\n        e\n        f\n      owner: \"g\\nh\"\n      expires: 2099-01-01\n    under: [\"/d\"]\n")
+	require.Len(t, f.Rules(), 3)
+	assert.Equal(t, "b open: c", f.Rules()[0].Reason())
+	assert.Equal(t, "e f", f.Rules()[1].Reason())
+	assert.Equal(t, "g h", f.Rules()[1].Owner())
+}
+
 // TestMistakesOfRules shows those of one rule; it begins in line 4, column 5.
 func TestMistakesOfRules(t *testing.T) {
 	t.Parallel()
@@ -91,34 +105,39 @@ func TestMistakesOfRules(t *testing.T) {
 		given []string
 		want  []string
 	}{
-		"no name":                 {[]string{"require: OTP", `routes: ["/a"]`}, []string{"4:5: the rule has no name"}},
-		"default":                 {[]string{"name: default", "require: OTP", `routes: ["/a"]`}, []string{"4:11: default is the name of the file's default"}},
-		"number for a name":       {[]string{"name: 12", "require: OTP", `routes: ["/a"]`}, []string{`4:11: a name must be a text, not the number 12: put it in quotes: "12"`}},
-		"long name":               {[]string{"name: " + strings.Repeat("a", 65), "require: OTP", `routes: ["/a"]`}, []string{`4:11: rule "` + strings.Repeat("a", 60) + `...": a name has at most 64 letters`}},
-		"no kind":                 {[]string{"name: a", `routes: ["/a"]`}, []string{"4:5: a rule has one of require, public and exempt, not none"}},
-		"two kinds":               {[]string{"name: a", "require: OTP", "public: b", `routes: ["/a"]`}, []string{"4:5: a rule has one of require, public and exempt, not require and public"}},
-		"no routes":               {[]string{"name: a", "require: OTP"}, []string{`4:5: the rule has neither routes nor under: under: ["/"] is for all of them`}},
-		"empty routes":            {[]string{"name: a", "require: OTP", "routes: []"}, []string{"6:13: routes is an empty list: leave the key out"}},
-		"routes as text":          {[]string{"name: a", "require: OTP", "routes: /a"}, []string{`6:13: routes must be a list, not the text "/a": put it in [ ]`}},
-		"routes twice":            {[]string{"name: a", "require: OTP", `routes: ["/a", "/a"]`}, []string{`6:20: "/a" is there twice`}},
-		"any":                     {[]string{"name: a", "require: OTP", `routes: ["ANY /a"]`}, []string{`6:14: unknown method "ANY": leave it out: the path alone is for all methods`}},
-		"other method":            {[]string{"name: a", "require: OTP", `routes: ["PROPFIND /a"]`}, []string{`6:14: unknown method "PROPFIND": _OTHER stands for all methods that are not known`}},
-		"lower case":              {[]string{"name: a", "require: OTP", `routes: ["get /a"]`}, []string{`6:14: unknown method "get": did you mean GET?`}},
-		"URL":                     {[]string{"name: a", "require: OTP", `routes: ["https://a.example/b"]`}, []string{`6:14: "https://a.example/b": it is a URL: write the path as the app registers it`}},
-		"query":                   {[]string{"name: a", "require: OTP", `routes: ["/a?b=c"]`}, []string{`6:14: "/a?b=c": it is the text of a URL: write the path as the app registers it`}},
-		"star":                    {[]string{"name: a", "require: OTP", `routes: ["*"]`}, []string{`6:14: "*": a path begins with a slash: did you mean "/"?`}},
-		"host":                    {[]string{"name: a", "require: OTP", `routes: ["API.example/a"]`}, []string{`6:14: "API.example/a": a host is in lower case: did you mean "api.example/a"?`}},
-		"under a star":            {[]string{"name: a", "require: OTP", `under: ["/mfa/*"]`}, []string{`6:13: "/mfa/*": under has no wildcard: under: ["/mfa"] has all routes below it`}},
-		"under all":               {[]string{"name: a", "require: OTP", `under: ["/{rest...}"]`}, []string{`6:13: "/{rest...}": under has no wildcard: under: ["/"] has all routes below it`}},
-		"under a slash":           {[]string{"name: a", "require: OTP", `under: ["/mfa/"]`}, []string{`6:13: "/mfa/": under is a path without a slash at its end: remove the last slash`}},
-		"under a method":          {[]string{"name: a", "require: OTP", `under: ["GET /mfa"]`}, []string{`6:13: "GET /mfa": under is for all methods: use routes for single methods`}},
-		"mode":                    {[]string{"name: a", "require: OTP", "mode: report_only", `under: ["/a"]`}, []string{`6:11: the mode must be enforce or report-only, not the text "report_only": did you mean report-only?`}},
-		"public with mode":        {[]string{"name: a", "public: b", "mode: enforce", `under: ["/a"]`}, []string{"6:5: a rule with public has no mode: leave it out"}},
-		"public for a role":       {[]string{"name: a", "public: b", "when: {role: [c]}", `under: ["/a"]`}, []string{"6:5: a rule with public has no when: leave it out"}},
-		"public without a reason": {[]string{"name: a", "public:", `under: ["/a"]`}, []string{"5:12: the reason of public must be a text, not nothing"}},
-		"public as truth":         {[]string{"name: a", "public: true", `under: ["/a"]`}, []string{`5:13: the reason of public must be a text, not the truth value true: put it in quotes: "true"`}},
-		"exempt as text":          {[]string{"name: a", "exempt: b", `under: ["/a"]`}, []string{`5:13: exempt must be a mapping, not the text "b": its keys are reason, owner, expires`}},
-		"exempt without all":      {[]string{"name: a", "exempt: {}", `under: ["/a"]`}, []string{"5:13: exempt has no reason", "5:13: exempt has no owner", "5:13: exempt has no expires"}},
+		"no name":                       {[]string{"require: OTP", `routes: ["/a"]`}, []string{"4:5: the rule has no name"}},
+		"default":                       {[]string{"name: default", "require: OTP", `routes: ["/a"]`}, []string{"4:11: default is the name of the file's default"}},
+		"number for a name":             {[]string{"name: 12", "require: OTP", `routes: ["/a"]`}, []string{`4:11: a name must be a text, not the number 12: put it in quotes: "12"`}},
+		"long name":                     {[]string{"name: " + strings.Repeat("a", 65), "require: OTP", `routes: ["/a"]`}, []string{`4:11: rule "` + strings.Repeat("a", 60) + `...": a name has at most 64 letters`}},
+		"no kind":                       {[]string{"name: a", `routes: ["/a"]`}, []string{"4:5: a rule has one of require, public and exempt, not none"}},
+		"two kinds":                     {[]string{"name: a", "require: OTP", "public: b", `routes: ["/a"]`}, []string{"4:5: a rule has one of require, public and exempt, not require and public"}},
+		"no routes":                     {[]string{"name: a", "require: OTP"}, []string{`4:5: the rule has neither routes nor under: under: ["/"] is for all of them`}},
+		"empty routes":                  {[]string{"name: a", "require: OTP", "routes: []"}, []string{"6:13: routes is an empty list: leave the key out"}},
+		"routes as text":                {[]string{"name: a", "require: OTP", "routes: /a"}, []string{`6:13: routes must be a list, not the text "/a": put it in [ ]`}},
+		"routes twice":                  {[]string{"name: a", "require: OTP", `routes: ["/a", "/a"]`}, []string{`6:20: "/a" is there twice`}},
+		"any":                           {[]string{"name: a", "require: OTP", `routes: ["ANY /a"]`}, []string{`6:14: unknown method "ANY": leave it out: the path alone is for all methods`}},
+		"other method":                  {[]string{"name: a", "require: OTP", `routes: ["PROPFIND /a"]`}, []string{`6:14: unknown method "PROPFIND": _OTHER stands for all methods that are not known`}},
+		"lower case":                    {[]string{"name: a", "require: OTP", `routes: ["get /a"]`}, []string{`6:14: unknown method "get": did you mean GET?`}},
+		"URL":                           {[]string{"name: a", "require: OTP", `routes: ["https://a.example/b"]`}, []string{`6:14: "https://a.example/b": it is a URL: write the path as the app registers it`}},
+		"query":                         {[]string{"name: a", "require: OTP", `routes: ["/a?b=c"]`}, []string{`6:14: "/a?b=c": it is the text of a URL: write the path as the app registers it`}},
+		"star":                          {[]string{"name: a", "require: OTP", `routes: ["*"]`}, []string{`6:14: "*": a path begins with a slash: did you mean "/"?`}},
+		"host":                          {[]string{"name: a", "require: OTP", `routes: ["API.example/a"]`}, []string{`6:14: "API.example/a": a host is in lower case: did you mean "api.example/a"?`}},
+		"under a star":                  {[]string{"name: a", "require: OTP", `under: ["/mfa/*"]`}, []string{`6:13: "/mfa/*": under has no wildcard: under: ["/mfa"] has all routes below it`}},
+		"under all":                     {[]string{"name: a", "require: OTP", `under: ["/{rest...}"]`}, []string{`6:13: "/{rest...}": under has no wildcard: under: ["/"] has all routes below it`}},
+		"under a slash":                 {[]string{"name: a", "require: OTP", `under: ["/mfa/"]`}, []string{`6:13: "/mfa/": under is a path without a slash at its end: remove the last slash`}},
+		"under a method":                {[]string{"name: a", "require: OTP", `under: ["GET /mfa"]`}, []string{`6:13: "GET /mfa": under is for all methods: use routes for single methods`}},
+		"mode":                          {[]string{"name: a", "require: OTP", "mode: report_only", `under: ["/a"]`}, []string{`6:11: the mode must be enforce or report-only, not the text "report_only": did you mean report-only?`}},
+		"public with mode":              {[]string{"name: a", "public: b", "mode: enforce", `under: ["/a"]`}, []string{"6:5: a rule with public has no mode: leave it out"}},
+		"public for a role":             {[]string{"name: a", "public: b", "when: {role: [c]}", `under: ["/a"]`}, []string{"6:5: a rule with public has no when: leave it out"}},
+		"public without a reason":       {[]string{"name: a", "public:", `under: ["/a"]`}, []string{"5:12: the reason of public must be a text, not nothing"}},
+		"public as truth":               {[]string{"name: a", "public: true", `under: ["/a"]`}, []string{`5:13: the reason of public must be a text, not the truth value true: put it in quotes: "true"`}},
+		"reason that clears the screen": {[]string{"name: a", `public: "b\e[2K"`, `under: ["/a"]`}, []string{"5:13: the reason of public has the character U+001B, which is not shown as what it is: remove it"}},
+		"role turned around":            {[]string{"name: a", "require: OTP", `when: {role: ["b\u202e"]}`, `under: ["/a"]`}, []string{"6:19: a role has the character U+202E, which is not shown as what it is: remove it"}},
+		"hour of one digit": {[]string{"name: a", "exempt: {reason: b, owner: c, expires: 2027-01-02T3:04:05Z}", `under: ["/a"]`}, []string{
+			"5:44: expires must be a date, such as 2026-03-31, or a time with its offset, such as 2026-03-31T18:00:00+08:00, not the date 2027-01-02T3:04:05Z",
+		}},
+		"exempt as text":     {[]string{"name: a", "exempt: b", `under: ["/a"]`}, []string{`5:13: exempt must be a mapping, not the text "b": its keys are reason, owner, expires`}},
+		"exempt without all": {[]string{"name: a", "exempt: {}", `under: ["/a"]`}, []string{"5:13: exempt has no reason", "5:13: exempt has no owner", "5:13: exempt has no expires"}},
 		"exempt without a zone": {[]string{"name: a", "exempt: {reason: b, owner: c, expires: 2027-01-02T03:04:05}", `under: ["/a"]`}, []string{
 			"5:44: expires must be a date, such as 2026-03-31, or a time with its offset, such as 2026-03-31T18:00:00+08:00, not the text \"2027-01-02T03:04:05\": add the offset, such as 2027-01-02T03:04:05Z",
 		}},

@@ -81,6 +81,8 @@ func blocks(t *testing.T) []string {
 	return append(texts, small,
 		head+"on_unavailable: refuse\n", head+"on_unavailable: {insecure_allow_until: 2026-12-24T18:00:00+08:00}\n",
 		rule("name: a", "exempt: {reason: b, owner: c, expires: 2026-12-24T18:00:00Z}", `routes: ["_OTHER h.example/a"]`),
+		rule("name: a", "require: OTP", `routes: ["h.example:8080/a", "GET localhost:80/"]`),
+		"version: 1\npolicies: {exempt-team: OTP}\ndefault: {require: exempt-team}\n",
 		rule("name: a", "require: '2 of (OTP, \"VOICE\")'", `under: ["/", "h.example/b"]`))
 }
 
@@ -96,7 +98,7 @@ func mutations(root any, visit func(what string, root any)) {
 			mutated("without " + path)
 			undo()
 		}
-		for _, other := range []any{nil, 7, true, "x y", "", "a", []any{}, []any{"a"}, map[string]any{}, map[string]any{"a": 1}, 1.5, "2026-02-30", "/a"} {
+		for _, other := range []any{nil, 7, true, "x y", "", "a", []any{}, []any{"a"}, map[string]any{}, map[string]any{"a": 1}, 1.5, "2026-02-30", "2026-12-24T8:00:00Z", "2026-12-24T08:00:00,5Z", "2026-12-24T08:00:00+24:00", "https://a/b", "exempt a", "/a"} {
 			if fmt.Sprint(other) != fmt.Sprint(value) {
 				set(other)
 				mutated(fmt.Sprintf("%s is %#v", path, other))

@@ -80,6 +80,7 @@ type Set struct {
 
 	holding sync.Mutex // held while a file is checked and taken, so that none slips by Hold
 	held    map[any]func(*CheckOptions)
+	routes  map[any][]Route // of the apps that were checked
 
 	hooks  sync.Mutex // not held while they are called
 	called []*func(before, after *File)

@@ -95,13 +95,12 @@ func unseen() []string {
 		"what middleware of Pre and Use answers itself, such as Static and Proxy",
 		"middleware of Use that asks for a policy beside the rules",
 		"the routes of a handler that is a router itself, such as a wrapped ServeMux",
-		"a method or a host that middleware of Use changes: the rules then see the changed one",
+		"a method or a host that middleware of Use changes, or of Pre by SetRequest: the rules then see the changed one",
 	}
 }
 
 // checkPages returns an error for each page that users without a factor must reach and
-// that is not open, and has files that are read from now on held against those that are.
-// Which route leads to a page, the routers of the app and of its hosts say.
+// that is not open, and has the rules know the app. Which route leads to a page, the routers of the app and of its hosts say.
 func (s *Set) checkPages(e *echo.Echo, coverage *rules.Coverage) error {
 	if s.guard == nil {
 		return nil
@@ -117,9 +116,5 @@ func (s *Set) checkPages(e *echo.Echo, coverage *rules.Coverage) error {
 			}
 		}
 	}
-	open, err := coverage.CheckPages(pages)
-	if err != nil {
-		return errors.Join(err, s.cfg.Rules.Hold(e, nil))
-	}
-	return s.cfg.Rules.Hold(e, func(o *rules.CheckOptions) { o.PageRoutes = append(o.PageRoutes, open...) })
+	return s.cfg.Rules.CheckApp(e, coverage, pages)
 }

@@ -107,8 +107,7 @@ func unseen() []string {
 }
 
 // checkPages returns an error for each page that users without a factor must reach and
-// that is not open, and has files that are read from now on held against those that are.
-// Which route leads to a page, the router says.
+// that is not open, and has the rules know the app. Which route leads to a page, the router says.
 func (s *Set) checkPages(e *echo.Echo, coverage *rules.Coverage) error {
 	if s.guard == nil {
 		return nil
@@ -119,9 +118,5 @@ func (s *Set) checkPages(e *echo.Echo, coverage *rules.Coverage) error {
 		e.Router().Route(c)
 		pages = append(pages, rules.PageRoute{Page: page, Path: c.Path()})
 	}
-	open, err := coverage.CheckPages(pages)
-	if err != nil {
-		return errors.Join(err, s.cfg.Rules.Hold(e, nil))
-	}
-	return s.cfg.Rules.Hold(e, func(o *rules.CheckOptions) { o.PageRoutes = append(o.PageRoutes, open...) })
+	return s.cfg.Rules.CheckApp(e, coverage, pages)
 }

@@ -101,8 +101,7 @@ func unseen() []string {
 }
 
 // checkPages returns an error for each page that users without a factor must reach and
-// that is not open, and has files that are read from now on held against those that are.
-// Which route leads to a page, the mux says.
+// that is not open, and has the rules know the app. Which route leads to a page, the mux says.
 func (s *Set) checkPages(m *Mux, coverage *rules.Coverage) error {
 	if s.guard == nil {
 		return nil
@@ -117,9 +116,5 @@ func (s *Set) checkPages(m *Mux, coverage *rules.Coverage) error {
 			}
 		}
 	}
-	open, err := coverage.CheckPages(pages)
-	if err != nil {
-		return errors.Join(err, s.cfg.Rules.Hold(m, nil))
-	}
-	return s.cfg.Rules.Hold(m, func(o *rules.CheckOptions) { o.PageRoutes = append(o.PageRoutes, open...) })
+	return s.cfg.Rules.CheckApp(m, coverage, pages)
 }

@@ -2,9 +2,11 @@ package adaptertest
 
 import (
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -23,6 +25,31 @@ type file struct {
 
 	tb   testing.TB
 	path string
+	log  logbook
+}
+
+// logbook keeps log lines that the follower of a file writes, too.
+type logbook struct {
+	mu    sync.Mutex
+	lines strings.Builder
+}
+
+func (l *logbook) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lines.Write(line)
+}
+
+// unmet returns the last line about rules that meet no route, or "".
+func (l *logbook) unmet() (last string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for line := range strings.Lines(l.lines.String()) {
+		if strings.Contains(line, `"event":"rules_without_route"`) {
+			last = line
+		}
+	}
+	return last
 }
 
 func open(tb testing.TB, e *echomfa.Enforcer, text string) *file {
@@ -31,7 +58,9 @@ func open(tb testing.TB, e *echomfa.Enforcer, text string) *file {
 	f.write(text)
 	// No notification and no poll takes a file: it is not there by then.
 	var err error
-	f.Set, err = rules.Open(f.path, rules.Config{Enforcer: e, Poll: time.Hour, Roles: []string{"admin"}})
+	f.Set, err = rules.Open(f.path, rules.Config{
+		Enforcer: e, Poll: time.Hour, Roles: []string{"admin"}, Logger: slog.New(slog.NewJSONHandler(&f.log, nil)),
+	})
 	require.NoError(tb, err)
 	tb.Cleanup(func() { assert.NoError(tb, f.Close()) })
 	return f
@@ -137,7 +166,8 @@ const (
 
 // TestFilesAreHeldAgainstTheApp shows which files an app refuses that has no function for
 // the identity of its users, and whose router chooses a route with a parameter for the page
-// /mfa/start; it has /login, too. Such a file changes nothing.
+// /mfa/start; it has /login, too. Such a file changes nothing. A rule that meets no route is
+// a line in the log.
 func TestFilesAreHeldAgainstTheApp(t *testing.T, mount func(*rules.Set) (App, error)) {
 	t.Helper()
 	e := NewRig(t, func(c *echomfa.Config) {
@@ -171,4 +201,17 @@ func TestFilesAreHeldAgainstTheApp(t *testing.T, mount func(*rules.Set) (App, er
 	f.write(openPages + "# once more\n")
 	require.NoError(t, f.Reload())
 	assert.False(t, f.Stats().Stale)
+
+	assert.Empty(t, f.log.unmet())
+	f.write(openPages + "  - {name: payout, require: FACE, routes: [/loginn]}\n") // a route is misspelled
+	require.NoError(t, f.Reload())
+	assert.Contains(t, f.log.unmet(), `"level":"WARN"`)
+	assert.Contains(t, f.log.unmet(), "rules.yaml:5:5: the rule payout meets no route of the app")
+
+	f = open(t, e, openPages+"  - {name: payout, require: FACE, routes: [/loginn]}\n")
+	app, err = mount(f.Set)
+	require.NoError(t, err)
+	assert.Empty(t, f.log.unmet(), "it is not known which routes there are")
+	require.NoError(t, app.CheckCoverage())
+	assert.Contains(t, f.log.unmet(), "the rule payout meets no route of the app")
 }

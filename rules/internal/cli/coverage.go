@@ -15,7 +15,13 @@ import (
 	"github.com/echomfa/echomfa/rules/internal/spelling"
 )
 
-const maxCoverage = 16 << 20
+// The limits of a coverage. Memory goes with the number of values: an object of two bytes
+// becomes one of 200.
+const (
+	maxCoverage        = 8 << 20
+	maxCoverageObjects = 50_000
+	maxCoverageValues  = 400_000
+)
 
 // loadCoverage reads the file of the flag --routes.
 func (a *app) loadCoverage(name string) (rules.Coverage, error) {
@@ -23,7 +29,10 @@ func (a *app) loadCoverage(name string) (rules.Coverage, error) {
 	if err != nil {
 		return rules.Coverage{}, fmt.Errorf("--routes: %w", err)
 	}
-	c, err := rules.ReadCoverage(data)
+	var c rules.Coverage
+	if err = bounded(data); err == nil {
+		c, err = rules.ReadCoverage(data)
+	}
 	if err == nil {
 		err = usable(&c)
 	}
@@ -36,6 +45,17 @@ func (a *app) loadCoverage(name string) (rules.Coverage, error) {
 		return rules.Coverage{}, invalid(fmt.Errorf("--routes: %s: this is not the JSON of an app's coverage: %w", place, err))
 	}
 	return c, nil
+}
+
+// bounded says whether a coverage has more values than an app has.
+func bounded(data []byte) error {
+	if objects := bytes.Count(data, []byte("{")); objects > maxCoverageObjects {
+		return fmt.Errorf("it has more than %d objects", maxCoverageObjects)
+	}
+	if bytes.Count(data, []byte(",")) > maxCoverageValues {
+		return fmt.Errorf("it has more than %d values", maxCoverageValues)
+	}
+	return nil
 }
 
 // inCoverage says in which line of a coverage an error is (0: it has none), and what it is

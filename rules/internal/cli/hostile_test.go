@@ -35,6 +35,8 @@ func TestCoverageThatCannotBe(t *testing.T) {
 		"no routes but none":        {"echo/v4", []string{`{"method": "ANY", "path": "", "kind": "unmatched", "guards": []}`}, `it has no routes`},
 		"no routes":                 {"echo/v4", nil, `: this is not the JSON of an app's coverage: it has no routes`},
 		"too many parameters":       {"echo/v4", []string{route("GET", "", strings.Repeat("/:a", 1000))}, ""},
+		"many objects":              {"echo/v4", []string{strings.Repeat("{},", 50_000) + "{}"}, ": it has more than 50000 objects"},
+		"many values":               {"echo/v4", []string{`{"method": "GET", "path": "/", "guards": [{"roles": [` + strings.Repeat(`"",`, 400_001) + `""]}]}`}, ": it has more than 400000 values"},
 		"another framework":         {"gin", []string{route("GET", "", "/")}, `--routes: the framework "gin" is not known: `},
 		"no framework":              {"", []string{route("GET", "", "/")}, `--routes: the framework "" is not known: `},
 		"a mount without a policy":  {"echo/v4", []string{`{"method": "GET", "path": "/x", "guards": [{"requires": "OTPP"}]}`}, "--routes: the policy of a mount: "},
@@ -128,14 +130,15 @@ func TestNothingForTheTerminal(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "mfa.yaml")
-	require.NoError(t, os.WriteFile(file, []byte("version: 1\ndefault: {require: OTP}\nrules:\n  - name: open\n    public: \"a\u009b2Jb\u202ec 世界\"\n    routes: [\"GET /\"]\n"), 0o600))
-	code, out, _ := run(t, "check", file)
-	assert.Zero(t, code)
-	assert.Contains(t, out, `a\u009b2Jb\u202ec 世界`)
-	code, out, _ = run(t, "check", file, "--json")
-	assert.Zero(t, code)
+	require.NoError(t, os.WriteFile(file, []byte("version: 1\ndefault: {require: OTP}\n"), 0o600))
+	odd := []string{"check", file, "--pages", "/a\u009b2Jb\u202ec世界"}
+	code, out, errOut := run(t, odd...)
+	assert.Equal(t, 3, code)
+	assert.Contains(t, out+errOut, `a\u009b2Jb\u202ec世界`)
+	code, out, _ = run(t, append(odd, "--json")...)
+	assert.Equal(t, 3, code)
 	assert.True(t, json.Valid([]byte(out)), out)
-	code, _, errOut := run(t, "check", filepath.Join(dir, "\x1b[2J.yaml"))
+	code, _, errOut = run(t, "check", filepath.Join(dir, "\x1b[2J.yaml"))
 	assert.Equal(t, 2, code)
 	assert.Contains(t, errOut, `\x1b[2J.yaml: no such file`)
 	code, _, errOut = run(t, "check", file, "--\x1b[2J", "--json")
