@@ -42,7 +42,7 @@ func newRig(t *testing.T, changes ...func(*otelmfa.Config, *echomfa.Config)) *ri
 	seen := otelmfa.Config{MeterProvider: meters, TracerProvider: tracers}
 	cfg := echomfa.Config{
 		Client: echomfa.FactorListerFunc(listed), Namespace: "test", InsecureAnyAudience: true,
-		Lookup: echomfa.LookupConfig{MaxConcurrent: 1 << 10, MaxPerSecond: 1e9},
+		Lookup: echomfa.LookupConfig{MaxConcurrent: 1 << 10, MaxPerSecond: 1e9, Timeout: patience},
 	}
 	for _, change := range changes {
 		change(&seen, &cfg)
