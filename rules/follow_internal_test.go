@@ -172,6 +172,10 @@ func TestOnUnavailable(t *testing.T) {
 			assert.False(t, allows())
 		}
 
+		reload(one + later)
+		require.NoError(t, f.cfg.Enforcer.SetOnUnavailable(echomfa.Refuse, 0))
+		reload(two + later)
+		assert.False(t, allows(), "an operator has closed it by hand")
 		require.NoError(t, f.cfg.Enforcer.SetOnUnavailable(echomfa.InsecureAllow, time.Hour))
 		reload(one)
 		assert.False(t, allows(), "the file had the key")

@@ -279,13 +279,17 @@ func (s *Set) take(ctx context.Context, before *revision, f *File) *File {
 }
 
 // applyOnUnavailable tells the Enforcer what the file says of failing lookups. A file
-// without the key says nothing, unless the one before had it.
+// without the key says nothing, unless the one before had it. What the file before has
+// opened is not opened once more: an operator may have closed it by hand.
 func (s *Set) applyOnUnavailable(ctx context.Context, before *revision, f *File) {
 	u, left := f.onUnavailable, time.Duration(0)
 	switch {
 	case u.Set:
 		left = time.Until(u.InsecureAllowUntil)
 	case before == nil || !before.file.onUnavailable.Set:
+		return
+	}
+	if before != nil && left > 0 && before.file.onUnavailable.InsecureAllowUntil.Equal(u.InsecureAllowUntil) {
 		return
 	}
 	what := echomfa.Refuse
