@@ -9,7 +9,7 @@ VERSION  ?=
 RELEASE  ?= dry
 SIGNING_KEY ?=
 
-.PHONY: help all fmt lint test cover fuzz model mutants mutate fips slow siege fleet-lab bench bench-compare vuln verify tidy licenses notices api release examples screenshots check ci
+.PHONY: help all fmt lint test cover fuzz model mutants mutate fips slow try-release siege fleet-lab bench bench-compare vuln verify tidy licenses notices api release examples screenshots check ci
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -43,12 +43,14 @@ mutate: ## change what decides in small ways, and see that a test notices (an ho
 fips: ## run the tests with nothing but FIPS 140 cryptography, but for the emulator's codes
 	@scripts/fips.sh
 
-slow: ## what takes too long for test.sh: a release, and apps that are built from its tags alone, all rows of the faults, axe over every page in every state, with and without JavaScript, Chromium on https, every way in which scripts navigate, a walk with Firefox
+slow: ## what takes too long for test.sh: all rows of the faults, axe over every page in every state, with and without JavaScript, Chromium on https, every way in which scripts navigate, a walk with Firefox
 	@command -v firefox-esr >/dev/null || { echo 'make slow: install it with: sudo apt-get install -y --no-install-recommends firefox-esr'; exit 2; }
-	cd integration && go test -tags slow -count=1 -timeout 30m -run '^TestRelease$$' .
 	cd rules && go test -count=1 -run '^(TestBruteForce|TestExplainAgrees|TestHostileFiles)$$' .
 	cd integration && go test -race -tags slow -count=1 -run '^(TestF0|TestF1|TestF2|TestF30|TestF31|TestF40)' .
 	cd integration && go test -tags slow -count=1 -run '^(TestPages|TestDark|TestRefusalPages|TestHTTPS|TestTokenIsRenewedDuringAStep|TestHistory|TestSessionEndsInTheMiddle|TestErrorsAreInView|TestFieldF17WantedPageRedirectsAway|TestFieldF18ScriptsThatNavigate|TestForcedColors|TestMessages|TestCountdown|TestBackToTheNumber|TestFirefox)$$' ./browser
+
+try-release: ## a release in a clone of this tree, and apps that are built from its tags alone
+	cd integration && go test -tags slow -count=1 -timeout 30m -run '^TestRelease$$' .
 
 # No test may depend on what the machine has time for, so these are sizes of the same
 # tests, and no other ones: siege_test.go has them.
